@@ -1,0 +1,30 @@
+package event
+
+// Event is one thing that happened: a time, a place in the log, and the values
+// of those fields that the loaded rules use.
+type Event struct {
+	Time   Time
+	Pos    Position // of its log record; of the last source event involved, for a derived event
+	Origin *Origin  // nil for an event from a source
+	Schema *Schema  // says which field each slot holds
+	Slots  []Value  // one per field of Schema; may be shorter, the rest is missing
+	Topic  string   // MQTT topic or its like; empty where the source has none
+	Raw    []byte   // the payload, until the event is judged (longer where evidence keeps every field)
+}
+
+// Slot returns the value in slot i, [Missing] where the event has none.
+func (e *Event) Slot(i int) Value {
+	if i < len(e.Slots) {
+		return e.Slots[i]
+	}
+	return Value{}
+}
+
+// Get returns the value of a field by name, [Missing] where nobody uses the
+// field. It is for output and tests; rules use slots.
+func (e *Event) Get(name string) Value {
+	if i, ok := e.Schema.index[name]; ok {
+		return e.Slot(i)
+	}
+	return Value{}
+}

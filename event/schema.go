@@ -1,0 +1,129 @@
+package event
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Type is what a stream declares of a field.
+type Type uint8
+
+// The types of fields. TypeAny is a field whose type each event decides.
+const (
+	TypeAny Type = iota
+	TypeBool
+	TypeInt
+	TypeUint
+	TypeDouble
+	TypeString
+	TypeTimestamp
+	TypeDuration
+	TypeList
+	TypeMap
+)
+
+var typeNames = [...]string{"any", "bool", "int", "uint", "double", "string", "timestamp", "duration", "list", "map"}
+
+// String returns the name that rule files use.
+func (t Type) String() string { return typeNames[t] }
+
+// ParseType returns the type of that name.
+func ParseType(name string) (Type, error) {
+	if i := slices.Index(typeNames[:], name); i >= 0 {
+		return Type(i), nil
+	}
+	return TypeAny, fmt.Errorf("unknown type %q; types are %s", name, strings.Join(typeNames[:], ", "))
+}
+
+// Field is a field and its declared type.
+type Field struct {
+	Name string
+	Type Type
+}
+
+// Schema numbers the fields of one stream that are used, in order of first
+// use. It grows while rules are compiled and must not change afterwards.
+//
+// A schema made by [Schema.Project] numbers the fields that one rule keeps of
+// the stream's events.
+type Schema struct {
+	stream   string
+	declared []Field // nil where the stream is dynamic
+	fields   []Field // by slot
+	index    map[string]int
+	base     *Schema // of a projection
+	from     []int   // slot in base, by slot
+}
+
+// NewSchema returns the schema of a stream. With declared nil, the stream is
+// dynamic: it has any field, of type any.
+func NewSchema(stream string, declared []Field) *Schema {
+	return &Schema{stream: stream, declared: declared, index: map[string]int{}}
+}
+
+// Project returns a new schema over the same stream for what one rule keeps of
+// its events. Fields used through it are used in s too.
+func (s *Schema) Project() *Schema {
+	return &Schema{stream: s.stream, declared: s.declared, index: map[string]int{}, base: s}
+}
+
+// Stream returns the name of the stream.
+func (s *Schema) Stream() string { return s.stream }
+
+// Dynamic reports whether events may hold fields that are not declared.
+func (s *Schema) Dynamic() bool { return s.declared == nil }
+
+// Declared returns the declared fields, in the order of the declaration; nil
+// where the stream is dynamic.
+func (s *Schema) Declared() []Field { return s.declared }
+
+// Lookup returns the type of a field, and whether events may have it.
+func (s *Schema) Lookup(name string) (Type, bool) {
+	for _, f := range s.declared {
+		if f.Name == name {
+			return f.Type, true
+		}
+	}
+	return TypeAny, s.Dynamic()
+}
+
+// Use returns the slot of a field, giving it one if it has none, and false
+// where events cannot have the field.
+func (s *Schema) Use(name string) (slot int, ok bool) {
+	if i, ok := s.index[name]; ok {
+		return i, true
+	}
+	t, ok := s.Lookup(name)
+	if !ok {
+		return 0, false
+	}
+	i := len(s.fields)
+	s.fields = append(s.fields, Field{name, t})
+	s.index[name] = i
+	if s.base != nil {
+		at, _ := s.base.Use(name)
+		s.from = append(s.from, at)
+	}
+	return i, true
+}
+
+// Fields returns the fields in use, by slot.
+func (s *Schema) Fields() []Field { return s.fields }
+
+// Keep returns a copy of e, an event of the base schema, that holds the fields
+// of the projection s and shares no memory with e's payload. With raw, it
+// keeps a copy of the payload as well.
+func (s *Schema) Keep(e *Event, raw bool) *Event {
+	k := &Event{Time: e.Time, Pos: e.Pos, Origin: e.Origin, Schema: s, Topic: e.Topic}
+	if len(s.from) > 0 {
+		k.Slots = make([]Value, len(s.from))
+		for i, at := range s.from {
+			k.Slots[i] = e.Slot(at).Clone()
+		}
+	}
+	if raw {
+		k.Raw = slices.Clone(e.Raw)
+	}
+	return k
+}
