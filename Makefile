@@ -1,0 +1,54 @@
+# make build   bin/cepd, one static binary
+# make test    every test, with the race detector
+# make lint    gofmt, go vet, staticcheck
+# make bench   benchmarks, in the form that benchstat reads
+# make fuzz    every fuzz target for FUZZTIME (default 30s)
+# make cover   test coverage by function
+# make demo    build, then 'cepd try'
+
+GO       ?= go
+FUZZTIME ?= 30s
+BENCH    ?= .
+COUNT    ?= 1
+
+# The version is what git says of the commit; without git or a tag it is the
+# commit's short hash or "unknown", which is no reason to fail.
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.PHONY: all build test lint bench fuzz cover demo clean
+
+all: lint build test
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/cepd ./cmd/cepd
+
+test:
+	$(GO) test -race ./...
+
+lint:
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+bench:
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+# The go command fuzzes one target at a time, so each is named.
+fuzz:
+	@set -e; for dir in $$($(GO) list -f '{{.Dir}}' ./...); do \
+		for target in $$(cat $$dir/*_test.go 2>/dev/null | sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p'); do \
+			echo "fuzz $$dir $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$dir; \
+		done; \
+	done
+
+cover:
+	$(GO) test -coverprofile=cover.out ./...
+	$(GO) tool cover -func=cover.out
+
+demo: build
+	./bin/cepd try
+
+clean:
+	rm -rf bin cover.out
