@@ -5,16 +5,8 @@ import (
 	"time"
 
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/mqttconn"
 )
-
-// TLS names the files of a TLS connection. All are optional.
-type TLS struct {
-	CAFile     string // certificates that the broker's is checked against; default: the system's
-	CertFile   string // our certificate, with KeyFile
-	KeyFile    string
-	ServerName string // the name to check; default: the host of the URL
-	Insecure   bool   // accept any certificate
-}
 
 // Subscription is one topic filter.
 type Subscription struct {
@@ -26,26 +18,15 @@ type Subscription struct {
 type Config struct {
 	// Name of the source, which its records carry.
 	Name string
-	// URL of the broker: mqtt://host:1883, mqtts://host:8883, ws:// or wss://.
-	URL string
-	// ClientID names the session at the broker. It must be the same after a
-	// restart, and no other client may have it.
-	ClientID string
-	// User and Password; both empty for none. The password is the content of
-	// its file, not the file's name.
-	User, Password string
-	// TLS is used with mqtts:// and wss://.
-	TLS TLS
+	// Conn says how to reach the broker. Its client id names the session there:
+	// it must be the same after a restart, and no other client may have it.
+	Conn mqttconn.Config
 	// Subscriptions are the topics to read; at least one.
 	Subscriptions []Subscription
-	// KeepAlive is how long the connection may be silent before a ping.
-	// Default 30 s. A dead connection is noticed after about 1.5 times that.
-	KeepAlive time.Duration
-	// ConnectTimeout bounds one attempt to connect. Default 10 s.
-	ConnectTimeout time.Duration
-	// MinBackoff and MaxBackoff bound the wait between two attempts, which
-	// doubles and is random within its bound. Defaults 500 ms and 30 s.
-	MinBackoff, MaxBackoff time.Duration
+	// MinBackoff is the first wait between two attempts to connect. It doubles
+	// with each failure, up to Conn.ReconnectMax; each wait is a random part of
+	// that. Default 500 ms.
+	MinBackoff time.Duration
 	// BufferBytes is the most that is held of messages that nobody has read
 	// yet: payloads, topics and a fixed sum for each. When it is full the
 	// source disconnects, and comes back when the buffer is half empty.
