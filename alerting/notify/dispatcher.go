@@ -1,0 +1,278 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cepd/cepd/alerting"
+)
+
+// Sink says how to deliver to one sink.
+type Sink struct {
+	// Name is what alerts call it in `to`.
+	Name string
+	// Notifier sends to it.
+	Notifier Notifier
+	// Workers is how many deliveries may be on their way at once, each of
+	// another alert. Default 4.
+	Workers int
+	// Timeout bounds one try. Default 15s.
+	Timeout time.Duration
+	// MaxAge is how long a delivery is tried before it is given up, from its
+	// first try. 0: for ever.
+	MaxAge time.Duration
+}
+
+// Config sets up a [Dispatcher].
+type Config struct {
+	// Sinks to deliver to. Their names must be distinct.
+	Sinks []Sink
+	// DefaultTo names the sinks of an alert that names none. nil: every sink.
+	DefaultTo []string
+	// Outbox keeps what is to be sent. Default: one in memory.
+	Outbox Outbox
+	// BackoffMin and BackoffMax are the first and the greatest bound of the
+	// random wait before another try. Default 1s and 5m.
+	BackoffMin, BackoffMax time.Duration
+	// Rand returns a number in [0, 1) to draw waits by. Default: a random one.
+	// It may be called from several goroutines at once.
+	Rand func() float64
+	// DeadLetters is how many of the deliveries that were given up are kept to
+	// be looked at, the newest ones. Default 1000.
+	DeadLetters int
+	// Logger is told of failures. Default: nobody.
+	Logger *slog.Logger
+}
+
+// EnsureDefaults fills what is left out.
+func (c *Config) EnsureDefaults() {
+	c.Sinks = slices.Clone(c.Sinks)
+	for i := range c.Sinks {
+		s := &c.Sinks[i]
+		orDefault(&s.Workers, 4)
+		orDefault(&s.Timeout, 15*time.Second)
+	}
+	if c.DefaultTo == nil {
+		for _, s := range c.Sinks {
+			c.DefaultTo = append(c.DefaultTo, s.Name)
+		}
+	}
+	if c.Outbox == nil {
+		c.Outbox = NewMemory()
+	}
+	orDefault(&c.BackoffMin, time.Second)
+	orDefault(&c.BackoffMax, 5*time.Minute)
+	if c.Rand == nil {
+		c.Rand = rand.Float64
+	}
+	orDefault(&c.DeadLetters, 1000)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func orDefault[T int | time.Duration](v *T, def T) {
+	if *v == 0 {
+		*v = def
+	}
+}
+
+// Validate reports every contradiction in c at once.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	names := map[string]bool{}
+	for _, s := range c.Sinks {
+		switch {
+		case s.Name == "":
+			bad("a sink has no name")
+		case names[s.Name]:
+			bad("two sinks are called %q", s.Name)
+		}
+		names[s.Name] = true
+		if s.Notifier == nil {
+			bad("sink %q has no notifier", s.Name)
+		}
+		if s.Workers < 0 || s.Timeout < 0 || s.MaxAge < 0 {
+			bad("sink %q: workers, timeout and max_age may not be negative", s.Name)
+		}
+	}
+	for _, to := range c.DefaultTo {
+		if !names[to] {
+			bad("there is no sink %q to send to by default", to)
+		}
+	}
+	if c.BackoffMin < 0 || c.BackoffMax < c.BackoffMin {
+		bad("the wait between tries cannot go from %v to %v", c.BackoffMin, c.BackoffMax)
+	}
+	return errors.Join(errs...)
+}
+
+// Dispatcher delivers transitions to sinks. See the package comment.
+type Dispatcher struct {
+	cfg    Config
+	sinks  map[string]*sink
+	dead   deadLetters
+	ctx    context.Context // ends all tries
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	start  sync.Once
+	stop   sync.Once
+	left   []Left
+}
+
+// New returns a dispatcher that [Dispatcher.Start] sets going.
+func New(cfg Config) (*Dispatcher, error) {
+	cfg.EnsureDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("setting up delivery: %w", err)
+	}
+	d := &Dispatcher{cfg: cfg, sinks: map[string]*sink{}, dead: deadLetters{limit: cfg.DeadLetters}}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	for _, s := range cfg.Sinks {
+		d.sinks[s.Name] = newSink(d, s)
+	}
+	return d, nil
+}
+
+// Start begins to deliver, with what the outbox holds already.
+func (d *Dispatcher) Start() {
+	d.start.Do(func() {
+		for _, name := range d.names() {
+			s := d.sinks[name]
+			for range s.Workers {
+				d.wg.Go(s.work)
+			}
+		}
+	})
+}
+
+func (d *Dispatcher) names() []string { return slices.Sorted(maps.Keys(d.sinks)) }
+
+// Enqueue adds transitions to the outbox, in order, for delivery. It waits for
+// the outbox only, never for a sink. After [Dispatcher.Stop] transitions still
+// reach the outbox, but no sink.
+func (d *Dispatcher) Enqueue(ts []alerting.Transition) error {
+	if len(ts) == 0 {
+		return nil
+	}
+	entries := make([]alerting.Transition, len(ts))
+	for i, t := range ts {
+		if len(t.To) == 0 {
+			t.To = d.cfg.DefaultTo
+		}
+		t.To = d.known(t)
+		entries[i] = t
+	}
+	if err := d.cfg.Outbox.Append(entries); err != nil {
+		return fmt.Errorf("adding alerts to the outbox: %w", err)
+	}
+	for _, s := range d.sinks {
+		s.wake()
+	}
+	return nil
+}
+
+// known returns the sinks of t that there are. Each other one makes a dead
+// letter: an alert is not lost in silence.
+func (d *Dispatcher) known(t alerting.Transition) []string {
+	to := t.To
+	for i, name := range t.To {
+		if d.sinks[name] != nil {
+			continue
+		}
+		if len(to) == len(t.To) {
+			to = slices.Clone(t.To[:i:i])
+			for _, rest := range t.To[i:] {
+				if d.sinks[rest] != nil {
+					to = append(to, rest)
+				}
+			}
+		}
+		d.bury(DeadLetter{Delivery: NewDelivery(t, name, 0), Reason: ReasonUnknownSink, Error: "there is no sink of that name", Time: time.Now()})
+	}
+	return to
+}
+
+// bury keeps and logs a delivery that was given up.
+func (d *Dispatcher) bury(l DeadLetter) {
+	d.dead.add(l)
+	d.cfg.Logger.Error("delivery given up", append(attrs(l.Delivery), "reason", string(l.Reason), "tries", l.Tries, "err", l.Error)...)
+}
+
+func attrs(v Delivery) []any {
+	return []any{"sink", v.Sink, "rule", v.Transition.Rule, "change", v.Transition.Change.String(),
+		"alert", v.Transition.Fingerprint, "id", v.ID, "position", v.Transition.Position.String()}
+}
+
+// Left says what a sink did not get before its dispatcher was stopped.
+type Left struct {
+	Sink       string
+	Deliveries int
+}
+
+// Stop delivers what can be delivered until ctx is done, tries that back off
+// included where they fall due in time, and then cuts what is under way. It
+// returns what is left, by sink, and may be called again, to no further effect.
+func (d *Dispatcher) Stop(ctx context.Context) []Left {
+	d.stop.Do(func() {
+		d.start.Do(func() {}) // a dispatcher that never started does not do so now
+		for _, s := range d.sinks {
+			s.drain(ctx)
+		}
+		cut := context.AfterFunc(ctx, func() {
+			for _, s := range d.sinks {
+				s.close()
+			}
+			d.cancel()
+		})
+		d.wg.Wait()
+		cut()
+		d.cancel()
+		for _, name := range d.names() {
+			s := d.sinks[name]
+			s.close()
+			if n := d.cfg.Outbox.Pending(name); n > 0 {
+				d.left = append(d.left, Left{name, n})
+			}
+		}
+	})
+	return d.left
+}
+
+// Stats are counts since the start, for metrics.
+type Stats struct {
+	Sinks       []SinkStats // by name
+	UnknownSink uint64      // deliveries to sinks that there are not
+}
+
+// SinkStats are the counts of one sink.
+type SinkStats struct {
+	Name    string
+	Sent    uint64
+	Failed  map[Reason]uint64 // given up, by the reason of the last try
+	Retries uint64            // tries that failed and are followed by another
+	Pending int               // not sent yet
+}
+
+// Stats returns the counts so far.
+func (d *Dispatcher) Stats() Stats {
+	var st Stats
+	for _, name := range d.names() {
+		one := d.sinks[name].stats()
+		one.Pending = d.cfg.Outbox.Pending(name)
+		st.Sinks = append(st.Sinks, one)
+	}
+	st.UnknownSink = d.dead.unknownSinks()
+	return st
+}
+
+// DeadLetters returns the deliveries that were given up last, oldest first.
+func (d *Dispatcher) DeadLetters() []DeadLetter { return d.dead.list() }

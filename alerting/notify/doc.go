@@ -1,0 +1,30 @@
+// Package notify brings changes of alerts to sinks: at least once, in order
+// for each alert, and without letting one sink wait for another.
+//
+// # Parts
+//
+// An [Outbox] keeps the transitions, complete in themselves, until every sink
+// has them. A [Notifier] sends one [Delivery] to one sink, once. The
+// [Dispatcher] stands between: for each sink it runs a bounded number of
+// workers, tries again what failed, and gives up what can never succeed.
+//
+// # Order
+//
+// What concerns one alert (one fingerprint) reaches a sink in order and one at
+// a time. Different alerts are independent: one that is backing off holds
+// back only its own later changes.
+//
+// # Failures
+//
+// A Notifier says with [Permanent] that trying again is of no use, and with
+// [RetryAfter] how long the receiver asked to be left alone. Any other error
+// is tried again after a random wait ("full jitter") whose bound doubles from
+// a second to five minutes. What is given up goes, with the reason, to a
+// bounded list of dead letters.
+//
+// # Time and goroutines
+//
+// This is the shell: waits go by the wall clock of package time. All exported
+// methods may be called from any goroutine. Goroutines start in
+// [Dispatcher.Start] and have ended when [Dispatcher.Stop] returns.
+package notify

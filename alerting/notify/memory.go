@@ -1,0 +1,124 @@
+package notify
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/cepd/cepd/alerting"
+)
+
+// rememberedIDs bounds how many ids a [Memory] outbox remembers to leave out
+// what comes twice. In memory nothing comes twice across a restart, so that
+// only what the engine gives out again shortly after matters.
+const rememberedIDs = 1 << 16
+
+// Memory is an [Outbox] in memory, for runs that keep nothing. What it holds
+// is lost with the process.
+type Memory struct {
+	mu      sync.Mutex
+	entries []memoryEntry // by place, without gaps
+	first   uint64        // place of entries[0]
+	pending map[string]int
+	ids     map[string]struct{}
+	order   []string // the ids, as a ring once it is full
+	oldest  int
+}
+
+type memoryEntry struct {
+	transition alerting.Transition
+	open       []string // the sinks that need it still
+}
+
+// NewMemory returns an empty outbox in memory.
+func NewMemory() *Memory {
+	return &Memory{first: 1, pending: map[string]int{}, ids: map[string]struct{}{}}
+}
+
+// Append adds transitions at the end; it never fails.
+func (m *Memory) Append(ts []alerting.Transition) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, t := range ts {
+		if !m.remember(t.ID) {
+			continue
+		}
+		open := slices.Clone(t.To)
+		slices.Sort(open)
+		open = slices.Compact(open)
+		for _, sink := range open {
+			m.pending[sink]++
+		}
+		m.entries = append(m.entries, memoryEntry{t, open})
+	}
+	m.trim()
+	return nil
+}
+
+// remember notes an id and reports whether it is new.
+func (m *Memory) remember(id string) bool {
+	if _, ok := m.ids[id]; ok {
+		return false
+	}
+	m.ids[id] = struct{}{}
+	if len(m.order) < rememberedIDs {
+		m.order = append(m.order, id)
+		return true
+	}
+	delete(m.ids, m.order[m.oldest])
+	m.order[m.oldest] = id
+	m.oldest = (m.oldest + 1) % len(m.order)
+	return true
+}
+
+// Read returns entries for a sink; it never fails.
+func (m *Memory) Read(sink string, after uint64, limit int) ([]Entry, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []Entry
+	for seq := max(after+1, m.first); seq < m.first+uint64(len(m.entries)) && len(out) < limit; seq++ {
+		if e := &m.entries[seq-m.first]; slices.Contains(e.open, sink) {
+			out = append(out, Entry{seq, e.transition})
+		}
+	}
+	return out, nil
+}
+
+// Mark says that a sink needs an entry no more; it never fails.
+func (m *Memory) Mark(sink string, seq uint64, _ Outcome) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if seq < m.first || seq >= m.first+uint64(len(m.entries)) {
+		return nil
+	}
+	e := &m.entries[seq-m.first]
+	i := slices.Index(e.open, sink)
+	if i < 0 {
+		return nil
+	}
+	if e.open = slices.Delete(e.open, i, i+1); len(e.open) == 0 {
+		e.transition = alerting.Transition{} // its evidence may be large
+	}
+	m.pending[sink]--
+	m.trim()
+	return nil
+}
+
+// trim lets go of the entries at the front that no sink needs.
+func (m *Memory) trim() {
+	n := 0
+	for n < len(m.entries) && len(m.entries[n].open) == 0 {
+		n++
+	}
+	m.entries = m.entries[n:]
+	m.first += uint64(n)
+	if len(m.entries) == 0 {
+		m.entries = nil
+	}
+}
+
+// Pending counts what a sink is to get still.
+func (m *Memory) Pending(sink string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.pending[sink]
+}
