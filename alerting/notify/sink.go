@@ -294,10 +294,11 @@ func (s *sink) broadcast() {
 // backoff draws a wait: evenly from zero to a bound that doubles with each try
 // ("full jitter": it spreads those who failed together as far as can be).
 func backoff(least, most time.Duration, tries int, draw float64) time.Duration {
-	bound := most
-	if n := tries - 1; n < 32 && least<<n < most && least<<n > 0 {
-		bound = least << n
+	bound := least
+	for i := 1; i < tries && bound < most; i++ {
+		bound *= 2
 	}
+	bound = min(bound, most)
 	return time.Duration(draw * float64(bound))
 }
 

@@ -1,0 +1,261 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/alerting/notify"
+)
+
+// Config sets up a [Sink].
+type Config struct {
+	// URL to post to, http or https. User and password in it are sent as basic
+	// authentication.
+	URL string
+	// URLFile holds the URL, in place of URL, where the URL is a secret.
+	URLFile string
+	// Secret signs the messages: whsec_ and 24 to 64 bytes in base64. Several,
+	// with spaces between, give a signature each, to change secrets by.
+	Secret string
+	// SecretFile holds the secret, in place of Secret.
+	SecretFile string
+	// Headers are further headers, such as Authorization. They may not be those
+	// that the sink sets itself.
+	Headers map[string]string
+	// SkipResolved sends no message when an alert clears.
+	SkipResolved bool
+	// ExternalURL is where people reach this cepd; goes into messages.
+	ExternalURL string
+	// Version of cepd, for the User-Agent header. Default: dev.
+	Version string
+	// TLS says whom to trust and who we are. nil: what the system trusts.
+	TLS *tls.Config
+}
+
+// EnsureDefaults fills what is left out.
+func (c *Config) EnsureDefaults() {
+	if c.Version == "" {
+		c.Version = "dev"
+	}
+}
+
+var ownHeaders = []string{"Content-Type", "Content-Length", "User-Agent", "Host", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"}
+
+// Validate reports every contradiction in c at once. It opens no file.
+func (c Config) Validate() error {
+	var errs []error
+	switch {
+	case c.URL != "" && c.URLFile != "":
+		errs = append(errs, errors.New("url and url_file are both set"))
+	case c.URL == "" && c.URLFile == "":
+		errs = append(errs, errors.New("url is empty"))
+	case c.URL != "":
+		_, err := parseURL(c.URL)
+		errs = append(errs, err)
+	}
+	if c.Secret != "" && c.SecretFile != "" {
+		errs = append(errs, errors.New("secret and secret_file are both set"))
+	}
+	if _, err := parseSecrets(c.Secret); err != nil {
+		errs = append(errs, err)
+	}
+	for name, value := range c.Headers {
+		if slices.Contains(ownHeaders, textproto.CanonicalMIMEHeaderKey(name)) {
+			errs = append(errs, fmt.Errorf("header %s is set by the sink itself", name))
+		}
+		if !validHeaderName(name) || strings.ContainsAny(value, "\r\n\x00") {
+			errs = append(errs, fmt.Errorf("header %q cannot be sent", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// validHeaderName reports whether name is a token of RFC 9110.
+func validHeaderName(name string) bool {
+	return name != "" && strings.IndexFunc(name, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+	}) < 0
+}
+
+func parseURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, errors.New("url is not a URL like https://hooks.example/cepd") // the text itself may be a secret
+	}
+	return u, nil
+}
+
+// Sink is a [notify.Notifier] that posts to a URL.
+type Sink struct {
+	cfg     Config
+	url     *url.URL
+	secrets [][]byte
+	client  *http.Client
+}
+
+// New returns a sink. It reads the files that cfg names.
+func New(cfg Config) (*Sink, error) {
+	cfg.EnsureDefaults()
+	s, err := newSink(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("setting up a webhook: %w", err)
+	}
+	return s, nil
+}
+
+func newSink(cfg Config) (*Sink, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	raw, err := fileOr(cfg.URLFile, cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("reading url_file: %w", err)
+	}
+	u, err := parseURL(raw)
+	if err != nil {
+		return nil, err
+	}
+	raw, err = fileOr(cfg.SecretFile, cfg.Secret)
+	if err != nil {
+		return nil, fmt.Errorf("reading secret_file: %w", err)
+	}
+	secrets, err := parseSecrets(raw)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.SecretFile != "" && len(secrets) == 0 {
+		return nil, errors.New("secret_file is empty")
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if cfg.TLS != nil {
+		transport.TLSClientConfig = cfg.TLS
+	}
+	client := &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return &Sink{cfg: cfg, url: u, secrets: secrets, client: client}, nil
+}
+
+func fileOr(file, text string) (string, error) {
+	if file == "" {
+		return text, nil
+	}
+	b, err := os.ReadFile(file)
+	return strings.TrimSpace(string(b)), err
+}
+
+// Close closes the connections that wait to be used again.
+func (s *Sink) Close() { s.client.CloseIdleConnections() }
+
+// Notify posts a delivery. An answer of 2xx confirms it.
+func (s *Sink) Notify(ctx context.Context, d notify.Delivery) error {
+	if d.Transition.Change == alerting.Cleared && s.cfg.SkipResolved {
+		return nil
+	}
+	body := AppendBody(nil, &d, s.cfg.ExternalURL)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), bytes.NewReader(body))
+	if err != nil {
+		return notify.Permanent(notify.ReasonClient, s.where(errors.New("the request cannot be made")))
+	}
+	for name, value := range s.cfg.Headers {
+		req.Header.Set(name, value)
+	}
+	at := strconv.FormatInt(time.Now().Unix(), 10)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "cepd/"+s.cfg.Version)
+	req.Header.Set("Webhook-Id", d.ID)
+	req.Header.Set("Webhook-Timestamp", at)
+	if len(s.secrets) > 0 {
+		req.Header.Set("Webhook-Signature", sign(s.secrets, d.ID, at, body))
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return s.failed(err)
+	}
+	defer resp.Body.Close()
+	return s.judge(resp)
+}
+
+// where says in an error whom it is about.
+func (s *Sink) where(err error) error {
+	return fmt.Errorf("posting to %s://%s: %w", s.url.Scheme, s.url.Host, err)
+}
+
+// failed turns an error of the HTTP client into one that shows no URL.
+func (s *Sink) failed(err error) error {
+	reason := notify.ReasonConnection
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		if ue.Timeout() {
+			reason = notify.ReasonTimeout
+		}
+		err = ue.Err
+	}
+	return notify.Retry(reason, s.where(err))
+}
+
+const (
+	shownBody   = 200      // bytes of an answer that an error shows
+	drainedBody = 64 << 10 // bytes of an answer that are read, so that the connection can be used again
+)
+
+// judge turns an answer into nil or an error that says whether to try again.
+func (s *Sink) judge(resp *http.Response) error {
+	start, _ := io.ReadAll(io.LimitReader(resp.Body, shownBody))
+	_, _ = io.CopyN(io.Discard, resp.Body, drainedBody)
+	code := resp.StatusCode
+	if code/100 == 2 {
+		return nil
+	}
+	err := fmt.Errorf("status %d %s", code, http.StatusText(code))
+	if len(start) > 0 {
+		err = fmt.Errorf("%w: %q", err, start)
+	}
+	err = s.where(err)
+	after := retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	switch {
+	case code == http.StatusTooManyRequests:
+		return notify.RetryAfter(notify.ReasonRateLimited, after, err)
+	case code == http.StatusRequestTimeout:
+		return notify.RetryAfter(notify.ReasonTimeout, after, err)
+	case code == http.StatusTooEarly:
+		return notify.RetryAfter(notify.ReasonServer, after, err)
+	case code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusProxyAuthRequired:
+		return notify.Permanent(notify.ReasonAuth, err)
+	case code/100 == 4:
+		return notify.Permanent(notify.ReasonClient, err)
+	case code/100 == 3: // often a page that says that a service is down, so it may mend
+		return notify.RetryAfter(notify.ReasonRedirect, after, err)
+	}
+	return notify.RetryAfter(notify.ReasonServer, after, err)
+}
+
+// retryAfter reads a Retry-After header: seconds, or a date. Anything else, and
+// a date in the past, is 0.
+func retryAfter(value string, now time.Time) time.Duration {
+	if value == "" {
+		return 0
+	}
+	if n, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return time.Duration(n) * time.Second
+	}
+	t, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return max(t.Sub(now), 0)
+}
