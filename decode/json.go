@@ -1,13 +1,296 @@
 package decode
 
-import "github.com/cepd/cepd/event"
+import (
+	"math"
 
-type jsonDecoder struct{}
+	"github.com/cepd/cepd/event"
+)
 
-func newJSON(schema *event.Schema, captured []string) *jsonDecoder { return &jsonDecoder{} }
+// jsonDecoder decodes objects.
+type jsonDecoder struct {
+	scanner
+	missed int // fields of another type than declared
+}
 
-func (d *jsonDecoder) Decode(payload []byte, e *event.Event) (int, error) { return 0, nil }
+func newJSON(schema *event.Schema, captured []string) *jsonDecoder {
+	return &jsonDecoder{scanner: scanner{fields: newFields(schema, captured)}}
+}
 
-type valueDecoder struct{ jsonDecoder }
+// Decode implements [Decoder].
+func (d *jsonDecoder) Decode(payload []byte, e *event.Event) (int, error) {
+	d.fields.clear(e)
+	d.begin(payload)
+	p := d.object(e.Slots)
+	if p >= 0 {
+		if p = d.space(p); p < len(payload) {
+			d.fail(ReasonTrailingData, p, "something follows the object")
+		}
+	}
+	return d.end()
+}
 
-func newValue(schema *event.Schema, captured []string) *valueDecoder { return &valueDecoder{} }
+func (d *jsonDecoder) begin(payload []byte) { d.b, d.err, d.missed = payload, nil, 0 }
+
+// end gives up what belongs to the payload.
+func (d *jsonDecoder) end() (int, error) {
+	d.b = nil
+	d.seen.reset()
+	if d.err != nil {
+		d.dropScratch()
+		return 0, d.err
+	}
+	return d.missed, nil
+}
+
+// object reads the object at the top into slots.
+func (d *jsonDecoder) object(slots []event.Value) int {
+	if len(d.b) > MaxPayload {
+		return d.fail(ReasonTooLarge, MaxPayload, "the payload is larger than 256 KB")
+	}
+	p := d.space(0)
+	if p == len(d.b) {
+		return d.fail(ReasonEmpty, p, "the payload is empty")
+	}
+	if d.b[p] != '{' {
+		if p = d.skip(p, 0, nowhere); p >= 0 {
+			d.fail(ReasonNotObject, 0, "the payload is no JSON object")
+		}
+		return -1
+	}
+	o := object{at: d.trie.start(), slot: -1, top: true}
+	p = d.space(p + 1)
+	if p < len(d.b) && d.b[p] == '}' {
+		return p + 1
+	}
+	for {
+		if p = d.name(p, &o); p < 0 {
+			return -1
+		}
+		if o.slot < 0 {
+			p = d.skip(p, 1, o.at)
+		} else {
+			p = d.field(p, o.at, d.fields.types[o.slot], &slots[o.slot])
+		}
+		if p < 0 {
+			return -1
+		}
+		var more bool
+		if p, more = d.comma(p, '}'); !more {
+			return p
+		}
+	}
+}
+
+// field reads the value at p into a slot of a type.
+func (d *jsonDecoder) field(p int, at place, t event.Type, slot *event.Value) int {
+	if p >= len(d.b) {
+		return d.unexpected(p, "a value")
+	}
+	c := d.b[p]
+	if c == '-' || c-'0' <= 9 {
+		return d.numberField(p, t, slot)
+	}
+	if c == '"' {
+		end, plain := d.text(p + 1)
+		if end < 0 {
+			return -1
+		}
+		if text := d.value(p+1, end, plain); !textAs(text, t, slot) {
+			d.missed++
+		}
+		return end + 1
+	}
+	v, p := d.any(p, 1, at)
+	if p < 0 {
+		return -1
+	}
+	switch k := v.Kind(); {
+	case t == event.TypeAny,
+		k == event.KindBool && t == event.TypeBool,
+		k == event.KindList && t == event.TypeList,
+		k == event.KindMap && t == event.TypeMap:
+		*slot = v
+	case k != event.KindNull:
+		d.missed++
+	}
+	return p
+}
+
+// textAs stores a text as type t, if it is one of that type.
+func textAs(text string, t event.Type, slot *event.Value) bool {
+	switch t {
+	case event.TypeAny, event.TypeString:
+		*slot = event.String(text)
+		return true
+	case event.TypeTimestamp:
+		at, err := event.ParseTime(text)
+		if err == nil {
+			*slot = event.Timestamp(at)
+		}
+		return err == nil
+	case event.TypeDuration:
+		length, err := event.ParseDuration(text)
+		if err == nil {
+			*slot = event.DurationOf(length)
+		}
+		return err == nil
+	}
+	return false
+}
+
+// numberField reads the number at p into a slot of a type.
+func (d *jsonDecoder) numberField(p int, t event.Type, slot *event.Value) int {
+	var n number
+	if p = d.number(p, &n); p < 0 {
+		return -1
+	}
+	ok, inRange := d.numberAs(&n, t, slot)
+	if !inRange {
+		return d.fail(ReasonNumberRange, n.start, "a number is too large for 64 bits")
+	}
+	if !ok {
+		d.missed++
+	}
+	return p
+}
+
+// numberAs stores a number as type t, if it is one of that type.
+func (s *scanner) numberAs(n *number, t event.Type, slot *event.Value) (ok, inRange bool) {
+	switch t {
+	case event.TypeString:
+		*slot = event.String(s.literalOf(n))
+		return true, true
+	case event.TypeDouble:
+		f, inRange := s.double(n)
+		if inRange {
+			*slot = event.Double(f)
+		}
+		return true, inRange
+	}
+	v, inRange := s.numberValue(n)
+	if !inRange {
+		return false, false
+	}
+	switch t {
+	case event.TypeAny:
+		*slot = v
+		return true, true
+	case event.TypeInt, event.TypeUint:
+		*slot, ok = wholeAs(v, t)
+		return ok, true
+	}
+	return false, true
+}
+
+// wholeAs returns a number as an int or uint, if it is whole and in range.
+func wholeAs(v event.Value, t event.Type) (event.Value, bool) {
+	if v.Kind() == event.KindDouble {
+		f := v.AsDouble()
+		if f > maxExact || f < -maxExact || f != math.Trunc(f) {
+			return event.Missing, false
+		}
+		v = event.Int(int64(f))
+	}
+	switch {
+	case v.Kind() == event.KindInt && t == event.TypeInt, v.Kind() == event.KindUint && t == event.TypeUint:
+		return v, true
+	case v.Kind() == event.KindInt && v.AsInt() >= 0:
+		return event.Uint(uint64(v.AsInt())), true
+	}
+	return event.Missing, false
+}
+
+// maxExact is the largest number below which a double is what was written,
+// if that was whole.
+const maxExact = 1<<53 - 1
+
+// any reads the value at p as it is.
+func (d *jsonDecoder) any(p, depth int, at place) (event.Value, int) {
+	if p >= len(d.b) {
+		return event.Missing, d.unexpected(p, "a value")
+	}
+	switch d.b[p] {
+	case '"':
+		end, plain := d.text(p + 1)
+		if end < 0 {
+			return event.Missing, -1
+		}
+		return event.String(d.value(p+1, end, plain)), end + 1
+	case '{':
+		return d.mapValue(p, depth, at)
+	case '[':
+		return d.listValue(p, depth, at)
+	case 't':
+		return event.Bool(true), d.literal(p, "true")
+	case 'f':
+		return event.Bool(false), d.literal(p, "false")
+	case 'n':
+		return event.Null, d.literal(p, "null")
+	}
+	var v event.Value
+	p = d.numberField(p, event.TypeAny, &v)
+	return v, p
+}
+
+func (d *jsonDecoder) listValue(p, depth int, at place) (event.Value, int) {
+	if depth >= MaxDepth {
+		return event.Missing, d.tooDeep(p)
+	}
+	p = d.space(p + 1)
+	if p < len(d.b) && d.b[p] == ']' {
+		return event.List(nil), p + 1
+	}
+	base := len(d.values)
+	for {
+		var v event.Value
+		if v, p = d.any(p, depth+1, at); p < 0 {
+			return event.Missing, -1
+		}
+		d.values = append(d.values, v)
+		var more bool
+		if p, more = d.comma(p, ']'); more {
+			continue
+		}
+		list := append([]event.Value(nil), d.values[base:]...)
+		clear(d.values[base:])
+		d.values = d.values[:base]
+		return event.List(list), p
+	}
+}
+
+func (d *jsonDecoder) mapValue(p, depth int, at place) (event.Value, int) {
+	if depth >= MaxDepth {
+		return event.Missing, d.tooDeep(p)
+	}
+	o := d.open(at)
+	p = d.space(p + 1)
+	if p < len(d.b) && d.b[p] == '}' {
+		return event.Map(nil), p + 1
+	}
+	base := len(d.pairs)
+	for {
+		quote := p
+		if p = d.name(p, &o); p < 0 {
+			return event.Missing, -1
+		}
+		end, plain := d.text(quote + 1) // known to be well formed
+		name := d.value(quote+1, end, plain)
+		var v event.Value
+		if v, p = d.any(p, depth+1, o.at); p < 0 {
+			return event.Missing, -1
+		}
+		d.pairs = append(d.pairs, event.Entry{Name: name, Value: v})
+		var more bool
+		if p, more = d.comma(p, '}'); more {
+			continue
+		}
+		d.close(&o)
+		entries := append([]event.Entry(nil), d.pairs[base:]...)
+		clear(d.pairs[base:])
+		d.pairs = d.pairs[:base]
+		return event.Map(entries), p
+	}
+}
+
+// dropScratch forgets the lists and maps that a mistake left unfinished.
+func (d *jsonDecoder) dropScratch() { d.values, d.pairs = nil, nil }

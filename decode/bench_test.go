@@ -1,0 +1,117 @@
+package decode
+
+import (
+	"encoding/json"
+	"strconv"
+	"testing"
+
+	"github.com/cepd/cepd/event"
+)
+
+// reading is what a sensor sends: 206 bytes, 8 fields.
+const reading = `{"ts":"2026-03-01T12:00:00.250Z","msg_id":"6f1c2a9e-77aa-4b1c-9f0e-2d6f5c1b8a34","site":"oslo","device":"pump-0017","temperature":71.25,"vibration":3.125,"status":"running","fw":"4.12.1-rc.2+build.88.ab"}`
+
+var readingFields = []event.Field{
+	{Name: "ts", Type: event.TypeTimestamp}, {Name: "msg_id", Type: event.TypeString},
+	{Name: "site", Type: event.TypeString}, {Name: "device", Type: event.TypeString},
+	{Name: "temperature", Type: event.TypeDouble}, {Name: "vibration", Type: event.TypeDouble},
+	{Name: "status", Type: event.TypeString}, {Name: "fw", Type: event.TypeString},
+}
+
+func schemaOf(declared []event.Field, used ...string) *event.Schema {
+	s := event.NewSchema("test", declared)
+	for _, name := range used {
+		if _, ok := s.Use(name); !ok {
+			panic(name)
+		}
+	}
+	return s
+}
+
+func BenchmarkDecode(b *testing.B) {
+	for _, bench := range []struct {
+		name     string
+		declared []event.Field
+		used     []string
+	}{
+		{"three", readingFields, []string{"device", "temperature", "status"}},
+		{"three_dynamic", nil, []string{"device", "temperature", "status"}},
+		{"three_with_time", readingFields, []string{"ts", "device", "temperature"}},
+		{"none", readingFields, nil},
+		{"all", readingFields, []string{"ts", "msg_id", "site", "device", "temperature", "vibration", "status", "fw"}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			d, err := New("json", schemaOf(bench.declared, bench.used...))
+			if err != nil {
+				b.Fatal(err)
+			}
+			payload := []byte(reading)
+			var e event.Event
+			b.SetBytes(int64(len(payload)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := d.Decode(payload, &e); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("encoding_json_struct", func(b *testing.B) {
+		payload := []byte(reading)
+		b.SetBytes(int64(len(payload)))
+		b.ReportAllocs()
+		for b.Loop() {
+			var r struct {
+				Device      string  `json:"device"`
+				Temperature float64 `json:"temperature"`
+				Status      string  `json:"status"`
+			}
+			if err := json.Unmarshal(payload, &r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("encoding_json_map", func(b *testing.B) {
+		payload := []byte(reading)
+		b.SetBytes(int64(len(payload)))
+		b.ReportAllocs()
+		for b.Loop() {
+			var m map[string]any
+			if err := json.Unmarshal(payload, &m); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkDecodeMixed decodes messages of several shapes, and with names
+// that never come twice.
+func BenchmarkDecodeMixed(b *testing.B) {
+	shapes := [][]byte{
+		[]byte(reading),
+		[]byte(`{"device":"pump-0017","status":"stopped"}`),
+		[]byte(`{"ts":"2026-03-01T12:00:00.250Z","device":"pump-0017","temperature":71.25,"pos":{"lat":59.9,"lon":10.7},"tags":["a","b"]}`),
+	}
+	fresh := make([][]byte, 10_000)
+	for i := range fresh {
+		n := strconv.Itoa(i)
+		fresh[i] = []byte(`{"device":"pump-0017","a` + n + `":1,"b` + n + `":2,"c` + n + `":3,"temperature":71.25}`)
+	}
+	for _, bench := range []struct {
+		name     string
+		payloads [][]byte
+	}{{"three_shapes", shapes}, {"fresh_names", fresh}} {
+		b.Run(bench.name, func(b *testing.B) {
+			d, _ := New("json", schemaOf(nil, "device", "temperature", "status"))
+			var e event.Event
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				if _, err := d.Decode(bench.payloads[i%len(bench.payloads)], &e); err != nil {
+					b.Fatal(err)
+				}
+				i++
+			}
+		})
+	}
+}

@@ -1,0 +1,186 @@
+package decode
+
+import (
+	"math"
+	"strconv"
+	"unsafe"
+
+	"github.com/cepd/cepd/event"
+)
+
+// number is a number of the payload: its digits without sign and point as an
+// integer, and where that point was.
+type number struct {
+	start, end int
+	digits     int // how many; mantissa holds the first maxDigits at most
+	exponent   int // of ten
+	mantissa   uint64
+	negative   bool
+	decimal    bool // it has a point or an exponent
+}
+
+// maxDigits always fit into 64 bits.
+const maxDigits = 19
+
+// number reads the number at p into n.
+func (s *scanner) number(p int, n *number) int {
+	b := s.b
+	*n = number{start: p}
+	if b[p] == '-' {
+		n.negative = true
+		p++
+	}
+	first := p
+	m := uint64(0)
+	for p < len(b) && b[p]-'0' <= 9 {
+		m = m*10 + uint64(b[p]-'0')
+		p++
+	}
+	n.digits = p - first
+	if n.digits == 0 {
+		return s.badValue(n.start)
+	}
+	if n.digits > 1 && b[first] == '0' {
+		return s.fail(ReasonSyntax, first, "a number begins with 0")
+	}
+	if p < len(b) && b[p] == '.' {
+		n.decimal = true
+		p++
+		point := p
+		for p < len(b) && b[p]-'0' <= 9 {
+			m = m*10 + uint64(b[p]-'0')
+			p++
+		}
+		if p == point {
+			return s.unexpected(p, "a digit")
+		}
+		n.exponent = point - p
+		n.digits += p - point
+	}
+	n.mantissa = m // wrong if there are too many digits, and not used then
+	if p < len(b) && b[p]|0x20 == 'e' {
+		n.decimal = true
+		if p = s.exponent(p+1, n); p < 0 {
+			return -1
+		}
+	}
+	n.end = p
+	return p
+}
+
+// exponent reads the exponent that begins behind the letter before p.
+func (s *scanner) exponent(p int, n *number) int {
+	b := s.b
+	negative := p < len(b) && b[p] == '-'
+	if negative || p < len(b) && b[p] == '+' {
+		p++
+	}
+	e, first := 0, p
+	for p < len(b) && b[p]-'0' <= 9 {
+		if e < 1<<20 { // more makes no difference
+			e = e*10 + int(b[p]-'0')
+		}
+		p++
+	}
+	if p == first {
+		return s.unexpected(p, "a digit")
+	}
+	if negative {
+		e = -e
+	}
+	n.exponent += e
+	return p
+}
+
+// skipNumber checks the number at p.
+func (s *scanner) skipNumber(p int) int {
+	b := s.b
+	start := p
+	if b[p] == '-' {
+		p++
+	}
+	first := p
+	for p < len(b) && b[p]-'0' <= 9 {
+		p++
+	}
+	if p == first {
+		return s.badValue(start)
+	}
+	if p-first > 1 && b[first] == '0' {
+		return s.fail(ReasonSyntax, first, "a number begins with 0")
+	}
+	if p < len(b) && b[p] == '.' {
+		p++
+		point := p
+		for p < len(b) && b[p]-'0' <= 9 {
+			p++
+		}
+		if p == point {
+			return s.unexpected(p, "a digit")
+		}
+	}
+	if p < len(b) && b[p]|0x20 == 'e' {
+		var n number
+		return s.exponent(p+1, &n)
+	}
+	return p
+}
+
+// literalOf returns the number as it is written.
+func (s *scanner) literalOf(n *number) string {
+	return unsafe.String(unsafe.SliceData(s.b[n.start:n.end]), n.end-n.start)
+}
+
+// integer returns the value of a number that is no decimal, and whether 64
+// bits hold it.
+func (s *scanner) integer(n *number) (event.Value, bool) {
+	m := n.mantissa
+	if n.digits > maxDigits {
+		var err error
+		if m, err = strconv.ParseUint(s.literalOf(n), 10, 64); err != nil {
+			return event.Missing, false // also a negative one, which is out of range with 20 digits
+		}
+	}
+	switch {
+	case n.negative && m <= 1<<63:
+		return event.Int(-int64(m)), true
+	case n.negative:
+		return event.Missing, false
+	case m <= math.MaxInt64:
+		return event.Int(int64(m)), true
+	}
+	return event.Uint(m), true
+}
+
+// powers of ten that a float64 holds exactly.
+var powers = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
+
+// double returns the float64 nearest to the number, and whether it is finite.
+func (s *scanner) double(n *number) (float64, bool) {
+	// Where mantissa and power of ten are both exact, one operation rounds
+	// once, so its result is the nearest (Clinger 1990).
+	if n.digits <= maxDigits && n.mantissa < 1<<53 && n.exponent >= -22 && n.exponent <= 22 {
+		f := float64(n.mantissa)
+		if n.exponent < 0 {
+			f /= powers[-n.exponent]
+		} else {
+			f *= powers[n.exponent]
+		}
+		if n.negative {
+			f = -f
+		}
+		return f, true
+	}
+	f, err := strconv.ParseFloat(s.literalOf(n), 64)
+	return f, err == nil
+}
+
+// numberValue returns the value of a number in a dynamic field.
+func (s *scanner) numberValue(n *number) (event.Value, bool) {
+	if !n.decimal {
+		return s.integer(n)
+	}
+	f, ok := s.double(n)
+	return event.Double(f), ok
+}

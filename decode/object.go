@@ -1,0 +1,172 @@
+package decode
+
+import (
+	"github.com/cepd/cepd/event"
+)
+
+// fields are the fields that the object at the top is searched for.
+type fields struct {
+	slots  map[string]int      // by name
+	folded map[string]struct{} // their names, by foldName
+	types  []event.Type        // by slot
+	own    []bool              // by slot: captured, so not ours to fill
+	others bool                // some slot is captured
+	buf    []byte
+}
+
+func newFields(schema *event.Schema, captured []string) *fields {
+	all := schema.Fields()
+	f := &fields{
+		slots:  make(map[string]int, len(all)),
+		folded: make(map[string]struct{}, len(all)),
+		types:  make([]event.Type, len(all)),
+		own:    make([]bool, len(all)),
+	}
+	for i, field := range all {
+		f.types[i], f.own[i] = field.Type, true
+		f.slots[field.Name] = i
+	}
+	for _, name := range captured {
+		if i, ok := f.slots[name]; ok {
+			f.own[i], f.others = false, true
+			delete(f.slots, name)
+		}
+	}
+	for name := range f.slots {
+		f.folded[string(foldName(nil, name))] = struct{}{}
+	}
+	return f
+}
+
+// slot returns the slot of a name, -1 where it has none. The name is not well
+// chosen if it differs from a field's name in case only.
+func (f *fields) slot(name string) (slot int, ok bool) {
+	if i, found := f.slots[name]; found {
+		return i, true
+	}
+	f.buf = foldName(f.buf[:0], name)
+	_, clash := f.folded[string(f.buf)]
+	return -1, !clash
+}
+
+// clear makes the slots of e that the decoder fills missing.
+func (f *fields) clear(e *event.Event) {
+	n := len(f.types)
+	if cap(e.Slots) < n {
+		e.Slots = append(make([]event.Value, 0, n), e.Slots...)
+	}
+	if len(e.Slots) < n {
+		old := len(e.Slots)
+		e.Slots = e.Slots[:n]
+		clear(e.Slots[old:])
+	}
+	e.Slots = e.Slots[:n]
+	if !f.others {
+		clear(e.Slots)
+		return
+	}
+	for i, own := range f.own {
+		if own {
+			e.Slots[i] = event.Missing
+		}
+	}
+}
+
+// object is an object that is being read.
+type object struct {
+	at    place // the last name in the trie; nowhere if the trie lacks one
+	slot  int   // of the last name, at the top; else -1
+	top   bool
+	base  int    // of its names in names.list, if at is nowhere
+	count int    // how many those are
+	id    uint32 // of its names in names.table, once they are many
+}
+
+// open begins the object that is the value of the name at.
+func (s *scanner) open(at place) object {
+	return object{at: s.trie.inner(at), slot: -1, base: len(s.seen.list)}
+}
+
+// close ends an object.
+func (s *scanner) close(o *object) {
+	if o.at == nowhere {
+		s.seen.list = s.seen.list[:o.base]
+	}
+}
+
+// name reads a name of o and the colon behind it.
+func (s *scanner) name(p int, o *object) int {
+	if p >= len(s.b) || s.b[p] != '"' {
+		return s.unexpected(p, "a name in quotes")
+	}
+	p++
+	end := 0
+	if o.at, end = s.trie.follow(s.b, p, o.at); end == 0 {
+		if end = s.newName(p, o); end < 0 {
+			return -1
+		}
+	} else {
+		o.slot = int(s.trie.nodes[o.at].slot)
+	}
+	p = end + 1
+	if p < len(s.b) && s.b[p] <= ' ' {
+		p = s.space(p)
+	}
+	if p >= len(s.b) || s.b[p] != ':' {
+		return s.unexpected(p, "a colon")
+	}
+	p++
+	if p < len(s.b) && s.b[p] <= ' ' {
+		p = s.space(p)
+	}
+	return p
+}
+
+// newName reads a name that the trie does not know at its place, up to its
+// closing quote.
+func (s *scanner) newName(p int, o *object) int {
+	end, plain := s.text(p)
+	if end < 0 {
+		return -1
+	}
+	name := s.value(p, end, plain)
+	o.slot = -1
+	if o.top {
+		slot, ok := s.fields.slot(name)
+		if !ok {
+			return s.fail(ReasonCaseFoldedName, p, "a name differs in case only from a field that the rules use")
+		}
+		o.slot = slot
+	}
+	if o.at != nowhere {
+		length, double := s.trie.path(o.at, name)
+		if double {
+			return s.duplicate(p)
+		}
+		if plain { // an escaped name must not be compared with raw bytes
+			if next := s.trie.learn(o.at, length, name, o.slot); next != nowhere {
+				o.at = next
+				return end
+			}
+		}
+		s.leave(o)
+	}
+	if !s.seen.add(o, name) {
+		return s.duplicate(p)
+	}
+	return end
+}
+
+// leave moves the names of o that the trie knows to where the trie is not
+// needed.
+func (s *scanner) leave(o *object) {
+	o.base = len(s.seen.list)
+	for at := o.at; s.trie.nodes[at].parent != nowhere; at = s.trie.nodes[at].parent {
+		s.seen.add(o, s.trie.name(at))
+	}
+	o.at = nowhere
+}
+
+func (s *scanner) duplicate(p int) int {
+	return s.fail(ReasonDuplicateName, p, "an object has two fields of the same name")
+}

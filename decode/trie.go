@@ -1,0 +1,140 @@
+package decode
+
+import "unsafe"
+
+// trie remembers in which order the names of objects came so far, since a
+// device sends the same fields in the same order again and again. A name at
+// its usual place costs one comparison: it is known to be valid, to be no
+// duplicate of those before it, and which slot it has.
+//
+//	{"id":1,"pos":{"x":1,"y":2},"temp":3}      {"id":1,"temp":3}
+//
+//	root ── id ──┬── pos ── temp
+//	             │    └ inner root ── x ── y
+//	             └── temp
+//
+// The way from a root to a node is a list of distinct names. The trie is
+// bounded, and forgets everything when much of what comes is not in it; none
+// of this changes a result.
+type trie struct {
+	nodes  []node
+	text   []byte // of the names
+	misses int    // names that found it full
+}
+
+// place is a node of the trie: behind the names read so far.
+type place int32
+
+const nowhere place = -1
+
+type node struct {
+	next   place // the first name that may follow; 0: none
+	alt    place // another name at the same place; 0: none
+	inner  place // root of the objects under this name; 0: none yet
+	parent place // nowhere for a root
+	text   uint32
+	length uint8
+	slot   int16
+}
+
+// Bounds of the trie: 512 nodes of 28 bytes, with names of 16 bytes or so, are
+// some 20 KB. Longer objects and rarer names are checked without it.
+const (
+	maxNodes    = 512
+	maxNodeName = 64
+	maxPath     = 128 // finding duplicates is quadratic while it learns
+	maxAlt      = 8
+	maxMisses   = 10_000
+)
+
+// start makes the trie ready for the next payload and returns its root.
+func (t *trie) start() place {
+	if t.nodes == nil || t.misses >= maxMisses {
+		t.nodes = append(t.nodes[:0], node{parent: nowhere})
+		t.text = t.text[:0]
+		t.misses = 0
+	}
+	return 0
+}
+
+// name returns the name of a node. It is valid until the next start, which
+// alone overwrites text.
+func (t *trie) name(at place) string {
+	n := &t.nodes[at]
+	return unsafe.String(unsafe.SliceData(t.text[n.text:]), int(n.length))
+}
+
+// follow looks for the name that begins at b[p] among those that may follow
+// at. It returns the node and the offset of the closing quote, or at and 0.
+func (t *trie) follow(b []byte, p int, at place) (place, int) {
+	if at == nowhere {
+		return at, 0
+	}
+	before := place(0)
+	for c := t.nodes[at].next; c != 0; c = t.nodes[c].alt {
+		n := &t.nodes[c]
+		end := p + int(n.length)
+		if end < len(b) && b[end] == '"' && string(b[p:end]) == t.name(c) {
+			if before != 0 { // the next message is likely to be like this one
+				t.nodes[before].alt, n.alt, t.nodes[at].next = n.alt, t.nodes[at].next, c
+			}
+			return c, end
+		}
+		before = c
+	}
+	return at, 0
+}
+
+// path returns how many names lie on the way to at, and whether name is one
+// of them.
+func (t *trie) path(at place, name string) (length int, found bool) {
+	for ; t.nodes[at].parent != nowhere; at = t.nodes[at].parent {
+		if t.name(at) == name {
+			return length, true
+		}
+		length++
+	}
+	return length, false
+}
+
+// learn adds a name behind at, which is length names from its root, if there
+// is room.
+func (t *trie) learn(at place, length int, name string, slot int) place {
+	if len(name) > maxNodeName || length >= maxPath || slot > 1<<15-1 {
+		return nowhere
+	}
+	alts := 0
+	for c := t.nodes[at].next; c != 0; c = t.nodes[c].alt {
+		alts++
+	}
+	if alts >= maxAlt || len(t.nodes) >= maxNodes {
+		t.misses++
+		return nowhere
+	}
+	c := place(len(t.nodes))
+	t.nodes = append(t.nodes, node{
+		alt: t.nodes[at].next, parent: at,
+		text: uint32(len(t.text)), length: uint8(len(name)), slot: int16(slot),
+	})
+	t.text = append(t.text, name...)
+	t.nodes[at].next = c
+	return c
+}
+
+// inner returns the root of the objects that are the value of the name at.
+func (t *trie) inner(at place) place {
+	if at == nowhere || t.nodes[at].inner != 0 {
+		if at == nowhere {
+			return nowhere
+		}
+		return t.nodes[at].inner
+	}
+	if len(t.nodes) >= maxNodes {
+		t.misses++
+		return nowhere
+	}
+	root := place(len(t.nodes))
+	t.nodes = append(t.nodes, node{parent: nowhere})
+	t.nodes[at].inner = root
+	return root
+}
