@@ -33,11 +33,12 @@ var imports = map[string]string{
 	"web":      "event alerting",
 
 	// Layer 5: wiring, and all long-lived goroutines.
-	"daemon":  "event expr nfa decode rules engine alerting alerting/notify alerting/notify/mqtt alerting/notify/stdout alerting/notify/webhook ingest ingest/file ingest/mqtt mqttconn state/wal web",
-	"trydemo": "event alerting engine daemon",
+	"config":  "event mqttconn",
+	"daemon":  "event config expr nfa decode rules engine alerting alerting/notify alerting/notify/mqtt alerting/notify/stdout alerting/notify/webhook ingest ingest/file ingest/mqtt mqttconn state/wal web",
+	"trydemo": "event config alerting engine daemon",
 
 	// Layer 6: flags.
-	"cmd/cepd": "event alerting rules scenario daemon trydemo",
+	"cmd/cepd": "event config alerting rules scenario daemon trydemo",
 
 	"internal/lint": "",
 }
@@ -52,7 +53,7 @@ var foreign = map[string]string{
 	"cel.dev/cel-go":                      "expr",
 	"google.golang.org/genproto":          "expr",
 	"google.golang.org/protobuf":          "expr",
-	"github.com/goccy/go-yaml":            "rules",
+	"github.com/goccy/go-yaml":            "rules config",
 	"github.com/gorhill/cronexpr":         "rules",
 	"github.com/cespare/xxhash/v2":        "event alerting rules engine",
 	"github.com/eclipse/paho.mqtt.golang": "mqttconn ingest/mqtt alerting/notify/mqtt",

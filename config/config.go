@@ -1,0 +1,240 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cepd/cepd/mqttconn"
+)
+
+// Config is what cepd.yaml says. Lists of named things are sorted by name, and
+// paths are relative to the working directory of the process, or absolute.
+type Config struct {
+	// Rules are the rule files: names or patterns such as rules/*.yaml. At
+	// least one.
+	Rules []string
+	// Watch reloads the rules when one of their files changes. Default true.
+	Watch bool
+	// State says where the daemon keeps what must outlive it.
+	State State
+	// HTTP says where metrics, health and the reload endpoint are served.
+	HTTP HTTP
+	// Sources of events; at least one.
+	Sources []Source
+	// Sinks that alerts go to. None: alerts are counted and logged only.
+	Sinks []Sink
+}
+
+// State says where the daemon keeps what must outlive it.
+type State struct {
+	// Dir is the folder. Empty: nothing is kept; a client id that cepd.yaml
+	// does not give is then a new one after each start.
+	Dir string
+}
+
+// HTTP is the daemon's own server.
+type HTTP struct {
+	// Listen is the address, host:port. Default 127.0.0.1:9477. Only loopback
+	// addresses are accepted, since whoever reaches the server may reload; port
+	// 0 takes any free one. "off" serves nothing.
+	Listen string
+}
+
+// Source is one source of events.
+type Source struct {
+	Name string
+	Type string // mqtt or file
+	MQTT MQTTSource
+	File FileSource
+}
+
+// MQTTSource reads a broker.
+type MQTTSource struct {
+	Conn mqttconn.Config
+	// QoS of the subscriptions, 0 or 1. Default 1.
+	QoS byte
+}
+
+// FileSource reads a file once, from its start to its end.
+type FileSource struct {
+	Path   string // - is the standard input
+	Format string // jsonl or csv; left out: by the ending of Path
+	Topic  string // that the records carry; left out: none
+}
+
+// Sink is one receiver of alerts.
+type Sink struct {
+	Name    string
+	Type    string // webhook, mqtt or stdout
+	Webhook WebhookSink
+	MQTT    MQTTSink
+	Stdout  StdoutSink
+
+	// Workers is how many alerts may be on their way at once. Default: as
+	// package notify has it.
+	Workers int
+	// Timeout bounds one try. Default 15s.
+	Timeout time.Duration
+	// MaxAge is how long a delivery is tried. Default: for ever.
+	MaxAge time.Duration
+}
+
+// WebhookSink posts to an address.
+type WebhookSink struct {
+	URL        string
+	URLFile    string // holds the URL, where it is a secret
+	Format     string
+	Secret     string // signs what is posted
+	SecretFile string
+}
+
+// MQTTSink publishes to a broker.
+type MQTTSink struct {
+	// Source names a source whose broker and credentials are used in place of
+	// those of Conn. The client id is the sink's own.
+	Source string
+	Conn   mqttconn.Config
+	// Topic with the placeholders {rule} and {key}. Default
+	// cepd/alerts/{rule}/{key}.
+	Topic string
+	// QoS is 0 or 1. Default 1.
+	QoS byte
+	// Retain keeps the alert at the broker while it fires. Default true.
+	Retain bool
+}
+
+// StdoutSink writes to the standard output.
+type StdoutSink struct {
+	Format string // json or text; default json
+}
+
+// DefaultListen is where the daemon's own server listens.
+const DefaultListen = "127.0.0.1:9477"
+
+// EnsureDefaults fills what is left out and has a default that a zero value
+// does not stand for already.
+func (c *Config) EnsureDefaults() {
+	if c.HTTP.Listen == "" {
+		c.HTTP.Listen = DefaultListen
+	}
+	for i := range c.Sinks {
+		s := &c.Sinks[i]
+		if s.Type == "mqtt" && s.MQTT.Topic == "" {
+			s.MQTT.Topic = "cepd/alerts/{rule}/{key}"
+		}
+		if s.Type == "stdout" && s.Stdout.Format == "" {
+			s.Stdout.Format = "json"
+		}
+	}
+}
+
+// Problem is something wrong with a setting, named by its path in cepd.yaml
+// such as sources.plant.url.
+type Problem struct {
+	Path    string
+	Message string
+}
+
+// Error returns path and message.
+func (p Problem) Error() string {
+	if p.Path == "" {
+		return p.Message
+	}
+	return p.Path + ": " + p.Message
+}
+
+// Validate reports every contradiction in c at once. It opens no file.
+func (c *Config) Validate() []Problem {
+	var ps []Problem
+	bad := func(path, format string, args ...any) { ps = append(ps, Problem{path, fmt.Sprintf(format, args...)}) }
+	if len(c.Rules) == 0 {
+		bad("", "no rules; write rules: [rules/*.yaml]")
+	}
+	if len(c.Sources) == 0 {
+		bad("", "no sources; name at least one under sources:")
+	}
+	if err := checkListen(c.HTTP.Listen); err != nil {
+		bad("http.listen", "%v", err)
+	}
+	stdin := ""
+	for _, s := range c.Sources {
+		path := "sources." + s.Name
+		switch {
+		case s.Type == "mqtt":
+			validateConn(path, s.MQTT.Conn, bad)
+		case s.Type == "file" && s.File.Path == "":
+			bad(path, "no path; write path: events.jsonl, or - for the standard input")
+		case s.Type == "file" && s.File.Path == "-":
+			if stdin != "" {
+				bad(path+".path", "the standard input is read by sources.%s already", stdin)
+			}
+			stdin = s.Name
+		}
+	}
+	for _, s := range c.Sinks {
+		c.validateSink("sinks."+s.Name, s, bad)
+	}
+	return ps
+}
+
+func (c *Config) validateSink(path string, s Sink, bad func(path, format string, args ...any)) {
+	switch s.Type {
+	case "webhook":
+		w := s.Webhook
+		switch {
+		case w.URL == "" && w.URLFile == "":
+			bad(path, "no url")
+		case w.URL != "" && w.URLFile != "":
+			bad(path+".url_file", "url and url_file are both set")
+		}
+		if w.Secret != "" && w.SecretFile != "" {
+			bad(path+".secret_file", "secret and secret_file are both set")
+		}
+	case "mqtt":
+		m := s.MQTT
+		if m.Source == "" {
+			validateConn(path, m.Conn, bad)
+			return
+		}
+		if m.Conn.URL != "" {
+			bad(path+".source", "url and source are both set; source takes the broker of that source")
+		}
+		i := slices.IndexFunc(c.Sources, func(src Source) bool { return src.Name == m.Source })
+		if i < 0 || c.Sources[i].Type != "mqtt" {
+			bad(path+".source", "there is no source %q of type mqtt", m.Source)
+		}
+	}
+}
+
+// validateConn checks a connection; its client id may be made later.
+func validateConn(path string, conn mqttconn.Config, bad func(path, format string, args ...any)) {
+	if conn.URL == "" {
+		bad(path, "no url; write url: mqtt://broker.example:1883")
+		return
+	}
+	if conn.ClientID == "" {
+		conn.ClientID = "made later"
+	}
+	if err := conn.Validate(); err != nil {
+		for _, line := range strings.Split(err.Error(), "\n") {
+			bad(path, "%s", line)
+		}
+	}
+}
+
+func checkListen(addr string) error {
+	if addr == "off" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%q is no address like %s", addr, DefaultListen)
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("%q is not a loopback address; put a proxy with authentication in front of %s", addr, DefaultListen)
+}

@@ -1,0 +1,109 @@
+package config
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cepd/cepd/mqttconn"
+)
+
+func env(vars map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
+}
+
+// TestParse reads the whole of a file.
+func TestParse(t *testing.T) {
+	src, err := os.ReadFile("testdata/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, issues := Parse("/etc/cepd/cepd.yaml", src, env(map[string]string{"BROKER": "broker.example", "EMPTY": ""}))
+	for _, i := range issues {
+		t.Error(i)
+	}
+	want := &Config{
+		Rules: []string{"/etc/cepd/rules/*.yaml", "/srv/more.yaml"},
+		Watch: true,
+		State: State{Dir: "/etc/cepd/data"},
+		HTTP:  HTTP{Listen: "127.0.0.1:0"},
+		Sources: []Source{
+			{Name: "lines", Type: "file", MQTT: MQTTSource{QoS: 1}, File: FileSource{Path: "-", Format: "jsonl", Topic: "t/1"}},
+			{Name: "plant", Type: "mqtt", MQTT: MQTTSource{QoS: 0, Conn: mqttconn.Config{
+				URL: "mqtts://broker.example:8883", ClientID: "cepd-plant", User: "cepd", PasswordFile: "/run/secrets/mqtt",
+				TLS: mqttconn.TLS{CAFile: "/etc/cepd/ca.pem", CertFile: "/etc/cepd/cepd.pem", KeyFile: "/etc/cepd/cepd.key"},
+			}}},
+		},
+		Sinks: []Sink{
+			{Name: "console", Type: "stdout", MQTT: MQTTSink{QoS: 1, Retain: true}, Stdout: StdoutSink{Format: "text"}},
+			{Name: "ops", Type: "webhook", MQTT: MQTTSink{QoS: 1, Retain: true}, Timeout: 10e9,
+				Webhook: WebhookSink{URL: "https://hooks.example/cepd", Format: "alertmanager", SecretFile: "/run/secrets/webhook"}},
+			{Name: "plant", Type: "mqtt", MQTT: MQTTSink{Source: "plant", Topic: "cepd/alerts/{rule}/{key}", QoS: 1, Retain: true}},
+		},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestIssues prints what is said of mistakes, see testdata/issues.
+func TestIssues(t *testing.T) {
+	datadriven.RunTest(t, "testdata/issues", func(t *testing.T, d *datadriven.TestData) string {
+		_, issues := Parse("cepd.yaml", []byte(d.Input), env(map[string]string{"PASSWORD": "hunter2"}))
+		if len(issues) == 0 {
+			return "no mistakes\n"
+		}
+		var b strings.Builder
+		for _, i := range issues {
+			b.WriteString(i.String() + "\n")
+		}
+		return b.String()
+	})
+}
+
+func TestExpand(t *testing.T) {
+	vars := env(map[string]string{"A": "1", "EMPTY": "", "NESTED": "${A}"})
+	for _, c := range []struct{ in, want, err string }{
+		{in: "plain $A $", want: "plain $A $"},
+		{in: "${A}-${A}", want: "1-1"},
+		{in: "x${NONE:-y}z", want: "xyz"},
+		{in: "${EMPTY}", want: ""},
+		{in: "${EMPTY:-d}", want: "d"},
+		{in: "${NONE:-}", want: ""},
+		{in: "$${A} ${A}", want: "${A} 1"},
+		{in: "${NESTED}", want: "${A}"},
+		{in: "${NONE}", err: "NONE is not set"},
+		{in: "${A", err: "no closing }"},
+		{in: "${1}", err: "no name"},
+		{in: "${}", err: "no name"},
+	} {
+		got, err := expand(c.in, vars)
+		switch {
+		case c.err == "" && (err != nil || got != c.want):
+			t.Errorf("expand(%q) = %q, %v, want %q", c.in, got, err, c.want)
+		case c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)):
+			t.Errorf("expand(%q) = %q, %v, want an error with %q", c.in, got, err, c.err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	src, err := os.ReadFile("testdata/full.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(src)
+	f.Add([]byte("sources: {a: {type: mqtt, tls: {}}}"))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		if _, issues := Parse("cepd.yaml", src, env(nil)); len(issues) > 0 {
+			for _, i := range issues {
+				if i.Line < 1 || i.Column < 1 || i.String() == "" {
+					t.Errorf("issue without a place: %+v", i)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,190 @@
+package config
+
+import (
+	"cmp"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+
+	"github.com/cepd/cepd/mqttconn"
+)
+
+// Parse reads a cepd.yaml. Relative paths in it start from the folder of file,
+// which is otherwise only named in messages. The Config is usable only if there
+// are no issues.
+func Parse(file string, src []byte, getenv func(string) (string, bool)) (*Config, []Issue) {
+	r := &reader{getenv: getenv, places: map[string]*token.Token{}}
+	c := &Config{Watch: true}
+	if root := r.parse(src); root != nil {
+		r.object(root, "", fields{
+			"rules":   texts(&c.Rules),
+			"watch":   boolean(&c.Watch),
+			"state":   object(fields{"dir": text(&c.State.Dir)}),
+			"http":    object(fields{"listen": text(&c.HTTP.Listen)}),
+			"sources": named(func(r *reader, n ast.Node, path, name string) { c.Sources = append(c.Sources, r.source(n, path, name)) }),
+			"sinks":   named(func(r *reader, n ast.Node, path, name string) { c.Sinks = append(c.Sinks, r.sink(n, path, name)) }),
+		})
+	}
+	slices.SortFunc(c.Sources, func(a, b Source) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(c.Sinks, func(a, b Sink) int { return cmp.Compare(a.Name, b.Name) })
+	c.EnsureDefaults()
+	if len(r.issues) == 0 {
+		for _, p := range c.Validate() {
+			r.add(r.place(p.Path), "%s", p.Error())
+		}
+	}
+	c.resolve(filepath.Dir(file))
+	return c, r.sorted(file, src)
+}
+
+// named reads a mapping from names that its author chose.
+func named(read func(r *reader, n ast.Node, path, name string)) set {
+	return func(r *reader, n ast.Node, path string) {
+		r.entries(n, path, func(name string, kt *token.Token, v ast.Node) {
+			if !isEnvName(strings.ReplaceAll(name, "-", "_")) {
+				r.add(kt, "%q is no name; names have letters, digits, _ and - and do not begin with a digit", name)
+				return
+			}
+			read(r, v, join(path, name), name)
+		})
+	}
+}
+
+// typed reads the key `type` of a mapping, so that the other keys can be judged
+// by it. It reports what is wrong only if there is no usable type.
+func (r *reader) typed(n ast.Node, path string, types ...string) string {
+	probe := &reader{getenv: r.getenv, places: map[string]*token.Token{}}
+	typ := ""
+	probe.entries(n, path, func(key string, kt *token.Token, v ast.Node) {
+		if key == "type" {
+			choice(&typ, types...)(probe, v, join(path, key))
+		}
+	})
+	switch {
+	case typ != "":
+	case len(probe.issues) > 0:
+		r.issues = append(r.issues, probe.issues...)
+	default:
+		r.add(r.places[path], "%s has no type; types are %s", path, strings.Join(types, ", "))
+	}
+	return typ
+}
+
+func skip(*reader, ast.Node, string) {}
+
+func (r *reader) source(n ast.Node, path, name string) Source {
+	s := Source{Name: name, MQTT: MQTTSource{QoS: 1}}
+	switch s.Type = r.typed(n, path, "mqtt", "file"); s.Type {
+	case "mqtt":
+		known := connFields(&s.MQTT.Conn)
+		known["qos"] = integer(&s.MQTT.QoS, 0, 1)
+		r.object(n, path, known)
+	case "file":
+		r.object(n, path, fields{
+			"type":   skip,
+			"path":   text(&s.File.Path),
+			"format": choice(&s.File.Format, "jsonl", "csv"),
+			"topic":  text(&s.File.Topic),
+		})
+	}
+	return s
+}
+
+func (r *reader) sink(n ast.Node, path, name string) Sink {
+	s := Sink{Name: name, MQTT: MQTTSink{QoS: 1, Retain: true}}
+	var known fields
+	switch s.Type = r.typed(n, path, "webhook", "mqtt", "stdout"); s.Type {
+	case "webhook":
+		w := &s.Webhook
+		known = fields{
+			"type":        skip,
+			"url":         address(&w.URL, "http", "https"),
+			"url_file":    text(&w.URLFile),
+			"format":      choice(&w.Format, "alertmanager", "cloudevents"),
+			"secret":      text(&w.Secret),
+			"secret_file": text(&w.SecretFile),
+		}
+	case "mqtt":
+		m := &s.MQTT
+		known = connFields(&m.Conn)
+		known["source"] = text(&m.Source)
+		known["topic"] = text(&m.Topic)
+		known["qos"] = integer(&m.QoS, 0, 1)
+		known["retain"] = boolean(&m.Retain)
+	case "stdout":
+		known = fields{"type": skip, "format": choice(&s.Stdout.Format, "json", "text")}
+	default:
+		return s
+	}
+	known["workers"] = integer(&s.Workers, 1, 1000)
+	known["timeout"] = duration(&s.Timeout)
+	known["max_age"] = duration(&s.MaxAge)
+	r.object(n, path, known)
+	return s
+}
+
+// connFields are the keys that every connection to a broker has.
+func connFields(c *mqttconn.Config) fields {
+	return fields{
+		"type":            skip,
+		"url":             address(&c.URL, "mqtt", "mqtts", "ws", "wss"),
+		"client_id":       text(&c.ClientID),
+		"user":            text(&c.User),
+		"password":        text(&c.Password),
+		"password_file":   text(&c.PasswordFile),
+		"keep_alive":      duration(&c.KeepAlive),
+		"connect_timeout": duration(&c.ConnectTimeout),
+		"reconnect_max":   duration(&c.ReconnectMax),
+		"tls": object(fields{
+			"ca_file":     text(&c.TLS.CAFile),
+			"cert_file":   text(&c.TLS.CertFile),
+			"key_file":    text(&c.TLS.KeyFile),
+			"server_name": text(&c.TLS.ServerName),
+			"skip_verify": boolean(&c.TLS.SkipVerify),
+		}),
+	}
+}
+
+// resolve makes paths start from dir.
+func (c *Config) resolve(dir string) {
+	abs := func(p *string) {
+		if *p != "" && *p != "-" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	conn := func(c *mqttconn.Config) {
+		abs(&c.PasswordFile)
+		abs(&c.TLS.CAFile)
+		abs(&c.TLS.CertFile)
+		abs(&c.TLS.KeyFile)
+	}
+	for i := range c.Rules {
+		abs(&c.Rules[i])
+	}
+	abs(&c.State.Dir)
+	for i := range c.Sources {
+		conn(&c.Sources[i].MQTT.Conn)
+		abs(&c.Sources[i].File.Path)
+	}
+	for i := range c.Sinks {
+		conn(&c.Sinks[i].MQTT.Conn)
+		abs(&c.Sinks[i].Webhook.URLFile)
+		abs(&c.Sinks[i].Webhook.SecretFile)
+	}
+}
+
+// place returns where a setting stands: its own place, or that of the nearest
+// mapping around it.
+func (r *reader) place(path string) *token.Token {
+	for path != "" {
+		if t := r.places[path]; t != nil {
+			return t
+		}
+		i := strings.LastIndexByte(path, '.')
+		path = path[:max(i, 0)]
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// suggest says what may have been meant by an unknown key.
+func suggest[V any](key string, known map[string]V) string {
+	names := slices.Sorted(maps.Keys(known))
+	best, least := "", 3
+	for _, name := range names {
+		if d := distance(key, name); d < least {
+			best, least = name, d
+		}
+	}
+	if best != "" {
+		return "; did you mean " + best + "?"
+	}
+	return "; known are " + strings.Join(names, ", ")
+}
+
+// distance is the number of letters to insert, delete or replace to get from a
+// to b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			next := min(row[j]+1, row[j+1]+1, diagonal+cost)
+			diagonal, row[j+1] = row[j+1], next
+		}
+	}
+	return row[len(b)]
+}

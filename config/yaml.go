@@ -1,0 +1,284 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+
+	"github.com/cepd/cepd/event"
+)
+
+// reader walks the YAML of one file, fills the values that a table of keys
+// points to, and collects mistakes with their places.
+type reader struct {
+	getenv func(string) (string, bool)
+	issues []Issue
+	places map[string]*token.Token // of each key that was there, by its path such as sources.plant.url
+}
+
+// set reads the value of one key.
+type set func(r *reader, n ast.Node, path string)
+
+// fields says for each key of an object what reads its value.
+type fields map[string]set
+
+func (r *reader) add(t *token.Token, format string, args ...any) {
+	is := Issue{Line: 1, Column: 1, Message: fmt.Sprintf(format, args...)}
+	if t != nil && t.Position != nil {
+		is.Line, is.Column = t.Position.Line, t.Position.Column
+	}
+	r.issues = append(r.issues, is)
+}
+
+// parse returns the file's only document, nil if there is none or it cannot be
+// read.
+func (r *reader) parse(src []byte) ast.Node {
+	f, err := parser.ParseBytes(src, 0)
+	if err != nil {
+		var ye yaml.Error
+		if errors.As(err, &ye) {
+			r.add(ye.GetToken(), "%s", ye.GetMessage())
+		} else {
+			r.add(nil, "%v", err)
+		}
+		return nil
+	}
+	docs := slices.DeleteFunc(f.Docs, func(d *ast.DocumentNode) bool { return d.Body == nil })
+	if len(docs) > 1 {
+		r.add(docs[1].GetToken(), "a second YAML document; cepd.yaml is one")
+	}
+	if len(docs) == 0 {
+		return nil
+	}
+	return docs[0].Body
+}
+
+// object reads a mapping whose keys are known.
+func (r *reader) object(n ast.Node, path string, known fields) {
+	r.entries(n, path, func(key string, kt *token.Token, v ast.Node) {
+		f, ok := known[key]
+		if !ok {
+			r.add(kt, "unknown key %q%s%s", key, in(path), suggest(key, known))
+			return
+		}
+		f(r, v, join(path, key))
+	})
+}
+
+// entries calls f for each entry of a mapping, once for each key.
+func (r *reader) entries(n ast.Node, path string, f func(key string, kt *token.Token, v ast.Node)) {
+	var values []*ast.MappingValueNode
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		values = n.Values
+	case *ast.MappingValueNode:
+		values = []*ast.MappingValueNode{n}
+	case nil, *ast.NullNode:
+		return
+	default:
+		r.add(n.GetToken(), "%s is %s; it takes keys and values", orFile(path), kindOf(n))
+		return
+	}
+	seen := map[string]bool{}
+	for _, v := range values {
+		kt := v.Key.GetToken()
+		key, ok := scalar(v.Key)
+		if !ok {
+			r.add(kt, "a key must be a plain name")
+			continue
+		}
+		if seen[key] {
+			r.add(kt, "%q stands here twice", key)
+			continue
+		}
+		seen[key] = true
+		r.places[join(path, key)] = kt
+		f(key, kt, v.Value)
+	}
+}
+
+// scalar returns the text of a scalar as it was written.
+func scalar(n ast.Node) (string, bool) {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return n.Value, true
+	case *ast.LiteralNode:
+		return n.Value.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		return n.GetToken().Value, true
+	}
+	return "", false
+}
+
+// value returns the text of a scalar with its variables expanded, and false if
+// there is none; what is wrong is reported.
+func (r *reader) value(n ast.Node, path string) (string, bool) {
+	if n == nil || n.Type() == ast.NullType {
+		r.add(r.places[path], "%s has no value", path)
+		return "", false
+	}
+	s, ok := scalar(n)
+	if !ok {
+		r.add(n.GetToken(), "%s is %s; it takes a single value", path, kindOf(n))
+		return "", false
+	}
+	s, err := expand(s, r.getenv)
+	if err != nil {
+		r.add(n.GetToken(), "%s: %v", path, err)
+		return "", false
+	}
+	return s, true
+}
+
+// text reads a text.
+func text(to *string) set {
+	return func(r *reader, n ast.Node, path string) {
+		if s, ok := r.value(n, path); ok {
+			*to = s
+		}
+	}
+}
+
+// choice reads one of a few words.
+func choice(to *string, words ...string) set {
+	return func(r *reader, n ast.Node, path string) {
+		s, ok := r.value(n, path)
+		switch {
+		case !ok:
+		case !slices.Contains(words, s):
+			r.add(n.GetToken(), "%s: %q is none of %s", path, s, strings.Join(words, ", "))
+		default:
+			*to = s
+		}
+	}
+}
+
+// boolean reads true or false.
+func boolean(to *bool) set {
+	return func(r *reader, n ast.Node, path string) {
+		s, ok := r.value(n, path)
+		switch {
+		case !ok:
+		case s != "true" && s != "false":
+			r.add(n.GetToken(), "%s: %q is neither true nor false", path, s)
+		default:
+			*to = s == "true"
+		}
+	}
+}
+
+// integer reads a whole number from min to max.
+func integer[T ~int | ~byte](to *T, min, max int) set {
+	return func(r *reader, n ast.Node, path string) {
+		s, ok := r.value(n, path)
+		if !ok {
+			return
+		}
+		i, err := strconv.Atoi(s)
+		if err != nil || i < min || i > max {
+			r.add(n.GetToken(), "%s: %q is no whole number from %d to %d", path, s, min, max)
+			return
+		}
+		*to = T(i)
+	}
+}
+
+// duration reads a length of time above zero.
+func duration(to *time.Duration) set {
+	return func(r *reader, n ast.Node, path string) {
+		s, ok := r.value(n, path)
+		if !ok {
+			return
+		}
+		d, err := event.ParseDuration(s)
+		if err != nil || d <= 0 {
+			r.add(n.GetToken(), "%s: %q is no duration like 15s, 1m30s or 2h", path, s)
+			return
+		}
+		*to = d
+	}
+}
+
+// address reads a URL. Mistakes do not show it, since it may hold a password.
+func address(to *string, schemes ...string) set {
+	return func(r *reader, n ast.Node, path string) {
+		s, ok := r.value(n, path)
+		if !ok {
+			return
+		}
+		u, err := url.Parse(s)
+		if err != nil || !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" {
+			r.add(n.GetToken(), "%s is no URL that starts with %s://", path, strings.Join(schemes, ":// or "))
+			return
+		}
+		*to = s
+	}
+}
+
+// texts reads a list of texts, or a single one.
+func texts(to *[]string) set {
+	return func(r *reader, n ast.Node, path string) {
+		seq, ok := n.(*ast.SequenceNode)
+		if !ok {
+			if s, ok := r.value(n, path); ok {
+				*to = []string{s}
+			}
+			return
+		}
+		for _, v := range seq.Values {
+			if s, ok := r.value(v, path); ok {
+				*to = append(*to, s)
+			}
+		}
+	}
+}
+
+// object reads an object of its own.
+func object(known fields) set {
+	return func(r *reader, n ast.Node, path string) { r.object(n, path, known) }
+}
+
+// kindOf says what a node is, for messages.
+func kindOf(n ast.Node) string {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "a mapping"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.TagNode:
+		return "a YAML tag"
+	case *ast.AliasNode, *ast.AnchorNode:
+		return "a YAML anchor or alias"
+	}
+	return "a single value"
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func in(path string) string {
+	if path == "" {
+		return ""
+	}
+	return " in " + path
+}
+
+func orFile(path string) string {
+	if path == "" {
+		return "the file"
+	}
+	return path
+}
