@@ -1,0 +1,244 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"github.com/cepd/cepd/alerting/notify"
+	"github.com/cepd/cepd/mqttconn"
+)
+
+// ClientConfig sets up a [Client].
+type ClientConfig struct {
+	// Conn says how to reach the broker.
+	Conn mqttconn.Config
+	// StatusTopic is where the client says that it is online, and the broker
+	// that it is offline, by retained messages. Default: cepd/CLIENT_ID/status,
+	// the id encoded like a part of a topic. "-": nowhere.
+	StatusTopic string
+	// Logger is told when a connection is made or lost. Default: nobody.
+	Logger *slog.Logger
+}
+
+// EnsureDefaults fills what is left out.
+func (c *ClientConfig) EnsureDefaults() {
+	c.Conn.EnsureDefaults()
+	if c.StatusTopic == "" {
+		c.StatusTopic = statusTopic(c.Conn.ClientID)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Validate reports every contradiction in c at once.
+func (c ClientConfig) Validate() error {
+	err := c.Conn.Validate()
+	if c.StatusTopic != "" && c.StatusTopic != "-" {
+		if t, terr := parseTemplate(c.StatusTopic); terr != nil || len(t) > 1 {
+			err = errors.Join(err, fmt.Errorf("status topic %q is not a topic to publish to", c.StatusTopic))
+		}
+	}
+	return err
+}
+
+// Client is a connection to a broker that is made again whenever it is lost.
+type Client struct {
+	cfg     ClientConfig
+	options *paho.ClientOptions
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when run has ended
+
+	mu   sync.Mutex
+	conn paho.Client   // nil while there is no connection
+	up   chan struct{} // closed while there is one
+}
+
+// errDown says that there is no connection.
+var errDown = errors.New("not connected to the broker")
+
+// Dial returns a client that connects in the background. Its error is about
+// the configuration; a broker that cannot be reached is none.
+func Dial(cfg ClientConfig) (*Client, error) {
+	cfg.EnsureDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("setting up an MQTT connection: %w", err)
+	}
+	options, err := cfg.Conn.Options()
+	if err != nil {
+		return nil, fmt.Errorf("setting up an MQTT connection: %w", err)
+	}
+	options.SetAutoReconnect(false) // see the package comment
+	options.SetConnectRetry(false)
+	options.SetCleanSession(true) // we subscribe to nothing, and keep what is unsent ourselves
+	if cfg.StatusTopic != "-" {
+		options.SetWill(cfg.StatusTopic, "offline", 1, true)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Client{cfg: cfg, options: options, cancel: cancel, done: make(chan struct{}), up: make(chan struct{})}
+	go c.run(ctx)
+	return c, nil
+}
+
+// Publish publishes a message over the connection there is. Without one it
+// waits for it, as long as ctx allows.
+func (c *Client) Publish(ctx context.Context, topic string, qos byte, retain bool, payload []byte) error {
+	conn, err := c.wait(ctx)
+	if err != nil {
+		return err
+	}
+	return publish(ctx, conn, topic, qos, retain, payload)
+}
+
+// Connected reports whether there is a connection.
+func (c *Client) Connected() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conn != nil
+}
+
+// wait returns the connection, when there is one.
+func (c *Client) wait(ctx context.Context) (paho.Client, error) {
+	for {
+		c.mu.Lock()
+		conn, up := c.conn, c.up
+		c.mu.Unlock()
+		if conn != nil {
+			return conn, nil
+		}
+		select {
+		case <-up:
+		case <-c.done:
+			return nil, notify.Retry(notify.ReasonConnection, errors.New("the connection to the broker was closed"))
+		case <-ctx.Done():
+			return nil, notify.Retry(notify.ReasonConnection, errDown)
+		}
+	}
+}
+
+func publish(ctx context.Context, conn paho.Client, topic string, qos byte, retain bool, payload []byte) error {
+	errLate := notify.Retry(notify.ReasonTimeout, errors.New("the broker did not confirm in time"))
+	tokens := make(chan paho.Token, 1)
+	go func() { tokens <- conn.Publish(topic, qos, retain, payload) }() // may block for WriteTimeout
+	var token paho.Token
+	select {
+	case token = <-tokens:
+	case <-ctx.Done():
+		return errLate
+	}
+	select {
+	case <-token.Done():
+	case <-ctx.Done():
+		return errLate
+	}
+	if err := token.Error(); err != nil {
+		return notify.Retry(notify.ReasonConnection, err)
+	}
+	return nil
+}
+
+// Close says that the client is offline, and closes the connection. It returns
+// when all is done or ctx is; an attempt to connect that is under way then ends
+// within ConnectTimeout.
+func (c *Client) Close(ctx context.Context) {
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	if conn != nil && c.cfg.StatusTopic != "-" {
+		_ = publish(ctx, conn, c.cfg.StatusTopic, 1, true, []byte("offline"))
+	}
+	c.cancel()
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+	}
+}
+
+// disconnectWait is how long, in milliseconds, a goodbye to the broker may take.
+const disconnectWait = 250
+
+// run keeps a connection until ctx ends.
+func (c *Client) run(ctx context.Context) {
+	defer close(c.done)
+	logger := c.cfg.Logger.With("broker", mqttconn.Redact(c.cfg.Conn.URL), "client_id", c.cfg.Conn.ClientID)
+	for failures := 0; ctx.Err() == nil; {
+		lost := make(chan error, 1)
+		conn, err := c.connect(ctx, lost)
+		if err != nil {
+			failures++
+			if ctx.Err() == nil {
+				logger.Warn("connecting failed", "err", err)
+			}
+			c.pause(ctx, failures)
+			continue
+		}
+		failures = 0
+		logger.Info("connected")
+		select {
+		case err := <-lost:
+			c.set(nil)
+			logger.Warn("connection lost", "err", err)
+			failures = 1 // a broker that throws us out at once is not to be stormed
+			c.pause(ctx, failures)
+		case <-ctx.Done():
+			c.set(nil)
+			conn.Disconnect(disconnectWait)
+		}
+	}
+}
+
+// connect makes a connection and says that we are online.
+func (c *Client) connect(ctx context.Context, lost chan error) (paho.Client, error) {
+	options := *c.options
+	options.SetConnectionLostHandler(func(_ paho.Client, err error) { lost <- err })
+	conn := paho.NewClient(&options)
+	token := conn.Connect()
+	<-token.Done() // bounded by ConnectTimeout
+	if err := token.Error(); err != nil {
+		return nil, err
+	}
+	if c.cfg.StatusTopic != "-" {
+		ctx, cancel := context.WithTimeout(ctx, c.cfg.Conn.ConnectTimeout)
+		defer cancel()
+		if err := publish(ctx, conn, c.cfg.StatusTopic, 1, true, []byte("online")); err != nil {
+			conn.Disconnect(disconnectWait)
+			return nil, fmt.Errorf("saying that we are online: %w", err)
+		}
+	}
+	c.set(conn)
+	return conn, nil
+}
+
+// set notes the connection there is.
+func (c *Client) set(conn paho.Client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case conn != nil && c.conn == nil:
+		close(c.up)
+	case conn == nil && c.conn != nil:
+		c.up = make(chan struct{})
+	}
+	c.conn = conn
+}
+
+// pause waits before another attempt: up to a second at first, then twice as
+// long each time, at random, so that many clients of a broker that restarts do
+// not come at once.
+func (c *Client) pause(ctx context.Context, failures int) {
+	bound := time.Second << min(failures-1, 10)
+	bound = min(bound, c.cfg.Conn.ReconnectMax)
+	t := time.NewTimer(bound/2 + rand.N(bound/2+1))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,94 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/alerting/notify"
+)
+
+// DefaultTopic is the topic of alerts where a configuration names none.
+const DefaultTopic = "cepd/alerts/{rule}/{key}"
+
+// Publisher publishes one message. It returns nil only when the broker has
+// confirmed it; for QoS 0, when it was written to the connection.
+type Publisher interface {
+	Publish(ctx context.Context, topic string, qos byte, retain bool, payload []byte) error
+}
+
+// Config sets up a [Sink].
+type Config struct {
+	// Publisher to publish through, which the caller closes.
+	Publisher Publisher
+	// Topic of an alert's messages, in which {rule}, {key} and {fingerprint}
+	// are replaced. The parts of a key are levels of the topic; in each, and in
+	// a rule's name, / + # % and control characters are percent-encoded. A rule
+	// without a key leaves out the level that is {key} alone. Default:
+	// [DefaultTopic].
+	Topic string
+	// QoS is the MQTT quality of service, 0 to 2.
+	QoS byte
+	// Retain makes the broker keep the message of an alert while it fires.
+	Retain bool
+}
+
+// EnsureDefaults fills what is left out.
+func (c *Config) EnsureDefaults() {
+	if c.Topic == "" {
+		c.Topic = DefaultTopic
+	}
+}
+
+// Validate reports every contradiction in c at once.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Publisher == nil {
+		errs = append(errs, errors.New("no publisher"))
+	}
+	if _, err := parseTemplate(c.Topic); err != nil {
+		errs = append(errs, fmt.Errorf("topic %q: %w", c.Topic, err))
+	}
+	if c.QoS > 2 {
+		errs = append(errs, fmt.Errorf("qos is %d; it is 0, 1 or 2", c.QoS))
+	}
+	return errors.Join(errs...)
+}
+
+// Sink is a [notify.Notifier] that publishes to a broker.
+type Sink struct {
+	cfg   Config
+	topic template
+}
+
+// New returns a sink.
+func New(cfg Config) (*Sink, error) {
+	cfg.EnsureDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("setting up an MQTT sink: %w", err)
+	}
+	t, err := parseTemplate(cfg.Topic)
+	if err != nil {
+		return nil, err
+	}
+	return &Sink{cfg: cfg, topic: t}, nil
+}
+
+// Notify publishes a delivery and waits for the broker's confirmation. The
+// payload is what [notify.AppendJSON] gives, or nothing where a clear takes
+// away what was retained.
+func (s *Sink) Notify(ctx context.Context, d notify.Delivery) error {
+	topic, err := s.topic.expand(&d.Transition)
+	if err != nil {
+		return notify.Permanent(notify.ReasonClient, err)
+	}
+	var payload []byte
+	if !s.cfg.Retain || d.Transition.Change != alerting.Cleared {
+		payload = notify.AppendJSON(nil, &d.Transition)
+	}
+	if err := s.cfg.Publisher.Publish(ctx, topic, s.cfg.QoS, s.cfg.Retain, payload); err != nil {
+		return fmt.Errorf("publishing to %s: %w", topic, err)
+	}
+	return nil
+}
