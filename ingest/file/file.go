@@ -1,8 +1,15 @@
 package file
 
 import (
+	"compress/gzip"
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
 
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest"
@@ -26,26 +33,257 @@ type Config struct {
 	Source string
 	// Topic is the topic that the records carry. Default: none.
 	Topic string
+	// Announce puts a record before the first and after the last message, that
+	// the source is up and down. Left out, there are messages only.
+	Announce bool
 	// Arrival gives the time of arrival of the records of a batch. Left out,
 	// records have none (zero): a replay has no time but the events'.
 	Arrival func() event.Time
 	// ChunkBytes is how much is read at once. Default 256 KB.
 	ChunkBytes int
-	// BatchRecords is the most records in a batch. Default 512.
+	// BatchRecords is the most messages in a batch. Default 512.
 	BatchRecords int
 }
 
+// EnsureDefaults fills what is left out.
+func (c *Config) EnsureDefaults() {
+	if c.Path == "" {
+		c.Path = "-"
+	}
+	ending := filepath.Ext(strings.TrimSuffix(strings.ToLower(c.Path), ".gz"))
+	if c.Format == "" {
+		c.Format = "jsonl"
+		if ending == ".csv" || ending == ".tsv" {
+			c.Format = "csv"
+		}
+	}
+	if c.Comma == 0 {
+		c.Comma = ','
+		if ending == ".tsv" {
+			c.Comma = '\t'
+		}
+	}
+	if c.Source == "" {
+		c.Source = c.Path
+	}
+	if c.ChunkBytes == 0 {
+		c.ChunkBytes = 256 << 10
+	}
+	if c.BatchRecords == 0 {
+		c.BatchRecords = 512
+	}
+}
+
+// Validate reports every contradiction in c at once.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Format != "" && c.Format != "jsonl" && c.Format != "csv" {
+		errs = append(errs, fmt.Errorf("unknown format %q of a file; formats are jsonl, csv", c.Format))
+	}
+	if strings.IndexByte("\"\r\n", c.Comma) >= 0 || c.Comma >= 0x80 {
+		errs = append(errs, fmt.Errorf("%q cannot part the cells of csv", c.Comma))
+	}
+	if c.ChunkBytes < 0 || c.BatchRecords < 0 {
+		errs = append(errs, errors.New("sizes of chunks and batches cannot be negative"))
+	}
+	return errors.Join(errs...)
+}
+
 // Source reads one file. It implements [ingest.Source].
-type Source struct{}
+type Source struct {
+	cfg    Config
+	lines  lines
+	row    *rows // of csv; nil for jsonl
+	up     bool  // announced
+	err    error // with which reading ended
+	close  sync.Once
+	closed chan struct{}
+	file   io.Closer
+}
 
 var _ ingest.Source = (*Source)(nil)
 
 // Open returns a source that reads what cfg says.
-func Open(cfg Config) (*Source, error) { return nil, io.EOF }
+func Open(cfg Config) (*Source, error) {
+	cfg.EnsureDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Source{cfg: cfg, closed: make(chan struct{})}
+	r := cfg.Reader
+	switch {
+	case r != nil:
+	case cfg.Path == "-":
+		r = os.Stdin
+	default:
+		f, err := os.Open(cfg.Path)
+		if err != nil {
+			return nil, err
+		}
+		r, s.file = f, f
+	}
+	if strings.HasSuffix(strings.ToLower(cfg.Path), ".gz") {
+		r = &gunzip{from: r}
+	}
+	s.lines = lines{from: reader{from: r, closed: s.closed}, size: cfg.ChunkBytes}
+	if cfg.Format == "csv" {
+		s.row = &rows{comma: cfg.Comma}
+	}
+	return s, nil
+}
 
-// Read returns the next records. It does not watch ctx while it waits for a
-// pipe.
-func (s *Source) Read(ctx context.Context) (ingest.Batch, error) { return ingest.Batch{}, io.EOF }
+// gunzip decompresses. It reads the header with the first bytes that are asked
+// for, since a pipe may have none yet when it is opened.
+type gunzip struct {
+	from io.Reader
+	gz   *gzip.Reader
+}
 
-// Close closes the file.
-func (s *Source) Close() error { return nil }
+func (g *gunzip) Read(b []byte) (int, error) {
+	if g.gz == nil {
+		gz, err := gzip.NewReader(g.from)
+		if err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return 0, err
+		}
+		g.gz = gz
+	}
+	return g.gz.Read(b)
+}
+
+// Read returns the next records: those that have been read already, else it
+// waits for some.
+func (s *Source) Read(ctx context.Context) (ingest.Batch, error) {
+	batch := ingest.Batch{Ack: ingest.NoAck}
+	if err := s.ended(ctx); err != nil {
+		return batch, err
+	}
+	var b builder
+	for s.err == nil && len(b.records) < s.cfg.BatchRecords {
+		line, err := s.next(ctx, len(b.records) > 0)
+		switch {
+		case errors.Is(err, errWait):
+			return s.batch(&b), nil
+		case err == nil:
+			if b.records == nil {
+				b.records = make([]event.Record, 0, s.cfg.BatchRecords)
+				b.lines = make([]int, 0, s.cfg.BatchRecords)
+			}
+			b.add(event.Record{Kind: event.KindMessage, Source: s.cfg.Source, Topic: s.cfg.Topic, Payload: line.text}, line.number)
+		case ctx.Err() != nil && errors.Is(err, ctx.Err()), errors.Is(err, ingest.ErrClosed):
+			return batch, err // there are no records: with some, it does not wait
+		default:
+			s.err = err
+		}
+	}
+	if len(b.records) == 0 && !(s.cfg.Announce && s.err == io.EOF) {
+		return batch, s.err
+	}
+	return s.batch(&b), nil
+}
+
+// ended returns the error of a Read that has nothing to return any more.
+func (s *Source) ended(ctx context.Context) error {
+	select {
+	case <-s.closed:
+		return ingest.ErrClosed
+	default:
+	}
+	if s.err != nil {
+		return s.err
+	}
+	return ctx.Err()
+}
+
+// builder collects the records of a batch and the lines they stand on.
+type builder struct {
+	records []event.Record
+	lines   []int
+}
+
+func (b *builder) add(r event.Record, line int) {
+	b.records = append(b.records, r)
+	b.lines = append(b.lines, line)
+}
+
+// batch finishes a batch: with the announcements, and the time of arrival.
+func (s *Source) batch(b *builder) ingest.Batch {
+	if s.cfg.Announce {
+		if !s.up {
+			s.up = true
+			up := builder{}
+			up.add(event.Record{Kind: event.KindSourceUp, Source: s.cfg.Source}, 0)
+			b.records, b.lines = append(up.records, b.records...), append(up.lines, b.lines...)
+		}
+		if s.err == io.EOF {
+			b.add(event.Record{Kind: event.KindSourceDown, Source: s.cfg.Source}, s.lines.number)
+		}
+	}
+	if s.cfg.Arrival != nil {
+		now := s.cfg.Arrival()
+		for i := range b.records {
+			b.records[i].Arrival = now
+		}
+	}
+	path, at := s.cfg.Path, b.lines
+	return ingest.Batch{
+		Records: b.records,
+		Ack:     ingest.NoAck,
+		Where:   func(i int) string { return place(path, at[i]) },
+	}
+}
+
+// next returns the next line, or the next row as an object.
+func (s *Source) next(ctx context.Context, dontWait bool) (line, error) {
+	if s.row == nil {
+		l, err := s.lines.next(ctx, dontWait, nil)
+		return l, s.located(err)
+	}
+	for {
+		l, err := s.lines.next(ctx, dontWait, s.row)
+		if err != nil {
+			return l, s.located(err)
+		}
+		if s.row.names == nil {
+			if err := s.row.header(l.text); err != nil {
+				return l, fmt.Errorf("%s: %w", place(s.cfg.Path, l.number), err)
+			}
+			continue
+		}
+		l.text = s.row.object(l.text)
+		return l, nil
+	}
+}
+
+// located adds the file's name to what went wrong with it.
+func (s *Source) located(err error) error {
+	switch {
+	case err == nil, err == io.EOF, errors.Is(err, errWait), errors.Is(err, ingest.ErrClosed),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	}
+	return fmt.Errorf("reading %s behind line %d: %w", s.cfg.Path, s.lines.number, err)
+}
+
+func place(path string, line int) string {
+	if path == "-" {
+		path = "stdin"
+	}
+	return fmt.Sprintf("%s:%d", path, line)
+}
+
+// Close closes the file and lets Read return. Standard input and a Reader of
+// the configuration stay open: a read of theirs that waits ends with the
+// process.
+func (s *Source) Close() error {
+	var err error
+	s.close.Do(func() {
+		close(s.closed)
+		if s.file != nil {
+			err = s.file.Close()
+		}
+	})
+	return err
+}
