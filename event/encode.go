@@ -228,3 +228,10 @@ func (r *Reader) Event(schema *Schema) *Event {
 	}
 	return e
 }
+
+// Rest returns a copy of the bytes that are left, and is at the end then.
+func (r *Reader) Rest() string {
+	s := string(r.b)
+	r.b = nil
+	return s
+}

@@ -127,3 +127,9 @@ func (s *Schema) Keep(e *Event, raw bool) *Event {
 	}
 	return k
 }
+
+// Slot returns the slot of a field, and false where nobody uses it.
+func (s *Schema) Slot(name string) (slot int, ok bool) {
+	slot, ok = s.index[name]
+	return slot, ok
+}
