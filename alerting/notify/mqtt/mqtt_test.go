@@ -121,6 +121,11 @@ func listen(t *testing.T, url, id string) *inbox {
 	if !token.WaitTimeout(30*time.Second) || token.Error() != nil {
 		t.Fatalf("subscribing: %v", token.Error())
 	}
+	// A broker may look for retained messages after it confirmed. When it has
+	// answered once more, it has done so.
+	if token := c.Unsubscribe("nothing"); !token.WaitTimeout(30*time.Second) || token.Error() != nil {
+		t.Fatalf("unsubscribing: %v", token.Error())
+	}
 	return box
 }
 
