@@ -22,7 +22,9 @@ type allowAll struct{ broker.HookBase }
 
 func (allowAll) ID() string { return "allow-all" }
 
-func (allowAll) Provides(b byte) bool { return b == broker.OnConnectAuthenticate || b == broker.OnACLCheck }
+func (allowAll) Provides(b byte) bool {
+	return b == broker.OnConnectAuthenticate || b == broker.OnACLCheck
+}
 
 func (allowAll) OnConnectAuthenticate(*broker.Client, packets.Packet) bool { return true }
 
