@@ -169,24 +169,19 @@ func has(fs []Field, name string) bool {
 // members returns the members of a JSON object, in its order, and false for
 // anything else.
 func members(raw []byte) ([]Field, bool) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+	if !json.Valid(raw) || bytes.TrimLeft(raw, " \t\r\n")[0] != '{' {
 		return nil, false
 	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	_, _ = d.Token() // the brace; no error can come, the text being valid
 	var out []Field
 	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return nil, false
-		}
+		name, _ := d.Token()
 		var v json.RawMessage
-		if err := d.Decode(&v); err != nil {
-			return nil, false
-		}
+		_ = d.Decode(&v)
 		out = append(out, Field{name.(string), compact(v)})
 	}
-	_, err := d.Token()
-	return out, err == nil
+	return out, true
 }
 
 // payload returns what is no JSON object as a JSON value.

@@ -1,0 +1,67 @@
+package notify_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/alerting/notify"
+	"github.com/cepd/cepd/alerting/notify/internal/sample"
+	"github.com/cepd/cepd/event"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
+
+func TestJSON(t *testing.T) {
+	for name, tr := range map[string]alerting.Transition{"raised": sample.Raised(), "cleared": sample.Cleared(), "plain": sample.Plain()} {
+		line := notify.AppendJSON(nil, &tr)
+		if bytes.ContainsAny(line, "\n\r") {
+			t.Errorf("%s: more than a line: %q", name, line)
+		}
+		var got bytes.Buffer
+		if err := json.Indent(&got, line, "", "  "); err != nil {
+			t.Fatalf("%s: %v in %s", name, err, line)
+		}
+		got.WriteByte('\n')
+		file := filepath.Join("testdata", name+".json")
+		if *rewrite {
+			if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got.String()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
+	}
+}
+
+// Kept payloads come in all shapes.
+func TestEvidencePayload(t *testing.T) {
+	for raw, want := range map[string]string{
+		"":                                       `{"time":"1970-01-01T00:00:00Z"}`,
+		"{}":                                     `{"time":"1970-01-01T00:00:00Z"}`,
+		`{"a":1,"b":[ 2 ]}`:                      `{"time":"1970-01-01T00:00:00Z","a":1,"b":[2]}`,
+		"[1,\n2]":                                `{"time":"1970-01-01T00:00:00Z","payload":[1,2]}`,
+		"21.5":                                   `{"time":"1970-01-01T00:00:00Z","payload":21.5}`,
+		"on \xff":                                `{"time":"1970-01-01T00:00:00Z","payload":"on ` + "\ufffd" + `"}`,
+		`{"a":`:                                  `{"time":"1970-01-01T00:00:00Z","payload":"{\"a\":"}`,
+		`{"a":1} trailing`:                       `{"time":"1970-01-01T00:00:00Z","payload":"{\"a\":1} trailing"}`,
+		`{"big":123456789012345678901234567890}`: `{"time":"1970-01-01T00:00:00Z","big":123456789012345678901234567890}`,
+	} {
+		e := &event.Event{Raw: []byte(raw)}
+		got := string(notify.AppendEvidence(nil, []alerting.Step{{Events: []*event.Event{e}}}))
+		if want = `[{"events":[` + want + `]}]`; got != want {
+			t.Errorf("payload %q gives\n%s, want\n%s", raw, got, want)
+		}
+	}
+}

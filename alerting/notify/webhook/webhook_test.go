@@ -1,0 +1,319 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/alerting/notify"
+	"github.com/cepd/cepd/alerting/notify/internal/sample"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	secret1 = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"     // 0123456789abcdef01234567
+	secret2 = "whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXo=" // abcdefghijklmnopqrstuvwxyz
+)
+
+// serve returns a sink and the server that it posts to.
+func serve(t *testing.T, cfg Config, h http.HandlerFunc) *Sink {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	if cfg.URL == "" {
+		cfg.URL = srv.URL + "/hook?token=hush"
+	}
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func TestBody(t *testing.T) {
+	for name, tr := range map[string]alerting.Transition{"raised": sample.Raised(), "cleared": sample.Cleared(), "plain": sample.Plain()} {
+		d := notify.NewDelivery(tr, "ops", 0)
+		var got bytes.Buffer
+		if err := json.Indent(&got, AppendBody(nil, &d, "https://cepd.example"), "", "  "); err != nil {
+			t.Fatal(err)
+		}
+		got.WriteByte('\n')
+		file := filepath.Join("testdata", name+".json")
+		if *rewrite {
+			if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got.String()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
+	}
+}
+
+// amMessage is what receivers of Alertmanager's webhooks read (its
+// notify/webhook.Message and template.Data).
+type amMessage struct {
+	Version           string            `json:"version"`
+	GroupKey          string            `json:"groupKey"`
+	TruncatedAlerts   uint64            `json:"truncatedAlerts"`
+	Receiver          string            `json:"receiver"`
+	Status            string            `json:"status"`
+	GroupLabels       map[string]string `json:"groupLabels"`
+	CommonLabels      map[string]string `json:"commonLabels"`
+	CommonAnnotations map[string]string `json:"commonAnnotations"`
+	ExternalURL       string            `json:"externalURL"`
+	Alerts            []struct {
+		Status       string            `json:"status"`
+		Labels       map[string]string `json:"labels"`
+		Annotations  map[string]string `json:"annotations"`
+		StartsAt     time.Time         `json:"startsAt"`
+		EndsAt       time.Time         `json:"endsAt"`
+		GeneratorURL string            `json:"generatorURL"`
+		Fingerprint  string            `json:"fingerprint"`
+	} `json:"alerts"`
+	Cepd json.RawMessage `json:"cepd"`
+}
+
+func TestBodyReadsAsAlertmanagers(t *testing.T) {
+	d := notify.NewDelivery(sample.Raised(), "ops", 0)
+	dec := json.NewDecoder(bytes.NewReader(AppendBody(nil, &d, "")))
+	dec.DisallowUnknownFields()
+	var m amMessage
+	if err := dec.Decode(&m); err != nil {
+		t.Fatal(err)
+	}
+	if m.Version != "4" || len(m.Alerts) != 1 || !m.Alerts[0].EndsAt.IsZero() || m.Alerts[0].StartsAt.IsZero() || m.CommonLabels["alertname"] != "pump-failure" {
+		t.Errorf("got %+v", m)
+	}
+}
+
+func TestPost(t *testing.T) {
+	type request struct {
+		http.Header
+		body []byte
+	}
+	got := make(chan request, 10)
+	s := serve(t, Config{Secret: secret1 + " " + secret2, Version: "1.2.3", Headers: map[string]string{"authorization": "Bearer x"}},
+		func(w http.ResponseWriter, r *http.Request) {
+			b, _ := io.ReadAll(r.Body)
+			got <- request{r.Header, b}
+			w.WriteHeader(http.StatusNoContent)
+		})
+	d := notify.NewDelivery(sample.Raised(), "ops", 0)
+	for range 2 { // each try has the same id
+		if err := s.Notify(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		r := <-got
+		for name, want := range map[string]string{
+			"Content-Type": "application/json", "User-Agent": "cepd/1.2.3", "Authorization": "Bearer x", "Webhook-Id": alerting.DeliveryID(d.Transition.ID, "ops", 0),
+		} {
+			if r.Get(name) != want {
+				t.Errorf("%s: %q, want %q", name, r.Get(name), want)
+			}
+		}
+		at, err := strconv.ParseInt(r.Get("Webhook-Timestamp"), 10, 64)
+		if err != nil || time.Since(time.Unix(at, 0)).Abs() > time.Hour {
+			t.Errorf("webhook-timestamp %q", r.Get("Webhook-Timestamp"))
+		}
+		// Verified as the specification says, by either secret.
+		signatures := strings.Fields(r.Get("Webhook-Signature"))
+		for i, key := range []string{"0123456789abcdef01234567", "abcdefghijklmnopqrstuvwxyz"} {
+			h := hmac.New(sha256.New, []byte(key))
+			h.Write([]byte(r.Get("Webhook-Id") + "." + r.Get("Webhook-Timestamp") + "." + string(r.body)))
+			if want := "v1," + base64.StdEncoding.EncodeToString(h.Sum(nil)); i >= len(signatures) || signatures[i] != want {
+				t.Errorf("webhook-signature %q, want %s as number %d", r.Get("Webhook-Signature"), want, i)
+			}
+		}
+	}
+}
+
+// The example of the Standard Webhooks specification.
+func TestSignatureVector(t *testing.T) {
+	keys, err := parseSecrets("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := sign(keys, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`))
+	if want := "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="; got != want {
+		t.Errorf("signature %s, want %s", got, want)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	tests := []struct {
+		status    int
+		after     string
+		reason    notify.Reason // empty: success
+		permanent bool
+		wait      time.Duration
+	}{
+		{200, "", "", false, 0},
+		{202, "", "", false, 0},
+		{301, "", notify.ReasonRedirect, false, 0},
+		{302, "", notify.ReasonRedirect, false, 0},
+		{304, "", notify.ReasonRedirect, false, 0},
+		{400, "", notify.ReasonClient, true, 0},
+		{401, "", notify.ReasonAuth, true, 0},
+		{403, "", notify.ReasonAuth, true, 0},
+		{404, "9", notify.ReasonClient, true, 0},
+		{408, "", notify.ReasonTimeout, false, 0},
+		{410, "", notify.ReasonClient, true, 0},
+		{425, "", notify.ReasonServer, false, 0},
+		{429, "", notify.ReasonRateLimited, false, 0},
+		{429, "120", notify.ReasonRateLimited, false, 2 * time.Minute},
+		{429, "-1", notify.ReasonRateLimited, false, 0},
+		{429, "soon", notify.ReasonRateLimited, false, 0},
+		{429, "99999999999999999999", notify.ReasonRateLimited, false, 0},
+		{500, "", notify.ReasonServer, false, 0},
+		{503, "30", notify.ReasonServer, false, 30 * time.Second},
+		{503, "Wed, 21 Oct 2015 07:28:00 GMT", notify.ReasonServer, false, 0},
+	}
+	calls := 0
+	var tt = tests[0]
+	s := serve(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
+		calls++
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Location", "/elsewhere")
+		if tt.after != "" {
+			w.Header().Set("Retry-After", tt.after)
+		}
+		w.WriteHeader(tt.status)
+		if tt.status != 304 && tt.status != 204 {
+			_, _ = io.WriteString(w, "no \x1b[31m thanks"+strings.Repeat("!", 100_000))
+		}
+	})
+	for i := range tests {
+		tt = tests[i]
+		err := s.Notify(t.Context(), notify.NewDelivery(sample.Raised(), "ops", 0))
+		if tt.reason == "" {
+			if err != nil {
+				t.Errorf("status %d: %v", tt.status, err)
+			}
+			continue
+		}
+		var e *notify.Error
+		if !errors.As(err, &e) || e.Reason != tt.reason || e.Permanent != tt.permanent || !tt.permanent && e.After != tt.wait {
+			t.Errorf("status %d, Retry-After %q: %+v", tt.status, tt.after, e)
+			continue
+		}
+		text := err.Error()
+		if !strings.Contains(text, strconv.Itoa(tt.status)) || tt.status != 304 && !strings.Contains(text, "no \\x1b[31m thanks!") ||
+			len(text) > 400 || strings.Contains(text, "hush") {
+			t.Errorf("status %d: error text %q", tt.status, text)
+		}
+	}
+	if calls != len(tests) {
+		t.Errorf("%d requests for %d deliveries: a redirect was followed", calls, len(tests))
+	}
+}
+
+func TestRetryAfterDate(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	if got := retryAfter("Sun, 01 Mar 2026 12:01:30 GMT", now); got != 90*time.Second {
+		t.Errorf("retryAfter of a date = %v, want 90s", got)
+	}
+}
+
+// No error shows what an address hides.
+func TestConnectionErrors(t *testing.T) {
+	srv := httptest.NewServer(http.NotFoundHandler())
+	base := strings.TrimPrefix(srv.URL, "http://")
+	srv.Close()
+	s, err := New(Config{URL: "http://me:hush@" + base + "/hush?token=hush"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	err = s.Notify(t.Context(), notify.NewDelivery(sample.Raised(), "ops", 0))
+	var e *notify.Error
+	if !errors.As(err, &e) || e.Reason != notify.ReasonConnection || e.Permanent || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), base) {
+		t.Errorf("a server that is gone: %v", err)
+	}
+
+	release := make(chan struct{})
+	s = serve(t, Config{}, func(_ http.ResponseWriter, r *http.Request) { <-release })
+	t.Cleanup(func() { close(release) })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	err = s.Notify(ctx, notify.NewDelivery(sample.Raised(), "ops", 0))
+	if !errors.As(err, &e) || e.Reason != notify.ReasonTimeout || e.Permanent || strings.Contains(err.Error(), "hush") {
+		t.Errorf("a server that is slow: %v", err)
+	}
+}
+
+func TestSkipResolved(t *testing.T) {
+	s := serve(t, Config{SkipResolved: true}, func(w http.ResponseWriter, r *http.Request) { t.Error("a request came") })
+	if err := s.Notify(t.Context(), notify.NewDelivery(sample.Cleared(), "ops", 0)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSecretFiles(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	s, err := New(Config{URLFile: file("url", "http://127.0.0.1:1/x\n"), SecretFile: file("secret", secret1+"\n"+secret2+"\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.url.Path != "/x" || len(s.secrets) != 2 {
+		t.Errorf("url %v, %d secrets", s.url, len(s.secrets))
+	}
+	for _, cfg := range []Config{
+		{URLFile: filepath.Join(dir, "none")},
+		{URLFile: file("badurl", "hush")},
+		{URL: "http://x", SecretFile: filepath.Join(dir, "none")},
+		{URL: "http://x", SecretFile: file("empty", "")},
+		{URL: "http://x", SecretFile: file("badsecret", "whsec_hush")},
+	} {
+		if _, err := New(cfg); err == nil || strings.Contains(err.Error(), "hush") {
+			t.Errorf("New(%+v): %v", cfg, err)
+		}
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	_, err := New(Config{URL: "http://hush:\x7f", URLFile: "f", Secret: "hush", SecretFile: "f", Headers: map[string]string{"webhook-id": "1", "a b": "x", "c": "x\ny"}})
+	for _, want := range []string{"url and url_file", "secret and secret_file", "starts with whsec_", "header webhook-id is set by", `header "a b" cannot`, `header "c" cannot`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New: %v, want it to say %q", err, want)
+		}
+	}
+	for _, cfg := range []Config{{}, {URL: "ftp://hush"}, {URL: "/hush"}, {URL: "http://hush:\x7f"}, {URL: "http://x", Secret: "whsec_!hush"}, {URL: "http://x", Secret: "whsec_aHVzaA=="}} {
+		if _, err := New(cfg); err == nil || strings.Contains(err.Error(), "hush") {
+			t.Errorf("New(%+v): %v", cfg, err)
+		}
+	}
+}
