@@ -1,12 +1,15 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/cepd/cepd/alerting/notify/mqtt"
+	"github.com/cepd/cepd/alerting/notify/webhook"
 	"github.com/cepd/cepd/mqttconn"
 )
 
@@ -41,6 +44,8 @@ type HTTP struct {
 	// addresses are accepted, since whoever reaches the server may reload; port
 	// 0 takes any free one. "off" serves nothing.
 	Listen string
+	// ExternalURL is where people reach this server; goes into messages.
+	ExternalURL string
 }
 
 // Source is one source of events.
@@ -84,11 +89,8 @@ type Sink struct {
 
 // WebhookSink posts to an address.
 type WebhookSink struct {
-	URL        string
-	URLFile    string // holds the URL, where it is a secret
-	Format     string
-	Secret     string // signs what is posted
-	SecretFile string
+	Config webhook.Config
+	TLS    mqttconn.TLS // whom to trust and who we are
 }
 
 // MQTTSink publishes to a broker.
@@ -100,8 +102,11 @@ type MQTTSink struct {
 	// Topic with the placeholders {rule} and {key}. Default
 	// cepd/alerts/{rule}/{key}.
 	Topic string
-	// QoS is 0 or 1. Default 1.
+	// QoS is 0, 1 or 2. Default 1.
 	QoS byte
+	// StatusTopic is where the connection says online and offline; "-" is
+	// nowhere. Default cepd/CLIENT_ID/status.
+	StatusTopic string
 	// Retain keeps the alert at the broker while it fires. Default true.
 	Retain bool
 }
@@ -123,7 +128,7 @@ func (c *Config) EnsureDefaults() {
 	for i := range c.Sinks {
 		s := &c.Sinks[i]
 		if s.Type == "mqtt" && s.MQTT.Topic == "" {
-			s.MQTT.Topic = "cepd/alerts/{rule}/{key}"
+			s.MQTT.Topic = mqtt.DefaultTopic
 		}
 		if s.Type == "stdout" && s.Stdout.Format == "" {
 			s.Stdout.Format = "json"
@@ -183,18 +188,11 @@ func (c *Config) Validate() []Problem {
 func (c *Config) validateSink(path string, s Sink, bad func(path, format string, args ...any)) {
 	switch s.Type {
 	case "webhook":
-		w := s.Webhook
-		switch {
-		case w.URL == "" && w.URLFile == "":
-			bad(path, "no url")
-		case w.URL != "" && w.URLFile != "":
-			bad(path+".url_file", "url and url_file are both set")
-		}
-		if w.Secret != "" && w.SecretFile != "" {
-			bad(path+".secret_file", "secret and secret_file are both set")
-		}
+		each(s.Webhook.Config.Validate(), func(line string) { bad(path, "%s", line) })
 	case "mqtt":
 		m := s.MQTT
+		_, err := mqtt.New(mqtt.Config{Publisher: &mqtt.Client{}, Topic: m.Topic, QoS: m.QoS})
+		each(errors.Unwrap(err), func(line string) { bad(path, "%s", line) })
 		if m.Source == "" {
 			validateConn(path, m.Conn, bad)
 			return
@@ -218,10 +216,16 @@ func validateConn(path string, conn mqttconn.Config, bad func(path, format strin
 	if conn.ClientID == "" {
 		conn.ClientID = "made later"
 	}
-	if err := conn.Validate(); err != nil {
-		for _, line := range strings.Split(err.Error(), "\n") {
-			bad(path, "%s", line)
-		}
+	each(conn.Validate(), func(line string) { bad(path, "%s", line) })
+}
+
+// each calls f with each of the errors that were joined to err.
+func each(err error, f func(line string)) {
+	if err == nil {
+		return
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		f(line)
 	}
 }
 

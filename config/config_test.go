@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cepd/cepd/alerting/notify/webhook"
 	"github.com/cepd/cepd/mqttconn"
 )
 
@@ -29,7 +30,7 @@ func TestParse(t *testing.T) {
 		Rules: []string{"/etc/cepd/rules/*.yaml", "/srv/more.yaml"},
 		Watch: true,
 		State: State{Dir: "/etc/cepd/data"},
-		HTTP:  HTTP{Listen: "127.0.0.1:0"},
+		HTTP:  HTTP{Listen: "127.0.0.1:0", ExternalURL: "https://cepd.example"},
 		Sources: []Source{
 			{Name: "lines", Type: "file", MQTT: MQTTSource{QoS: 1}, File: FileSource{Path: "-", Format: "jsonl", Topic: "t/1"}},
 			{Name: "plant", Type: "mqtt", MQTT: MQTTSource{QoS: 0, Conn: mqttconn.Config{
@@ -40,7 +41,8 @@ func TestParse(t *testing.T) {
 		Sinks: []Sink{
 			{Name: "console", Type: "stdout", MQTT: MQTTSink{QoS: 1, Retain: true}, Stdout: StdoutSink{Format: "text"}},
 			{Name: "ops", Type: "webhook", MQTT: MQTTSink{QoS: 1, Retain: true}, Timeout: 10e9,
-				Webhook: WebhookSink{URL: "https://hooks.example/cepd", Format: "alertmanager", SecretFile: "/run/secrets/webhook"}},
+				Webhook: WebhookSink{Config: webhook.Config{URL: "https://hooks.example/cepd", SecretFile: "/run/secrets/webhook",
+					Headers: map[string]string{"X-Site": "broker.example"}, SkipResolved: true}}},
 			{Name: "plant", Type: "mqtt", MQTT: MQTTSink{Source: "plant", Topic: "cepd/alerts/{rule}/{key}", QoS: 1, Retain: true}},
 		},
 	}
@@ -58,7 +60,7 @@ func TestIssues(t *testing.T) {
 		}
 		var b strings.Builder
 		for _, i := range issues {
-			b.WriteString(i.String() + "\n")
+			b.WriteString(i.String())
 		}
 		return b.String()
 	})

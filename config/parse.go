@@ -10,12 +10,13 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/cepd/cepd/mqttconn"
+	"github.com/cepd/cepd/rules"
 )
 
 // Parse reads a cepd.yaml. Relative paths in it start from the folder of file,
 // which is otherwise only named in messages. The Config is usable only if there
 // are no issues.
-func Parse(file string, src []byte, getenv func(string) (string, bool)) (*Config, []Issue) {
+func Parse(file string, src []byte, getenv func(string) (string, bool)) (*Config, []rules.Issue) {
 	r := &reader{getenv: getenv, places: map[string]*token.Token{}}
 	c := &Config{Watch: true}
 	if root := r.parse(src); root != nil {
@@ -23,7 +24,7 @@ func Parse(file string, src []byte, getenv func(string) (string, bool)) (*Config
 			"rules":   texts(&c.Rules),
 			"watch":   boolean(&c.Watch),
 			"state":   object(fields{"dir": text(&c.State.Dir)}),
-			"http":    object(fields{"listen": text(&c.HTTP.Listen)}),
+			"http":    object(fields{"listen": text(&c.HTTP.Listen), "external_url": address(&c.HTTP.ExternalURL, "http", "https")}),
 			"sources": named(func(r *reader, n ast.Node, path, name string) { c.Sources = append(c.Sources, r.source(n, path, name)) }),
 			"sinks":   named(func(r *reader, n ast.Node, path, name string) { c.Sinks = append(c.Sinks, r.sink(n, path, name)) }),
 		})
@@ -37,7 +38,7 @@ func Parse(file string, src []byte, getenv func(string) (string, bool)) (*Config
 		}
 	}
 	c.resolve(filepath.Dir(file))
-	return c, r.sorted(file, src)
+	return c, sorted(r.issues, file, src)
 }
 
 // named reads a mapping from names that its author chose.
@@ -93,27 +94,33 @@ func (r *reader) source(n ast.Node, path, name string) Source {
 	return s
 }
 
-func (r *reader) sink(n ast.Node, path, name string) Sink {
-	s := Sink{Name: name, MQTT: MQTTSink{QoS: 1, Retain: true}}
+func (r *reader) sink(n ast.Node, path, name string) (s Sink) {
+	s = Sink{Name: name, MQTT: MQTTSink{QoS: 1, Retain: true}}
 	var known fields
 	switch s.Type = r.typed(n, path, "webhook", "mqtt", "stdout"); s.Type {
 	case "webhook":
-		w := &s.Webhook
+		w := &s.Webhook.Config
+		send := true
 		known = fields{
-			"type":        skip,
-			"url":         address(&w.URL, "http", "https"),
-			"url_file":    text(&w.URLFile),
-			"format":      choice(&w.Format, "alertmanager", "cloudevents"),
-			"secret":      text(&w.Secret),
-			"secret_file": text(&w.SecretFile),
+			"type":          skip,
+			"url":           address(&w.URL, "http", "https"),
+			"url_file":      text(&w.URLFile),
+			"format":        choice(new(string), "alertmanager"),
+			"secret":        text(&w.Secret),
+			"secret_file":   text(&w.SecretFile),
+			"headers":       table(&w.Headers),
+			"send_resolved": boolean(&send),
+			"tls":           object(tlsFields(&s.Webhook.TLS)),
 		}
+		defer func() { s.Webhook.Config.SkipResolved = !send }()
 	case "mqtt":
 		m := &s.MQTT
 		known = connFields(&m.Conn)
 		known["source"] = text(&m.Source)
 		known["topic"] = text(&m.Topic)
-		known["qos"] = integer(&m.QoS, 0, 1)
+		known["qos"] = integer(&m.QoS, 0, 2)
 		known["retain"] = boolean(&m.Retain)
+		known["status_topic"] = text(&m.StatusTopic)
 	case "stdout":
 		known = fields{"type": skip, "format": choice(&s.Stdout.Format, "json", "text")}
 	default:
@@ -138,13 +145,17 @@ func connFields(c *mqttconn.Config) fields {
 		"keep_alive":      duration(&c.KeepAlive),
 		"connect_timeout": duration(&c.ConnectTimeout),
 		"reconnect_max":   duration(&c.ReconnectMax),
-		"tls": object(fields{
-			"ca_file":     text(&c.TLS.CAFile),
-			"cert_file":   text(&c.TLS.CertFile),
-			"key_file":    text(&c.TLS.KeyFile),
-			"server_name": text(&c.TLS.ServerName),
-			"skip_verify": boolean(&c.TLS.SkipVerify),
-		}),
+		"tls":             object(tlsFields(&c.TLS)),
+	}
+}
+
+func tlsFields(t *mqttconn.TLS) fields {
+	return fields{
+		"ca_file":     text(&t.CAFile),
+		"cert_file":   text(&t.CertFile),
+		"key_file":    text(&t.KeyFile),
+		"server_name": text(&t.ServerName),
+		"skip_verify": boolean(&t.SkipVerify),
 	}
 }
 
@@ -155,11 +166,14 @@ func (c *Config) resolve(dir string) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
+	tls := func(t *mqttconn.TLS) {
+		abs(&t.CAFile)
+		abs(&t.CertFile)
+		abs(&t.KeyFile)
+	}
 	conn := func(c *mqttconn.Config) {
 		abs(&c.PasswordFile)
-		abs(&c.TLS.CAFile)
-		abs(&c.TLS.CertFile)
-		abs(&c.TLS.KeyFile)
+		tls(&c.TLS)
 	}
 	for i := range c.Rules {
 		abs(&c.Rules[i])
@@ -171,8 +185,9 @@ func (c *Config) resolve(dir string) {
 	}
 	for i := range c.Sinks {
 		conn(&c.Sinks[i].MQTT.Conn)
-		abs(&c.Sinks[i].Webhook.URLFile)
-		abs(&c.Sinks[i].Webhook.SecretFile)
+		abs(&c.Sinks[i].Webhook.Config.URLFile)
+		abs(&c.Sinks[i].Webhook.Config.SecretFile)
+		tls(&c.Sinks[i].Webhook.TLS)
 	}
 }
 

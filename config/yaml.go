@@ -15,13 +15,14 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/rules"
 )
 
 // reader walks the YAML of one file, fills the values that a table of keys
 // points to, and collects mistakes with their places.
 type reader struct {
 	getenv func(string) (string, bool)
-	issues []Issue
+	issues []rules.Issue
 	places map[string]*token.Token // of each key that was there, by its path such as sources.plant.url
 }
 
@@ -32,11 +33,7 @@ type set func(r *reader, n ast.Node, path string)
 type fields map[string]set
 
 func (r *reader) add(t *token.Token, format string, args ...any) {
-	is := Issue{Line: 1, Column: 1, Message: fmt.Sprintf(format, args...)}
-	if t != nil && t.Position != nil {
-		is.Line, is.Column = t.Position.Line, t.Position.Column
-	}
-	r.issues = append(r.issues, is)
+	r.issues = append(r.issues, issue(t, fmt.Sprintf(format, args...)))
 }
 
 // parse returns the file's only document, nil if there is none or it cannot be
@@ -239,6 +236,18 @@ func texts(to *[]string) set {
 				*to = append(*to, s)
 			}
 		}
+	}
+}
+
+// table reads a mapping from any names to texts.
+func table(to *map[string]string) set {
+	return func(r *reader, n ast.Node, path string) {
+		*to = map[string]string{}
+		r.entries(n, path, func(key string, _ *token.Token, v ast.Node) {
+			if s, ok := r.value(v, join(path, key)); ok {
+				(*to)[key] = s
+			}
+		})
 	}
 }
 

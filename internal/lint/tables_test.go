@@ -33,7 +33,7 @@ var imports = map[string]string{
 	"web":      "event alerting",
 
 	// Layer 5: wiring, and all long-lived goroutines.
-	"config":  "event mqttconn",
+	"config":  "event alerting/notify/mqtt alerting/notify/webhook mqttconn rules",
 	"daemon":  "event config expr nfa decode rules engine alerting alerting/notify alerting/notify/mqtt alerting/notify/stdout alerting/notify/webhook ingest ingest/file ingest/mqtt mqttconn state/wal web",
 	"trydemo": "event config alerting engine daemon",
 

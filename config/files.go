@@ -1,0 +1,73 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/cepd/cepd/rules"
+)
+
+// LoadRules reads and compiles the rule files of c, and checks the sources and
+// sinks that they name. Mistakes in them are in the report, and leave no set;
+// the error is about files that cannot be read.
+func (c *Config) LoadRules() (*rules.Set, *rules.Report, error) {
+	files, err := ReadRules(c.Rules)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := rules.Options{NeedSource: true}
+	for _, s := range c.Sources {
+		o.Sources = append(o.Sources, s.Name)
+	}
+	for _, s := range c.Sinks {
+		o.Sinks = append(o.Sinks, s.Name)
+	}
+	set, report := rules.Load(files, o)
+	return set, report, nil
+}
+
+// ReadRules reads the rule files that names and patterns stand for, sorted by
+// name, each once. A name or pattern that no file matches is an error, so that
+// a misspelt one is not a daemon without rules.
+func ReadRules(patterns []string) ([]rules.File, error) {
+	names, err := RuleFiles(patterns)
+	if err != nil {
+		return nil, err
+	}
+	var files []rules.File
+	var errs []error
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("reading rules: %w", err))
+			continue
+		}
+		files = append(files, rules.File{Name: name, Data: data})
+	}
+	return files, errors.Join(errs...)
+}
+
+// RuleFiles returns the names of the files that [ReadRules] reads.
+func RuleFiles(patterns []string) ([]string, error) {
+	var names []string
+	var errs []error
+	for _, p := range patterns {
+		if _, err := os.Stat(p); err == nil { // also a name that would be a pattern
+			names = append(names, p)
+			continue
+		}
+		found, err := filepath.Glob(p)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("rules: %q is no pattern: %w", p, err))
+		case len(found) == 0:
+			errs = append(errs, fmt.Errorf("rules: there is no file %s", p))
+		}
+		names = append(names, found...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), errors.Join(errs...)
+}
