@@ -1,0 +1,166 @@
+package rules
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// place is a mapping of the language: what may stand there.
+type place struct {
+	name  string   // as messages say it
+	where string   // where its keys belong, as advice says it
+	keys  []string // in the order of the manual
+	later []string // of the language, but not of this version
+}
+
+// The mappings of the language, by depth.
+var (
+	filePlace = &place{
+		name: "a rule file", where: "at the top of the file",
+		keys:  []string{"streams", "rules"},
+		later: []string{"tables", "tests"},
+	}
+	streamPlace = &place{
+		name: "a stream", where: "in a stream",
+		keys:  []string{"source", "topic", "format", "time", "fields", "watermark"},
+		later: []string{"id", "late", "retained", "schema", "proto"},
+	}
+	watermarkPlace = &place{
+		name: "`watermark`", where: "under `watermark` of a stream",
+		keys: []string{"lag", "idle", "per", "max_future"},
+	}
+	rulePlace = &place{
+		name: "a rule", where: "in the rule itself",
+		keys: []string{"name", "from", "where", "by", "when", "pattern", "define", "within", "skip", "order", "timeout",
+			"for", "clear", "clear_for", "clear_after", "emit", "alert", "limits"},
+		later: []string{"window", "let", "lateness", "early", "detect", "absent", "no_data", "flap", "unless", "active", "mode", "emit_to"},
+	}
+	definePlace = &place{
+		name: "an entry of `define`", where: "in an entry of `define`",
+		keys: []string{"from", "where"},
+	}
+	timeoutPlace = &place{
+		name: "`timeout`", where: "under `timeout`",
+		keys: []string{"emit", "alert"},
+	}
+	alertPlace = &place{
+		name: "`alert`", where: "under `alert`",
+		keys:  []string{"severity", "labels", "summary", "description", "runbook", "evidence", "to"},
+		later: []string{"repeat"},
+	}
+	limitsPlace = &place{
+		name: "`limits`", where: "under `limits`",
+		keys:  []string{"runs"},
+		later: []string{"keys", "idle"},
+	}
+	places = []*place{filePlace, streamPlace, rulePlace, alertPlace, watermarkPlace, timeoutPlace, limitsPlace, definePlace}
+)
+
+// synonyms are keys of other rule languages, and what they are called here.
+var synonyms = map[string]string{
+	"expr": "when", "if": "when", "condition": "when", "expression": "when", "trigger": "when",
+	"stream": "from", "streams": "from", "select_from": "from", "input": "from",
+	"group_by": "by", "partition_by": "by", "key_by": "by", "key": "by",
+	"filter": "where", "sequence": "pattern", "match": "pattern", "steps": "define", "events": "define",
+	"keep_firing_for": "clear_for", "hysteresis": "clear", "cooldown": "clear_after",
+	"message": "summary", "title": "summary", "text": "description", "runbook_url": "runbook",
+	"sinks": "to", "receivers": "to", "notify": "to", "level": "severity", "priority": "severity",
+	"id": "name", "after_match": "skip", "select": "emit", "output": "emit",
+	"broker": "source", "type": "format", "timestamp": "time", "delay": "lag", "timeout": "idle",
+}
+
+// keys reports the keys of a mapping that do not belong there, and returns
+// whether n is a mapping at all.
+func (l *loader) keys(n *node, p *place) bool {
+	if !l.mapping(n, p.name) {
+		return false
+	}
+	for _, e := range n.entries {
+		if !slices.Contains(p.keys, e.key.text) {
+			l.unknownKey(e.key, p)
+		}
+	}
+	return true
+}
+
+func (l *loader) unknownKey(key *node, p *place) {
+	name := key.text
+	if slices.Contains(p.later, name) {
+		l.errorf(key, "", "`%s` is not supported by this version of cepd", name)
+		return
+	}
+	l.errorf(key, keyAdvice(name, p), "%s has no key `%s`", p.name, name)
+}
+
+// keyAdvice says which key may have been meant.
+func keyAdvice(name string, p *place) string {
+	if s := synonyms[strings.ToLower(name)]; slices.Contains(p.keys, s) {
+		return fmt.Sprintf("write `%s`", s)
+	}
+	if known := nearest(name, slices.Concat(p.keys, p.later)); known != "" {
+		return fmt.Sprintf("did you mean `%s`?", known)
+	}
+	for _, other := range places {
+		if slices.Contains(other.keys, name) || slices.Contains(other.later, name) {
+			return fmt.Sprintf("`%s` belongs %s", name, other.where)
+		}
+	}
+	for _, other := range places {
+		if s := synonyms[strings.ToLower(name)]; slices.Contains(other.keys, s) {
+			return fmt.Sprintf("it is called `%s`, and belongs %s", s, other.where)
+		}
+	}
+	return "its keys are " + strings.Join(p.keys, ", ")
+}
+
+var (
+	plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	looseName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+)
+
+// nearest returns the known name that a mistyped one is closest to, empty if
+// none is close.
+func nearest(name string, known []string) string {
+	best, least := "", min(max(1, len(name)/3), 3)+1
+	for _, k := range known {
+		if k == name {
+			continue
+		}
+		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// maxCompared bounds the names that are compared, whose cost is their product.
+const maxCompared = 64
+
+// editDistance counts the insertions, deletions, substitutions and swaps of
+// neighbours that turn a into b.
+func editDistance(a, b string) int {
+	if len(a) > maxCompared || len(b) > maxCompared {
+		return maxCompared
+	}
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range len(a) {
+		row[0] = i + 1
+		for j := range len(b) {
+			change := 1
+			if a[i] == b[j] {
+				change = 0
+			}
+			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+change)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

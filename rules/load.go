@@ -1,0 +1,117 @@
+package rules
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"github.com/cepd/cepd/event"
+)
+
+// File is a rule file: a name for messages, and its bytes.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// Options says what [Load] checks beside the files themselves.
+type Options struct {
+	// NeedSource makes a stream without `source` an error, and checks the names
+	// of sources and sinks. It is set by the daemon; `cepd check` and replay
+	// leave it out.
+	NeedSource bool
+	// Sources and Sinks are the names in cepd.yaml. They are read where
+	// NeedSource is set.
+	Sources, Sinks []string
+}
+
+// Load reads rule files as one set: rules of one file may use streams of
+// another. It returns no set if there is any error; the report is never nil.
+func Load(files []File, o Options) (*Set, *Report) {
+	files = slices.Clone(files)
+	slices.SortStableFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
+	l := &loader{options: o, report: &Report{}, streams: map[string]*streamDecl{}, rules: map[string]*node{}}
+	for _, f := range files {
+		l.file(f)
+	}
+	for _, s := range l.order {
+		l.stream(s)
+	}
+	var rules []*Rule
+	for _, r := range l.bodies {
+		if rule := l.rule(r); rule != nil {
+			rules = append(rules, rule)
+		}
+	}
+	l.report.finish()
+	if !l.report.OK() {
+		return nil, l.report
+	}
+	set := &Set{Hash: hashFiles(files), Rules: rules}
+	for _, s := range l.order {
+		set.Streams = append(set.Streams, s.stream)
+	}
+	for _, r := range rules {
+		if r.Output != nil {
+			set.Streams = append(set.Streams, r.Output)
+		}
+	}
+	set.arrange()
+	return set, l.report
+}
+
+// loader collects what the files declare, then compiles it.
+type loader struct {
+	options Options
+	report  *Report
+	streams map[string]*streamDecl
+	order   []*streamDecl    // in order of declaration
+	rules   map[string]*node // name of each rule
+	bodies  []*node          // of rules, in order
+	damaged bool             // a part of a file could not be read, and may have declared anything
+}
+
+// file collects the streams and rules of a file.
+func (l *loader) file(f File) {
+	root, damaged := parse(f, l.report)
+	l.damaged = l.damaged || damaged
+	if root == nil || !l.keys(root, filePlace) {
+		return
+	}
+	if n := root.get("streams"); n != nil && l.mapping(n, "`streams`") {
+		for _, e := range n.entries {
+			l.declareStream(e.key, e.value)
+		}
+	}
+	n := root.get("rules")
+	switch {
+	case n == nil || n.bad:
+	case n.kind == listNode:
+		for _, r := range n.items {
+			l.declareRule(r)
+		}
+	case n.kind == mappingNode:
+		l.errorf(n.entries[0].key, "write `- name: "+n.entries[0].key.text+"` and indent the rest below it", "`rules` is a list, and this is a mapping")
+	case n.typ == emptyType:
+		l.errorf(n, "write `- name: ...` below it, or remove the key", "`rules` is empty")
+	default:
+		l.errorf(n, "write `- name: ...` below it", "`rules` is a list, and this is %s", n.what())
+	}
+}
+
+// here says where a node stands, for a message about another one.
+func (n *node) here() (file string, line int) {
+	line, _ = n.src.position(n.pos)
+	return n.src.name, line
+}
+
+// hashFiles hashes the names and bytes of files, which are sorted by name.
+func hashFiles(files []File) string {
+	h := sha256.New()
+	for _, f := range files {
+		h.Write(event.AppendText(nil, f.Name))
+		h.Write(event.AppendText(nil, string(f.Data)))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}

@@ -1,0 +1,141 @@
+package rules
+
+import (
+	"github.com/cepd/cepd/decode"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/expr"
+	"github.com/cepd/cepd/nfa"
+)
+
+// Set is a checked and compiled set of rules: what the engine runs. It is
+// immutable and may be shared by any number of goroutines.
+type Set struct {
+	Hash    string    // of the files' contents and names
+	Streams []*Stream // sorted by name; derived streams among them
+	Rules   []*Rule   // sorted by level, then name
+	Levels  int       // number of levels; rules of level 0 read sources only
+}
+
+// Stream is a kind of events: where they come from and what they hold.
+type Stream struct {
+	Name      string
+	Source    string        // a source of cepd.yaml; empty for a replayed or derived stream
+	Topic     *decode.Topic // nil: any topic of the source
+	Format    string        // "json", "value" or "csv"
+	Schema    *event.Schema
+	Producer  string        // the rule whose `emit` it is; empty for a stream from a source
+	Level     int           // 0 for a stream from a source, else one more than the producer's
+	Time      *expr.Program // event time; nil: the arrival time
+	Watermark Watermark
+
+	// Conditions are the distinct conditions that rules ask of a single event
+	// of the stream. Each is evaluated at most once per event and key.
+	Conditions []*expr.Program
+	// Keys are the distinct `by` clauses over the stream. An event is routed
+	// once for each.
+	Keys []*Key
+}
+
+// Watermark says how far event time may be trusted.
+type Watermark struct {
+	Lag       event.Duration // how much later than the latest event others may come
+	Idle      event.Duration // silence after which event time runs on with the clock; 0: never
+	MaxFuture event.Duration // how far ahead of its arrival an event may be; 0: any
+}
+
+// Key is one `by` clause over one stream.
+type Key struct {
+	Names []string        // of the parts; nil where `by` is one expression or missing
+	Parts []*expr.Program // empty: all events are one key
+}
+
+// Rule is one rule, ready to run.
+type Rule struct {
+	Name   string
+	File   string // where it stands, for messages
+	Line   int
+	Level  int
+	Shape  string // hash of what must stay the same for the rule's state to be kept
+	Inputs []*Input
+
+	// Exactly one of When, Pattern and Emit-alone says what to look for.
+	When    bool     // each Input has a When condition
+	Pattern *Pattern // nil where there is none
+
+	For        event.Duration // how long `when` must hold before an alert is raised
+	ClearFor   event.Duration // how long the clear condition must hold
+	ClearAfter event.Duration // an alert clears when nothing raised it anew for that long; 0: never
+
+	KeyNames  []string // of the parts of the key, nil where `by` is one expression or missing
+	KeyLabels []string // names of the labels that the parts of the key become
+	Emit      *Emit    // nil where nothing is emitted
+	Alert     *Alert   // nil where nothing is alerted
+	Output    *Stream  // the derived stream of Emit; nil without
+}
+
+// Input is one stream that a rule reads.
+type Input struct {
+	Stream *Stream
+	Keep   *event.Schema // what the rule keeps of the stream's events
+	Key    int           // index into Stream.Keys
+	Where  int           // index into Stream.Conditions; -1: every event
+	When   int           // index into Stream.Conditions; -1: there is none
+	Clear  int           // index into Stream.Conditions; -1: when `when` is false
+	// Plain is for each predicate of the pattern the index into
+	// Stream.Conditions; -1 where the predicate is linked or takes its events
+	// from another stream.
+	Plain []int
+	// Linked is for each predicate of the pattern the program that looks at
+	// the run; nil where Plain applies or the predicate takes its events from
+	// another stream.
+	Linked []*expr.Program
+	// Emit and Alert are those of the rule, compiled for the events of this
+	// input: Emit reads the live event, the texts of Alert the kept one. In a
+	// pattern, whose texts read steps, they are the rule's own.
+	Emit  *Emit
+	Alert *Alert
+}
+
+// Pattern is a compiled pattern with what its conditions keep.
+type Pattern struct {
+	Text       string
+	Prog       *nfa.Prog
+	Aggregates *expr.Aggregates
+	// Predicates names the predicates of Prog by number, as `define` does.
+	Predicates []string
+	Timeout    *Timeout // nil: partial matches end in silence
+}
+
+// Timeout is what becomes of a partial match that time ended.
+type Timeout struct {
+	Emit  *Emit
+	Alert *Alert
+}
+
+// Emit makes a derived event: a value for each field.
+type Emit struct {
+	Fields []EmitField
+}
+
+// EmitField is one field of a derived event.
+type EmitField struct {
+	Name  string
+	Value *expr.Program
+}
+
+// Alert says what an alert says and to whom.
+type Alert struct {
+	Severity    string
+	Labels      []LabelText
+	Summary     *expr.Text // nil: none
+	Description *expr.Text
+	Runbook     *expr.Text
+	To          []string // sinks; empty: every sink
+	EvidenceAll bool     // keep every field of the events, not only the used ones
+}
+
+// LabelText is a label whose value is rendered when the alert is raised.
+type LabelText struct {
+	Name  string
+	Value *expr.Text
+}

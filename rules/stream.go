@@ -1,0 +1,261 @@
+package rules
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cepd/cepd/decode"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/expr"
+)
+
+// What `watermark` is where nothing is said. An event may be five minutes ahead
+// of its arrival, so that one fast clock does not make all others late.
+const (
+	defaultIdle      = 30 * time.Second
+	defaultMaxFuture = 5 * time.Minute
+)
+
+// laterFormats are formats of the language that this version does not read.
+var laterFormats = []string{"influx", "senml", "sparkplug", "cbor", "protobuf"}
+
+// streamDecl is a stream as it is declared.
+type streamDecl struct {
+	name   *node
+	body   *node
+	stream *Stream
+	keys   map[string]int // number of each `by` clause
+	conds  map[string]int // number of each condition
+}
+
+func (l *loader) declareStream(name, body *node) {
+	if _, ok := l.looseName(name, "the name of a stream"); !ok {
+		return
+	}
+	if old := l.streams[name.text]; old != nil {
+		file, line := old.name.here()
+		l.errorf(name, "give one of them another name", "stream `%s` is declared twice: also in %s:%d", name.text, file, line)
+		return
+	}
+	d := &streamDecl{name: name, body: body, keys: map[string]int{}, conds: map[string]int{}}
+	l.streams[name.text] = d
+	l.order = append(l.order, d)
+}
+
+// stream compiles a stream. After a mistake the stream is there all the same,
+// with what can be known of it, so that the mistake is reported once.
+func (l *loader) stream(d *streamDecl) {
+	s := &Stream{Name: d.name.text, Format: "json", Schema: event.NewSchema(d.name.text, nil)}
+	s.Watermark = Watermark{Idle: defaultIdle, MaxFuture: defaultMaxFuture}
+	d.stream = s
+	if d.body.kind == scalarNode && (d.body.typ == emptyType || d.body.typ == nullType) && !d.body.bad && !l.options.NeedSource {
+		return // a name is enough for a replayed stream
+	}
+	if !l.keys(d.body, streamPlace) {
+		return
+	}
+	if n := d.body.get("source"); n != nil {
+		s.Source = l.source(n)
+	} else if l.options.NeedSource {
+		l.errorf(d.name, "add `source:` and the name of a source of cepd.yaml", "stream `%s` has no `source`", s.Name)
+	}
+	if n := d.body.get("topic"); n != nil {
+		s.Topic = l.topic(n)
+	}
+	if n := d.body.get("format"); n != nil {
+		s.Format = l.format(n)
+	}
+	s.Schema = l.schema(d)
+	if n := d.body.get("time"); n != nil {
+		s.Time = l.expression(n, "`time`", &expr.Scope{Event: s.Schema, NoKey: true, Self: -1}, expr.WantTime)
+	}
+	if n := d.body.get("watermark"); n != nil {
+		l.watermark(d, n)
+	}
+}
+
+func (l *loader) source(n *node) string {
+	name, ok := l.looseName(n, "`source`")
+	if !ok || !l.options.NeedSource || slices.Contains(l.options.Sources, name) {
+		return name
+	}
+	l.errorf(n, oneOf(name, l.options.Sources, "add it to `sources` of cepd.yaml"), "there is no source `%s` in cepd.yaml", name)
+	return name
+}
+
+// oneOf is the advice to write one of some names.
+func oneOf(name string, known []string, none string) string {
+	known = slices.Sorted(slices.Values(known))
+	if near := nearest(name, known); near != "" {
+		return "did you mean `" + near + "`?"
+	}
+	if len(known) == 0 || len(known) > 20 {
+		return none
+	}
+	return "there is " + strings.Join(known, ", ")
+}
+
+func (l *loader) topic(n *node) *decode.Topic {
+	text, ok := l.text(n, "`topic`")
+	if !ok {
+		return nil
+	}
+	t, err := decode.ParseTopic(text)
+	var where *decode.TopicError
+	if errors.As(err, &where) {
+		l.errorIn(n, where.Offset, where.End, "`topic`: "+where.Message, "")
+		return nil
+	}
+	return &t
+}
+
+func (l *loader) format(n *node) string {
+	if slices.Contains(laterFormats, n.text) {
+		l.errorf(n, "", "format `%s` is not supported by this version of cepd", n.text)
+		return "json"
+	}
+	return l.choice(n, "`format`", decode.Formats()...)
+}
+
+// schema returns the fields of a stream: what the topic captures, and what
+// `fields` declares or the format fixes.
+func (l *loader) schema(d *streamDecl) *event.Schema {
+	var captured, declared []event.Field
+	if t := d.stream.Topic; t != nil {
+		for _, name := range t.Names() {
+			captured = append(captured, event.Field{Name: name, Type: event.TypeString})
+		}
+	}
+	n := d.body.get("fields")
+	fixed := decode.FixedFields(d.stream.Format)
+	switch {
+	case n != nil:
+		var ok bool
+		if declared, ok = l.fields(n, d.stream, captured); !ok {
+			return event.NewSchema(d.stream.Name, nil)
+		}
+	case fixed != nil:
+		for _, name := range fixed {
+			declared = append(declared, event.Field{Name: name})
+		}
+	default:
+		return event.NewSchema(d.stream.Name, nil)
+	}
+	return event.NewSchema(d.stream.Name, append(append([]event.Field{}, captured...), declared...))
+}
+
+// fields returns the fields that are declared beside captured ones.
+func (l *loader) fields(n *node, s *Stream, captured []event.Field) (out []event.Field, ok bool) {
+	if !l.mapping(n, "`fields`") {
+		return nil, false
+	}
+	fixed := decode.FixedFields(s.Format)
+	ok = true
+	for _, e := range n.entries {
+		t := l.fieldType(e)
+		isCaptured := slices.ContainsFunc(captured, func(f event.Field) bool { return f.Name == e.key.text })
+		switch {
+		case t < 0:
+			ok = false
+		case isCaptured && event.Type(t) != event.TypeString:
+			l.errorf(e.value, "write `string`, or leave it out of `fields`", "`%s` is captured from the topic, so its type is string", e.key.text)
+			ok = false
+		case isCaptured:
+		case fixed != nil && !slices.Contains(fixed, e.key.text):
+			l.errorf(e.key, "", "an event of format `%s` has no other field than %s", s.Format, strings.Join(fixed, ", "))
+			ok = false
+		default:
+			out = append(out, event.Field{Name: e.key.text, Type: event.Type(t)})
+		}
+	}
+	return out, ok
+}
+
+// typeNames are the types of fields as messages list them, and what users of
+// other languages call them.
+var (
+	typeNames    = []string{"string", "int", "uint", "double", "bool", "timestamp", "duration", "list", "map", "any"}
+	typeSynonyms = map[string]string{
+		"text": "string", "str": "string", "varchar": "string", "float": "double", "float64": "double", "number": "double",
+		"decimal": "double", "real": "double", "integer": "int", "long": "int", "bigint": "int", "int64": "int", "boolean": "bool",
+		"time": "timestamp", "datetime": "timestamp", "date": "timestamp", "array": "list", "object": "map", "dyn": "any",
+	}
+)
+
+// fieldType returns the type of a declared field, -1 after a mistake.
+func (l *loader) fieldType(e entry) int {
+	name, ok := l.text(e.value, "the type of field `"+e.key.text+"`")
+	if !ok {
+		return -1
+	}
+	if t, err := event.ParseType(name); err == nil {
+		return int(t)
+	}
+	advice := "types are " + strings.Join(typeNames, ", ")
+	if s := typeSynonyms[strings.ToLower(name)]; s != "" {
+		advice = "write `" + s + "`"
+	} else if near := nearest(name, typeNames); near != "" {
+		advice = "did you mean `" + near + "`?"
+	}
+	l.errorf(e.value, advice, "there is no type `%s`", name)
+	return -1
+}
+
+func (l *loader) watermark(d *streamDecl, n *node) {
+	if !l.keys(n, watermarkPlace) {
+		return
+	}
+	w := &d.stream.Watermark
+	if v := n.get("lag"); v != nil {
+		w.Lag = l.duration(v, "`lag`", true)
+	}
+	if v := n.get("idle"); v != nil {
+		w.Idle = l.duration(v, "`idle`", true)
+	}
+	if v := n.get("max_future"); v != nil {
+		w.MaxFuture = l.duration(v, "`max_future`", true)
+	}
+	if v := n.get("per"); v != nil {
+		if v.text == "key" {
+			l.errorf(v, "", "`per: key` is not supported by this version of cepd")
+		} else {
+			l.choice(v, "`per`", "stream")
+		}
+	}
+	if d.body.get("time") == nil {
+		l.warnf(n, "add `time`, or remove `watermark`", "`watermark` does nothing in a stream without `time`, whose events are as old as their arrival")
+	}
+}
+
+// keyOf returns the number of a `by` clause over a stream.
+func (d *streamDecl) keyOf(k *Key) int {
+	sig := strings.Join(k.Names, ",")
+	for _, p := range k.Parts {
+		sig += "\x00" + p.Canonical()
+	}
+	return share(d.keys, sig, &d.stream.Keys, k)
+}
+
+// conditionOf returns the number of a condition over a stream, which is shared
+// with all that ask the same. A condition that reads `key` is the same only
+// where the key is.
+func (d *streamDecl) conditionOf(p *expr.Program, key int) int {
+	sig := p.Canonical()
+	if p.UsesKey() {
+		sig += "\x00" + strconv.Itoa(key)
+	}
+	return share(d.conds, sig, &d.stream.Conditions, p)
+}
+
+func share[T any](index map[string]int, sig string, all *[]T, v T) int {
+	if i, ok := index[sig]; ok {
+		return i
+	}
+	i := len(*all)
+	index[sig] = i
+	*all = append(*all, v)
+	return i
+}
