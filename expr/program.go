@@ -1,0 +1,108 @@
+package expr
+
+import "github.com/cepd/cepd/event"
+
+// Program is a compiled expression.
+type Program struct {
+	src       string
+	canonical string
+	typ       event.Type
+	want      Want
+	fields    []string
+	linked    bool
+	key       bool
+	wholeKey  bool // the value is `key` itself, whatever its parts
+	library   *library
+}
+
+// Compile parses, checks and compiles one expression. It returns either a
+// program or at least one issue, in order of offset. Fields of streams that the
+// expression reads are marked as used in the scope's schemas.
+func Compile(src string, scope *Scope, want Want) (*Program, []Issue) {
+	return compile(src, scope, want, "e")
+}
+
+// Bool evaluates a condition. An error makes it false; the error is an
+// [*EvalError] and says why.
+func (p *Program) Bool(f *Frame) (bool, error) {
+	v, r := p.eval(f)
+	if r == 0 && v.Kind() != event.KindBool {
+		r = ReasonType
+	}
+	if r != 0 {
+		return false, evalErrors[r]
+	}
+	return v.AsBool(), nil
+}
+
+// Value evaluates the expression. The error is an [*EvalError]. A text may
+// share memory with the event's payload.
+func (p *Program) Value(f *Frame) (event.Value, error) {
+	v, r := p.eval(f)
+	if r != 0 {
+		return event.Missing, evalErrors[r]
+	}
+	return v, nil
+}
+
+// eval evaluates the expression and checks that a dynamic value is what was
+// wanted.
+func (p *Program) eval(f *Frame) (event.Value, Reason) {
+	v, r := p.library.eval(f)
+	if r != 0 {
+		return event.Missing, r
+	}
+	if !p.want.allows(v.Kind()) {
+		return event.Missing, ReasonType
+	}
+	return v, 0
+}
+
+// allows reports whether a value of a kind is what is wanted.
+func (w Want) allows(k event.Kind) bool {
+	switch w {
+	case WantBool:
+		return k == event.KindBool
+	case WantTime:
+		return k == event.KindTime || k == event.KindString
+	case WantKey:
+		return k >= event.KindBool && k <= event.KindDuration && k != event.KindBytes
+	case WantNumber:
+		return k >= event.KindInt && k <= event.KindDouble
+	}
+	return true
+}
+
+// Type returns the type of the values; [event.TypeAny] where each event decides.
+func (p *Program) Type() event.Type { return p.typ }
+
+// Linked reports whether the expression reads what a match has accepted.
+func (p *Program) Linked() bool { return p.linked }
+
+// UsesKey reports whether the expression reads `key`.
+func (p *Program) UsesKey() bool { return p.key }
+
+// Canonical returns the expression's text with uniform spacing and quotes:
+// expressions that differ in layout only have the same.
+func (p *Program) Canonical() string { return p.canonical }
+
+// EventFields returns the names of the fields of `e` that the expression
+// reads, sorted.
+func (p *Program) EventFields() []string { return p.fields }
+
+// Source returns the text that was compiled.
+func (p *Program) Source() string { return p.src }
+
+// Compiled reports whether the expression runs as closures, and not in the CEL
+// library.
+func (p *Program) Compiled() bool { return p.library == nil }
+
+func (c *compilation) build(p *Program) {
+	p.want = c.want
+	lib, err := c.library()
+	if err != nil {
+		c.issues = append(c.issues, Issue{0, len(c.src.text), err.Error(), ""})
+		return
+	}
+	p.library = lib
+}
