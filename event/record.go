@@ -39,6 +39,9 @@ const (
 	FlagDup Flags = 1 << (iota + 2)
 	// FlagRetained marks a message that the broker had kept for new subscribers.
 	FlagRetained
+	// FlagSession marks a source up whose broker still had the session: what
+	// was sent meanwhile is not lost.
+	FlagSession
 )
 
 // QoS returns the MQTT quality of service, 0 to 2.
@@ -50,6 +53,9 @@ func (f Flags) Dup() bool { return f&FlagDup != 0 }
 // Retained reports whether the broker had kept the message.
 func (f Flags) Retained() bool { return f&FlagRetained != 0 }
 
+// Session reports whether the broker still had the session.
+func (f Flags) Session() bool { return f&FlagSession != 0 }
+
 // Record is one entry of the input log. Fields that a kind does not need are
 // zero.
 type Record struct {
@@ -57,7 +63,7 @@ type Record struct {
 	Kind      RecordKind
 	Flags     Flags
 	Partition uint32 // of the source
-	Arrival   Time   // by the shell's clock, never going back within a log
+	Arrival   Time   // by the shell's clock, never going back within a log; zero for none, as in a replay
 	Conn      uint64 // number of the source's connection, from 1 up
 	Source    string // name of the source
 	Topic     string

@@ -1,8 +1,13 @@
 package mqtt
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/mqttconn"
@@ -23,14 +28,15 @@ type Config struct {
 	Conn mqttconn.Config
 	// Subscriptions are the topics to read; at least one.
 	Subscriptions []Subscription
+	// LastConn is the number of the last connection of this source that the log
+	// knows, from an earlier run. Default 0: none.
+	LastConn uint64
 	// MinBackoff is the first wait between two attempts to connect. It doubles
 	// with each failure, up to Conn.ReconnectMax; each wait is a random part of
-	// that. Default 500 ms.
+	// that, so that a thousand clients do not come back at once. Default 500 ms.
 	MinBackoff time.Duration
 	// BufferBytes is the most that is held of messages that nobody has read
-	// yet: payloads, topics and a fixed sum for each. When it is full the
-	// source disconnects, and comes back when the buffer is half empty.
-	// Default 16 MB.
+	// yet: payloads, topics and 256 bytes for each. Default 16 MB.
 	BufferBytes int
 	// BatchRecords is the most records in a batch. Default 1,000.
 	BatchRecords int
@@ -41,4 +47,73 @@ type Config struct {
 	Rand func() float64
 	// Logger receives what happens to the connection. Default: none.
 	Logger *slog.Logger
+}
+
+// EnsureDefaults fills what is left out.
+func (c *Config) EnsureDefaults() {
+	c.Conn.EnsureDefaults()
+	if c.MinBackoff == 0 {
+		c.MinBackoff = min(500*time.Millisecond, c.Conn.ReconnectMax)
+	}
+	if c.BufferBytes == 0 {
+		c.BufferBytes = 16 << 20
+	}
+	if c.BatchRecords == 0 {
+		c.BatchRecords = 1000
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Float64
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Validate reports every contradiction in c at once. It opens no file.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Name == "" {
+		bad("the source has no name")
+	}
+	if err := c.Conn.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if len(c.Subscriptions) == 0 {
+		bad("there is no topic to subscribe to")
+	}
+	seen := map[string]bool{}
+	for _, s := range c.Subscriptions {
+		if err := checkFilter(s.Filter); err != nil {
+			errs = append(errs, err)
+		}
+		if s.QoS > 1 {
+			bad("qos of %q is %d; it is 0 or 1", s.Filter, s.QoS)
+		}
+		if seen[s.Filter] {
+			bad("topic filter %q stands twice", s.Filter)
+		}
+		seen[s.Filter] = true
+	}
+	if c.MinBackoff < 0 || c.BufferBytes < 0 || c.BatchRecords < 0 {
+		bad("backoff, buffer and batch cannot be negative")
+	}
+	if c.Now == nil {
+		bad("there is no clock")
+	}
+	return errors.Join(errs...)
+}
+
+// checkFilter checks an MQTT topic filter.
+func checkFilter(filter string) error {
+	levels := strings.Split(filter, "/")
+	for i, level := range levels {
+		switch {
+		case filter == "", len(filter) > 65535, !utf8.ValidString(filter), strings.ContainsRune(level, 0),
+			level == "#" && i < len(levels)-1,
+			len(level) > 1 && strings.ContainsAny(level, "+#"):
+			return fmt.Errorf("%q is no topic filter", filter)
+		}
+	}
+	return nil
 }

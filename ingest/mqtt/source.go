@@ -2,21 +2,133 @@ package mqtt
 
 import (
 	"context"
-	"io"
+	"sync"
 
+	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest"
 )
 
 // Source reads one broker. It implements [ingest.Source].
-type Source struct{}
+type Source struct {
+	cfg    Config
+	buffer *buffer
+	acks   *acks
+
+	mu     sync.Mutex
+	status Status
+
+	close   sync.Once
+	closing chan struct{} // closed by Close
+	stopped chan struct{} // closed when the connection is gone for good
+	done    sync.WaitGroup
+}
 
 var _ ingest.Source = (*Source)(nil)
 
-// New returns a source for the broker of cfg and starts to connect.
-func New(cfg Config) (*Source, error) { return nil, io.EOF }
+// Status is what an operator and the metrics want to know of a source. Counts
+// are since the start.
+type Status struct {
+	Connected  bool
+	Subscribed bool     // the broker has answered this connection's subscription
+	Paused     bool     // disconnected because the buffer is full
+	Session    bool     // the broker had kept the session when we connected last
+	Conn       uint64   // number of the last connection
+	Err        error    // why it is not connected: an ingest.ErrNotConnected with its cause
+	Refused    []string // topic filters that the broker refused on this connection
 
-// Read returns the messages that have arrived, waiting for one.
-func (s *Source) Read(ctx context.Context) (ingest.Batch, error) { return ingest.Batch{}, io.EOF }
+	Messages    uint64 // taken over from the client
+	Bytes       uint64 // of their payloads
+	Duplicates  uint64 // of these, those that the broker said to have sent before
+	Shed        uint64 // messages of QoS 0 for which there was no room
+	Pauses      uint64 // times that the buffer was full
+	Failures    uint64 // attempts to connect that failed
+	AcksDropped uint64 // for messages of a connection that is gone; they come again
+	Buffered    int    // bytes held now
+}
 
-// Close disconnects. The broker keeps the session and its subscriptions.
-func (s *Source) Close() error { return nil }
+// New returns a source for the broker of cfg and starts to connect to it. It
+// fails if cfg does, or if a file that it names cannot be read; a broker that
+// cannot be reached is tried again for ever.
+func New(cfg Config) (*Source, error) {
+	cfg.EnsureDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if _, err := cfg.Conn.Options(); err != nil {
+		return nil, err
+	}
+	s := &Source{
+		cfg:     cfg,
+		buffer:  newBuffer(cfg.BufferBytes),
+		acks:    newAcks(),
+		status:  Status{Conn: cfg.LastConn},
+		closing: make(chan struct{}),
+		stopped: make(chan struct{}),
+	}
+	s.done.Add(2)
+	go s.run()
+	go s.sendAcks()
+	return s, nil
+}
+
+// Read returns the records that have arrived, waiting for one.
+func (s *Source) Read(ctx context.Context) (ingest.Batch, error) {
+	for {
+		select { // a source that is closed, or a caller who has given up, gets nothing
+		case <-s.closing:
+			return ingest.Batch{}, ingest.ErrClosed
+		case <-ctx.Done():
+			return ingest.Batch{}, ctx.Err()
+		default:
+		}
+		select {
+		case <-s.closing:
+		case <-ctx.Done():
+		case <-s.buffer.ready:
+			if records, acks := s.buffer.take(s.cfg.BatchRecords); len(records) > 0 {
+				return ingest.Batch{Records: records, Ack: func(err error) { s.ack(acks, err) }}, nil
+			}
+		}
+	}
+}
+
+// ack lets messages be acknowledged, or, if they could not be kept, drops
+// their connection, so that the broker sends them again.
+func (s *Source) ack(messages []pending, err error) {
+	if err == nil {
+		s.acks.add(messages)
+		return
+	}
+	for _, p := range messages {
+		p.conn.end(err)
+	}
+}
+
+// Close sends what acknowledgements it can within a second and disconnects.
+// The broker keeps the session and its subscriptions. Messages that are not
+// acknowledged by then come again.
+func (s *Source) Close() error {
+	s.close.Do(func() { close(s.closing) })
+	s.done.Wait()
+	return nil
+}
+
+// Status returns how the source is.
+func (s *Source) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.status
+	t.Buffered = s.buffer.held()
+	return t
+}
+
+func (s *Source) count(f func(*Status)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(&s.status)
+}
+
+// record returns a record of the connection.
+func (s *Source) record(kind event.RecordKind, conn uint64) event.Record {
+	return event.Record{Kind: kind, Source: s.cfg.Name, Conn: conn, Arrival: s.cfg.Now()}
+}

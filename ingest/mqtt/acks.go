@@ -1,0 +1,69 @@
+package mqtt
+
+import "sync"
+
+// acks is the queue of acknowledgements that may be sent. It has no bound of
+// its own: a broker sends only so many messages without one, at most 65,535 on
+// a connection.
+type acks struct {
+	mu      sync.Mutex
+	queue   []pending
+	sending bool
+	wake    chan struct{} // holds a token while there is work
+	idle    chan struct{} // holds a token when there is none left
+}
+
+func newAcks() *acks {
+	return &acks{wake: make(chan struct{}, 1), idle: make(chan struct{}, 1)}
+}
+
+func (a *acks) add(messages []pending) {
+	if len(messages) == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.queue = append(a.queue, messages...)
+	signal(a.wake)
+}
+
+func (a *acks) take() []pending {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	batch := a.queue
+	a.queue = nil
+	a.sending = len(batch) > 0
+	if !a.sending {
+		signal(a.idle)
+	}
+	return batch
+}
+
+// busy reports whether acknowledgements are still to be sent.
+func (a *acks) busy() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sending || len(a.queue) > 0
+}
+
+// sendAcks is the goroutine that sends acknowledgements until the source is
+// closed. The client may block it for as long as the connection lasts.
+func (s *Source) sendAcks() {
+	defer s.done.Done()
+	for {
+		select {
+		case <-s.acks.wake:
+		case <-s.stopped:
+			return
+		}
+		for batch := s.acks.take(); len(batch) > 0; batch = s.acks.take() {
+			for _, p := range batch {
+				if !p.conn.alive() {
+					s.count(func(t *Status) { t.AcksDropped++ })
+					continue
+				}
+				p.message.Ack()
+			}
+		}
+	}
+}

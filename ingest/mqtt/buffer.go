@@ -1,0 +1,120 @@
+package mqtt
+
+import (
+	"sync"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"github.com/cepd/cepd/event"
+)
+
+// entryBytes is what a buffered message takes beside its topic and payload:
+// the record, the client's message and what the allocator adds.
+const entryBytes = 256
+
+// pending is a message that waits for its acknowledgement.
+type pending struct {
+	conn    *connection
+	message paho.Message
+}
+
+// buffer holds the records that nobody has read yet.
+type buffer struct {
+	mu      sync.Mutex
+	limit   int
+	bytes   int
+	records []event.Record
+	acks    []pending     // of the messages among records that need one, in order
+	ackAt   []int         // index in records, parallel to acks
+	ready   chan struct{} // holds a token while there are records
+	room    chan struct{} // holds a token when half of the buffer has become free
+}
+
+func newBuffer(limit int) *buffer {
+	return &buffer{limit: limit, ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+}
+
+func size(r *event.Record) int { return len(r.Payload) + len(r.Topic) + entryBytes }
+
+// offer adds the record of a message, if there is room for it. An empty buffer
+// takes any message, since nothing would be gained by waiting. The pending
+// message is zero if it needs no acknowledgement.
+func (b *buffer) offer(r event.Record, ack pending) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := size(&r)
+	if b.bytes > 0 && b.bytes+n > b.limit {
+		return false
+	}
+	b.bytes += n
+	if ack.message != nil {
+		b.acks = append(b.acks, ack)
+		b.ackAt = append(b.ackAt, len(b.records))
+	}
+	b.add(r)
+	return true
+}
+
+// force adds a record whatever room there is: the few that tell of the
+// connection.
+func (b *buffer) force(r event.Record) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bytes += size(&r)
+	b.add(r)
+}
+
+func (b *buffer) add(r event.Record) {
+	b.records = append(b.records, r)
+	signal(b.ready)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// take removes the first records, at most limit, which belong to the caller
+// then. It returns none if there are none.
+func (b *buffer) take(limit int) (records []event.Record, acks []pending) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(limit, len(b.records))
+	k := 0
+	for k < len(b.ackAt) && b.ackAt[k] < n {
+		k++
+	}
+	records, acks = b.records[:n:n], b.acks[:k:k]
+	b.records, b.acks, b.ackAt = b.records[n:], b.acks[k:], b.ackAt[k:]
+	for i := range b.ackAt {
+		b.ackAt[i] -= n
+	}
+	if len(b.records) == 0 { // the memory has been given away
+		b.records, b.acks, b.ackAt = nil, nil, b.ackAt[:0]
+	} else {
+		signal(b.ready)
+	}
+	for i := range records {
+		b.bytes -= size(&records[i])
+	}
+	if b.bytes <= b.limit/2 {
+		signal(b.room)
+	}
+	return records, acks
+}
+
+// halfEmpty reports whether half of the buffer is free.
+func (b *buffer) halfEmpty() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes <= b.limit/2
+}
+
+// held returns how many bytes the buffer holds.
+func (b *buffer) held() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes
+}

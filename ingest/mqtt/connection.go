@@ -1,0 +1,323 @@
+package mqtt
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/ingest"
+	"github.com/cepd/cepd/mqttconn"
+)
+
+// maxPayload is how much of a payload is kept. It is more than any decoder
+// accepts, so that one which was cut is rejected for its length; kept whole,
+// it might never fit into the buffer, and would come again for ever.
+const maxPayload = 512 << 10
+
+// disconnectWait bounds a polite goodbye, in milliseconds.
+const disconnectWait = 250
+
+// drainWait bounds how long Close waits for the last acknowledgements.
+const drainWait = time.Second
+
+var (
+	errFull   = errors.New("the buffer is full")
+	errClosed = errors.New("closed")
+)
+
+// connection is one connection to the broker, and one client: a client that is
+// used again could send the acknowledgements of the last connection on the
+// next one.
+type connection struct {
+	source *Source
+	number uint64
+	client paho.Client
+	begun  chan struct{} // closed when its source up is in the buffer
+	ended  chan struct{} // closed when nothing more is to be sent or taken
+	once   sync.Once
+	reason error // why it ended
+}
+
+// end makes the connection end, for the first reason given.
+func (c *connection) end(reason error) {
+	c.once.Do(func() {
+		c.reason = reason
+		close(c.ended)
+	})
+}
+
+func (c *connection) alive() bool {
+	select {
+	case <-c.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// run is the goroutine that keeps the source connected until it is closed.
+func (s *Source) run() {
+	defer s.done.Done()
+	defer close(s.stopped)
+	for failures := 0; ; {
+		start := time.Now()
+		c, err := s.connect()
+		if err == nil {
+			err = s.serve(c)
+		}
+		if errors.Is(err, errClosed) {
+			return
+		}
+		s.report(c, err)
+		if errors.Is(err, errFull) {
+			if !s.waitForRoom() {
+				return
+			}
+			failures = 0
+			continue
+		}
+		if time.Since(start) > s.cfg.Conn.ReconnectMax {
+			failures = 0 // it has lasted; a connection that the broker ends at once is a failure
+		}
+		if !s.sleep(s.backoff(failures)) {
+			return
+		}
+		failures++
+	}
+}
+
+// backoff returns how long to wait after so many failures: a random part of a
+// time that doubles.
+func (s *Source) backoff(failures int) time.Duration {
+	limit := s.cfg.Conn.ReconnectMax
+	if failures < 30 {
+		limit = min(limit, s.cfg.MinBackoff<<failures)
+	}
+	return time.Duration(s.cfg.Rand() * float64(limit))
+}
+
+func (s *Source) sleep(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.closing:
+		return false
+	}
+}
+
+// waitForRoom waits until half of the buffer is free.
+func (s *Source) waitForRoom() bool {
+	for !s.buffer.halfEmpty() {
+		select {
+		case <-s.buffer.room:
+		case <-s.closing:
+			return false
+		}
+	}
+	s.count(func(t *Status) { t.Paused = false })
+	return true
+}
+
+// report tells why there is no connection.
+func (s *Source) report(c *connection, err error) {
+	wrapped := fmt.Errorf("%w to %s: %w", ingest.ErrNotConnected, mqttconn.Redact(s.cfg.Conn.URL), err)
+	s.count(func(t *Status) {
+		t.Err = wrapped
+		switch {
+		case c == nil:
+			t.Failures++
+		case errors.Is(err, errFull):
+			t.Paused = true
+			t.Pauses++
+		}
+	})
+	if c == nil {
+		s.cfg.Logger.Warn("cannot connect", "source", s.cfg.Name, "error", err)
+	} else {
+		s.cfg.Logger.Warn("disconnected", "source", s.cfg.Name, "connection", c.number, "error", err)
+	}
+}
+
+// connect makes the next connection, up to the broker's answer.
+func (s *Source) connect() (*connection, error) {
+	options, err := s.cfg.Conn.Options()
+	if err != nil {
+		return nil, err
+	}
+	c := &connection{source: s, begun: make(chan struct{}), ended: make(chan struct{})}
+	options.SetCleanSession(false)
+	options.SetAutoReconnect(false)
+	options.SetConnectRetry(false)
+	options.SetAutoAckDisabled(true)
+	options.SetOrderMatters(true)
+	options.SetStore(noStore{})
+	options.SetDefaultPublishHandler(c.receive)
+	options.SetConnectionLostHandler(func(_ paho.Client, err error) { c.end(err) })
+	c.client = paho.NewClient(options)
+	token := c.client.Connect()
+	select {
+	case <-token.Done():
+	case <-s.closing:
+		c.end(errClosed)
+		c.client.Disconnect(0) // the client gives up by itself, after the timeout at the latest
+		return nil, errClosed
+	}
+	if err := token.Error(); err != nil {
+		c.end(err)
+		return nil, err
+	}
+	s.begin(c, token.(*paho.ConnectToken).SessionPresent())
+	return c, nil
+}
+
+// begin gives a connection its number and lets its messages in, behind its
+// record.
+func (s *Source) begin(c *connection, session bool) {
+	s.mu.Lock()
+	s.status.Conn++
+	c.number = s.status.Conn
+	s.status.Connected, s.status.Session, s.status.Err, s.status.Refused = true, session, nil, nil
+	s.mu.Unlock()
+	up := s.record(event.KindSourceUp, c.number)
+	if session {
+		up.Flags |= event.FlagSession
+	}
+	s.buffer.force(up)
+	close(c.begun)
+	s.cfg.Logger.Info("connected", "source", s.cfg.Name, "connection", c.number, "session", session)
+}
+
+// serve subscribes and waits until the connection ends. It returns why.
+func (s *Source) serve(c *connection) error {
+	if err := s.subscribe(c); err != nil {
+		c.end(err)
+	}
+	select {
+	case <-c.ended:
+	case <-s.closing:
+		s.drain(c)
+		c.end(errClosed)
+	}
+	c.client.Disconnect(disconnectWait)
+	s.buffer.force(s.record(event.KindSourceDown, c.number))
+	s.count(func(t *Status) { t.Connected, t.Subscribed = false, false })
+	return c.reason
+}
+
+// subscribe asks for all topics and looks at the answer.
+func (s *Source) subscribe(c *connection) error {
+	filters := make(map[string]byte, len(s.cfg.Subscriptions))
+	for _, sub := range s.cfg.Subscriptions {
+		filters[sub.Filter] = sub.QoS
+	}
+	token := c.client.SubscribeMultiple(filters, nil)
+	timeout := time.NewTimer(s.cfg.Conn.ConnectTimeout)
+	defer timeout.Stop()
+	select {
+	case <-token.Done():
+	case <-c.ended:
+		return c.reason
+	case <-s.closing:
+		return nil
+	case <-timeout.C:
+		return errors.New("the broker does not answer the subscription")
+	}
+	if err := token.Error(); err != nil {
+		return fmt.Errorf("subscribing: %w", err)
+	}
+	var refused []string
+	for filter, code := range token.(*paho.SubscribeToken).Result() {
+		if code > 2 {
+			refused = append(refused, filter)
+		}
+	}
+	slices.Sort(refused)
+	s.count(func(t *Status) { t.Subscribed, t.Refused = true, refused })
+	if len(refused) > 0 {
+		s.cfg.Logger.Error("the broker refuses topics", "source", s.cfg.Name, "topics", refused)
+	}
+	return nil
+}
+
+// drain waits a little for the acknowledgements that may be sent.
+func (s *Source) drain(c *connection) {
+	timeout := time.NewTimer(drainWait)
+	defer timeout.Stop()
+	for s.acks.busy() {
+		select {
+		case <-s.acks.idle:
+		case <-c.ended:
+			return
+		case <-timeout.C:
+			return
+		}
+	}
+}
+
+// receive takes a message over from the client, which calls it for one after
+// the other. It does not block.
+func (c *connection) receive(_ paho.Client, m paho.Message) {
+	select {
+	case <-c.begun: // our own goroutine has seen the broker's answer
+	case <-c.ended:
+	}
+	if !c.alive() {
+		return // what comes now will come again
+	}
+	s := c.source
+	r := s.record(event.KindMessage, c.number)
+	r.Topic, r.Payload, r.Flags = m.Topic(), m.Payload(), flags(m)
+	if len(r.Payload) > maxPayload {
+		r.Payload = slices.Clone(r.Payload[:maxPayload])
+	}
+	ack := pending{}
+	if m.Qos() > 0 {
+		ack = pending{c, m}
+	}
+	if !s.buffer.offer(r, ack) {
+		if m.Qos() == 0 {
+			s.count(func(t *Status) { t.Shed++ })
+			return
+		}
+		c.end(errFull)
+		return
+	}
+	s.count(func(t *Status) {
+		t.Messages++
+		t.Bytes += uint64(len(r.Payload))
+		if m.Duplicate() {
+			t.Duplicates++
+		}
+	})
+}
+
+func flags(m paho.Message) event.Flags {
+	f := event.Flags(m.Qos())
+	if m.Duplicate() {
+		f |= event.FlagDup
+	}
+	if m.Retained() {
+		f |= event.FlagRetained
+	}
+	return f
+}
+
+// noStore is the client's store of messages. The broker and the log keep what
+// must be kept.
+type noStore struct{}
+
+func (noStore) Open()                             {}
+func (noStore) Put(string, packets.ControlPacket) {}
+func (noStore) Get(string) packets.ControlPacket  { return nil }
+func (noStore) All() []string                     { return nil }
+func (noStore) Del(string)                        {}
+func (noStore) Close()                            {}
+func (noStore) Reset()                            {}

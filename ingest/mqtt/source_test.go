@@ -1,0 +1,339 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+	"go.uber.org/goleak"
+
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/ingest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// forBrokers runs a test against each broker, with a source behind a proxy.
+func forBrokers(t *testing.T, test func(t *testing.T, address string, line *proxy)) {
+	for _, b := range brokers {
+		t.Run(b.name, func(t *testing.T) {
+			address := b.start(t)
+			test(t, address, startProxy(t, address))
+		})
+	}
+}
+
+func TestDelivery(t *testing.T) {
+	forBrokers(t, func(t *testing.T, address string, line *proxy) {
+		p := newPublisher(t, address)
+		p.publish("plant/kept", "0", 1, true)
+		p.publish("nobody", "0", 1, true) // the broker has finished with one message when it acknowledges the next
+		cfg := configFor(line.address())
+		cfg.Subscriptions = append(cfg.Subscriptions, Subscription{"other/+/x", 0})
+		r := &reader{t: t, source: newSource(t, cfg)}
+		r.up("source up 1")
+		r.want("message 1 retained q1 plant/kept 0")
+		for _, m := range []struct {
+			topic string
+			qos   byte
+		}{{"plant/a", 0}, {"plant/b", 1}, {"other/a/x", 1}, {"other/a/y", 1}, {"plant/c/d", 1}, {"plant/e", 0}} {
+			p.publish(m.topic, "1", m.qos, false)
+		}
+		r.want("message 1 q0 plant/a 1", "message 1 q1 plant/b 1", "message 1 q0 other/a/x 1", "message 1 q1 plant/c/d 1", "message 1 q0 plant/e 1")
+		r.ack(nil)
+		if s := r.source.Status(); s.Messages != 6 || s.Bytes != 6 || s.Duplicates != 0 || s.Shed != 0 || s.Err != nil || s.Buffered != 0 || !s.Connected {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+// What is not acknowledged comes again, and what is does not.
+func TestRedelivery(t *testing.T) {
+	forBrokers(t, func(t *testing.T, address string, line *proxy) {
+		p := newPublisher(t, address)
+		cfg := configFor(line.address())
+		r := &reader{t: t, source: newSource(t, cfg)}
+		r.up("source up 1")
+		p.publish("plant/a", "1", 1, false)
+		r.want("message 1 q1 plant/a 1")
+		line.cut()
+		r.want("source down 1")
+		r.up("source up 2 session")
+		r.want("message 2 dup q1 plant/a 1")
+		r.ack(nil) // the first of the two belongs to a connection that is gone
+		p.publish("plant/b", "2", 1, false)
+		r.want("message 2 q1 plant/b 2")
+		r.source.Close() // sends the acknowledgement of the second plant/a
+
+		cfg.LastConn = r.source.Status().Conn
+		if dropped := r.source.Status().AcksDropped; dropped != 1 {
+			t.Errorf("%d acknowledgements dropped, want 1", dropped)
+		}
+		r = &reader{t: t, source: newSource(t, cfg)}
+		r.up("source up 3 session")
+		p.publish("plant/c", "3", 1, false)
+		r.want("message 3 dup q1 plant/b 2", "message 3 q1 plant/c 3")
+		r.ack(nil)
+		r.source.Close()
+		if _, err := r.source.Read(context.Background()); err != ingest.ErrClosed {
+			t.Errorf("reading a closed source: %v", err)
+		}
+
+		cfg.LastConn = 0
+		p.publish("plant/d", "4", 1, false)
+		r = &reader{t: t, source: newSource(t, cfg)}
+		r.want("source up 1 session")
+		r.wantPerhapsAgain("message 1 q1 plant/d 4")
+	})
+}
+
+// A batch that could not be kept comes again at once.
+func TestRefusedByTheLog(t *testing.T) {
+	forBrokers(t, func(t *testing.T, address string, line *proxy) {
+		p := newPublisher(t, address)
+		r := &reader{t: t, source: newSource(t, configFor(line.address()))}
+		r.up("source up 1")
+		p.publish("plant/a", "1", 1, false)
+		r.want("message 1 q1 plant/a 1")
+		r.ack(errors.New("the disk is full"))
+		r.want("source down 1", "source up 2 session", "message 2 dup q1 plant/a 1")
+		if s := r.source.Status(); s.Duplicates != 1 {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+// A broker that has forgotten the session is asked for the topics again.
+func TestSubscribesOnEveryConnection(t *testing.T) {
+	forBrokers(t, func(t *testing.T, address string, line *proxy) {
+		p := newPublisher(t, address)
+		r := &reader{t: t, source: newSource(t, configFor(line.address()))}
+		r.up("source up 1")
+		thief := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + address).SetClientID("cepd-test").
+			SetProtocolVersion(4).SetCleanSession(true).SetAutoReconnect(false))
+		if token := thief.Connect(); !token.WaitTimeout(patience) || token.Error() != nil {
+			t.Fatal(token.Error())
+		}
+		defer thief.Disconnect(50)
+		r.want("source down 1")
+		r.up("source up 2")
+		p.publish("plant/a", "1", 1, false)
+		r.want("message 2 q1 plant/a 1")
+	})
+}
+
+// With a full buffer the source leaves, and comes back when there is room.
+func TestFullBuffer(t *testing.T) {
+	forBrokers(t, func(t *testing.T, address string, line *proxy) {
+		p := newPublisher(t, address)
+		cfg := configFor(line.address())
+		cfg.BufferBytes = 3000
+		r := &reader{t: t, source: newSource(t, cfg)}
+		r.up("source up 1")
+		const messages = 15
+		payload := strings.Repeat("x", 500)
+		for i := range messages {
+			p.publish(fmt.Sprintf("plant/%02d", i), payload, 1, false)
+		}
+		r.until("paused", func(s Status) bool { return s.Paused && !s.Connected })
+		if s := r.source.Status(); s.Buffered > cfg.BufferBytes+entryBytes || !errors.Is(s.Err, errFull) || !errors.Is(s.Err, ingest.ErrNotConnected) {
+			t.Errorf("status %+v", s)
+		}
+		seen := map[string]bool{} // mochi does not keep the order of what it sends again
+		for len(seen) < messages {
+			got := r.next()
+			r.ack(nil)
+			if topic, ok := strings.CutSuffix(got, " "+payload); ok {
+				seen[topic[strings.Index(topic, "plant/"):]] = true
+			} else if !strings.HasPrefix(got, "source ") {
+				t.Fatalf("got %.40q", got)
+			}
+		}
+		if s := r.source.Status(); s.Pauses == 0 || s.Shed != 0 {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+// Messages of QoS 0 cannot be sent again, so they are shed one by one.
+func TestShed(t *testing.T) {
+	forBrokers(t, func(t *testing.T, address string, line *proxy) {
+		p := newPublisher(t, address)
+		cfg := configFor(line.address())
+		cfg.BufferBytes = 1000
+		r := &reader{t: t, source: newSource(t, cfg)}
+		r.up("source up 1")
+		for range 20 {
+			p.publish("plant/a", "1", 0, false)
+		}
+		r.until("shedding", func(s Status) bool { return s.Messages+s.Shed == 20 })
+		if s := r.source.Status(); s.Shed == 0 || s.Messages == 0 || !s.Connected || s.Conn != 1 || s.Buffered > 1000 {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+// No acknowledgement is sent before the batch has been acknowledged.
+func TestAckAfterAck(t *testing.T) {
+	hook, address := startMochiWith(t, nil)
+	p := newPublisher(t, address)
+	r := &reader{t: t, source: newSource(t, configFor(address))}
+	r.up("source up 1")
+	p.publish("plant/a", "1", 1, false)
+	p.publish("plant/b", "2", 1, false)
+	r.want("message 1 q1 plant/a 1", "message 1 q1 plant/b 2")
+	if n := hook.acks.Load(); n != 0 {
+		t.Errorf("%d acknowledgements before the first", n)
+	}
+	r.ack(nil)
+	r.until("acknowledged", func(Status) bool { return hook.acks.Load() == 2 })
+}
+
+// Of a payload that is too large only the beginning is kept.
+func TestHugePayload(t *testing.T) {
+	forBrokers(t, func(t *testing.T, address string, line *proxy) {
+		p := newPublisher(t, address)
+		r := &reader{t: t, source: newSource(t, configFor(line.address()))}
+		r.up("source up 1")
+		p.publish("plant/a", strings.Repeat("x", maxPayload+1000), 1, false)
+		r.want("message 1 q1 plant/a " + strings.Repeat("x", maxPayload))
+	})
+}
+
+func TestRefusals(t *testing.T) {
+	address := startMochi(t)
+	cfg := configFor(address)
+	cfg.Subscriptions = append(cfg.Subscriptions, Subscription{"secret/#", 1})
+	r := &reader{t: t, source: newSource(t, cfg)}
+	r.up("source up 1")
+	if got := r.source.Status().Refused; len(got) != 1 || got[0] != "secret/#" {
+		t.Errorf("refused %q", got)
+	}
+
+	cfg.Conn.User, cfg.Conn.Password, cfg.Conn.ClientID = "me", "wrong", "other"
+	r = &reader{t: t, source: newSource(t, cfg)}
+	r.until("refused", func(s Status) bool { return s.Failures > 1 })
+	if s := r.source.Status(); !errors.Is(s.Err, ingest.ErrNotConnected) || strings.Contains(s.Err.Error(), "wrong") || s.Connected || s.Conn != 0 {
+		t.Errorf("status %+v", s)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := r.source.Read(ctx); err != context.Canceled {
+		t.Errorf("reading: %v", err)
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	line := startProxy(t, "127.0.0.1:1") // closes what it accepts
+	r := &reader{t: t, source: newSource(t, configFor(line.address()))}
+	r.until("refused", func(s Status) bool { return s.Failures > 1 && errors.Is(s.Err, ingest.ErrNotConnected) })
+	waiting := make(chan error)
+	go func() {
+		_, err := r.source.Read(context.Background())
+		waiting <- err
+	}()
+	if err := r.source.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-waiting; err != ingest.ErrClosed {
+		t.Error(err)
+	}
+	if err := r.source.Close(); err != nil {
+		t.Error("closing twice:", err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	err := Config{Subscriptions: []Subscription{{"a/#/b", 0}, {"a+", 0}, {"", 0}, {"a/+/#", 2}, {"#", 1}, {"#", 1}}, BufferBytes: -1}.Validate()
+	for _, want := range []string{"no name", `"a/#/b" is no topic filter`, `"a+" is no`, `"" is no`, `qos of "a/+/#" is 2`, `"#" stands twice`, "negative", "no clock", "client_id"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in: %v", want, err)
+		}
+	}
+	if err := configFor("127.0.0.1:1").Validate(); err != nil {
+		t.Error(err)
+	}
+	if _, err := New(Config{}); err == nil {
+		t.Error("no error")
+	}
+	cfg := configFor("127.0.0.1:1")
+	cfg.Conn.URL, cfg.Conn.TLS.CAFile = "mqtts://127.0.0.1:1", "/does/not/exist"
+	if _, err := New(cfg); err == nil {
+		t.Error("no error for a missing file")
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	s := &Source{cfg: configFor("127.0.0.1:1")}
+	s.cfg.MinBackoff = 0
+	s.cfg.EnsureDefaults()
+	s.cfg.Rand = func() float64 { return 0.5 }
+	var got []string
+	for _, failures := range []int{0, 1, 2, 5, 6, 7, 100, 1 << 40} {
+		got = append(got, s.backoff(failures).String())
+	}
+	if want := "250ms 500ms 1s 8s 15s 15s 15s 15s"; strings.Join(got, " ") != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// take gives away memory that is not written again.
+func TestBuffer(t *testing.T) {
+	b := newBuffer(10 * entryBytes)
+	add := func(n int) (taken int) {
+		for i := range n {
+			m := pending{}
+			if i%2 == 1 {
+				m.message = fakeMessage(i)
+			}
+			if b.offer(event.Record{Conn: uint64(i)}, m) {
+				taken++
+			}
+		}
+		return taken
+	}
+	if n := add(20); n != 10 || b.held() != 10*entryBytes {
+		t.Fatalf("%d taken, %d bytes", n, b.held())
+	}
+	first, acks := b.take(3)
+	if len(first) != 3 || len(acks) != 1 || acks[0].message != fakeMessage(1) || b.halfEmpty() {
+		t.Fatal(first, acks)
+	}
+	if n := add(20); n != 3 {
+		t.Fatal(n)
+	}
+	rest, acks := b.take(100)
+	if len(rest) != 10 || rest[0].Conn != 3 || len(acks) != 5 || acks[0].message != fakeMessage(3) || !b.halfEmpty() || b.held() != 0 {
+		t.Fatal(rest, acks)
+	}
+	if n := add(1); n != 1 || first[0].Conn != 0 || rest[9].Conn != 2 {
+		t.Fatal("memory was used again")
+	}
+	b.take(1)
+	if records, acks := b.take(1); len(records)+len(acks) != 0 {
+		t.Fatal(records, acks)
+	}
+	if !b.offer(event.Record{Payload: make([]byte, 100*entryBytes)}, pending{}) {
+		t.Error("an empty buffer must take any message")
+	}
+	if b.offer(event.Record{}, pending{}) {
+		t.Error("there is no room")
+	}
+	b.force(event.Record{})
+	if records, _ := b.take(100); len(records) != 2 {
+		t.Error(records)
+	}
+}
+
+type fakeMessage int
+
+func (fakeMessage) Duplicate() bool   { return false }
+func (fakeMessage) Qos() byte         { return 1 }
+func (fakeMessage) Retained() bool    { return false }
+func (fakeMessage) Topic() string     { return "" }
+func (fakeMessage) MessageID() uint16 { return 0 }
+func (fakeMessage) Payload() []byte   { return nil }
+func (fakeMessage) Ack()              {}
