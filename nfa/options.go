@@ -27,6 +27,13 @@ const (
 type Predicate struct {
 	ID     int
 	Linked bool // looks at what the run has accepted
+
+	// Gated says that the plain predicate Gate has to hold as well. A linked
+	// condition such as `e.kind == "b" && e.x > a.x` that comes in two parts
+	// is asked of a run only for the events that pass its gate, and those that
+	// do not leave the waiting runs in peace.
+	Gated bool
+	Gate  int
 }
 
 // Options is what [Compile] needs to know beside the pattern.

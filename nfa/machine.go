@@ -1,0 +1,378 @@
+package nfa
+
+import "github.com/cepd/cepd/event"
+
+// Machine holds the open runs of one key.
+//
+// The runs lie in buckets, one for each state in which a run waits. Whether an
+// event moves a run depends, but for linked predicates, on its state alone; so
+// one look decides for a whole bucket, and an event that moves nothing visits
+// no run. In a bucket the runs are sorted by their first event, so that what
+// is too old, and what a match skips, is a beginning of the bucket.
+type Machine struct {
+	prog    *Prog
+	buckets []bucket  // sorted by state, none empty
+	waiting []waiting // completed matches that order: start holds back, sorted
+	epoch   uint32    // see node.mark
+	count   uint32    // runs in all buckets
+}
+
+// run is a partial match: what it has accepted. Its state is its bucket's.
+type run struct {
+	last  *node
+	first *event.Event
+}
+
+type bucket struct {
+	runs  []run
+	due   event.Time // no run of the bucket ends before
+	state uint32
+	// byLast says that the runs are sorted by their last event as well, as
+	// they are behind a first step. Then a step's window is cut like the
+	// pattern's.
+	byLast bool
+}
+
+// waiting is a completed match and its end.
+type waiting struct {
+	run
+	end event.Time
+}
+
+// NewMachine returns a machine without runs. A key without runs needs none: a
+// caller may step one empty machine for all such keys, and give it away to the
+// key once it is no longer [Machine.Empty].
+func NewMachine(p *Prog) *Machine { return &Machine{prog: p} }
+
+// Empty reports whether there is nothing to remember.
+func (m *Machine) Empty() bool { return m.count == 0 && len(m.waiting) == 0 }
+
+// Runs returns the number of open runs, with matches that wait for them.
+func (m *Machine) Runs() int { return int(m.count) + len(m.waiting) }
+
+// scratch is the memory of one call of Step or Advance.
+type scratch struct {
+	event  *event.Event
+	env    Env
+	kept   *event.Event
+	made   []made
+	fresh  []*node // of made, those that begin a chain
+	active []active
+	chosen []*arc
+	moved  []move
+	done   []waiting
+	ended  []ended
+	answer []answer // by predicate, for the run at hand
+	run    uint32   // the number of that run
+	hist   History  // and what it has accepted
+}
+
+// release forgets what a call found, so that it can be collected.
+func (s *scratch) release() {
+	s.event, s.env, s.kept, s.hist.last = nil, nil, nil, nil
+	clear(s.made)
+	clear(s.fresh)
+	clear(s.moved)
+	clear(s.done)
+	clear(s.ended)
+	s.made, s.fresh, s.moved, s.done, s.ended = s.made[:0], s.fresh[:0], s.moved[:0], s.done[:0], s.ended[:0]
+}
+
+// made is a node of the event at hand; next links those of one predecessor.
+type made struct {
+	node *node
+	next uint32 // index+1 in made
+}
+
+// move is a run on its way to a state.
+type move struct {
+	state int
+	run
+}
+
+// active is an arc that the plain predicates leave open. asks says that linked
+// ones decide.
+type active struct {
+	arc  *arc
+	asks bool
+}
+
+// answer remembers a linked predicate's answer for one run.
+type answer struct {
+	run  uint32
+	hold bool
+}
+
+// tick starts a new epoch.
+func (m *Machine) tick() {
+	m.epoch++
+	if m.epoch != 0 {
+		return
+	}
+	// Once in four billion: forget all marks, so that none is taken for new.
+	m.epoch = 1
+	for _, b := range m.buckets {
+		for _, r := range b.runs {
+			r.last.mark = 0
+		}
+	}
+	for _, w := range m.waiting {
+		w.last.mark = 0
+	}
+}
+
+// Step moves the runs over an event, whose time no later event may precede.
+// The caller has advanced the machine to the event's time before.
+func (m *Machine) Step(e *event.Event, env Env, out *Result) {
+	s := &out.scratch
+	s.event, s.env = e, env
+	if len(s.answer) < len(m.prog.preds) {
+		s.answer = make([]answer, len(m.prog.preds))
+	}
+	s.hist.prog = m.prog
+	m.tick()
+	emptied := false
+	for i := range m.buckets {
+		b := &m.buckets[i]
+		m.stepBucket(b, out)
+		emptied = emptied || len(b.runs) == 0
+	}
+	m.stepStart(out)
+	if emptied {
+		m.sweep()
+	}
+	if len(s.moved) > 0 {
+		m.settle(s)
+	}
+	if len(s.done) > 0 || len(m.waiting) > 0 {
+		m.complete(out)
+	}
+	if m.Runs() > m.prog.maxRuns {
+		m.evict(e.Time, out)
+	}
+	s.release()
+}
+
+// stepStart lets the event begin runs. The start itself always stays.
+func (m *Machine) stepStart(out *Result) {
+	if out.scratch.open(m.prog, startState) {
+		m.stepRun(run{}, startState, out)
+	}
+}
+
+// stepBucket moves the runs of one state.
+func (m *Machine) stepBucket(b *bucket, out *Result) {
+	s := &out.scratch
+	state := int(b.state)
+	s.open(m.prog, state)
+	if len(s.active) == 1 && !s.active[0].asks && s.active[0].arc.stays(state) && out.Trace == nil {
+		return
+	}
+	kept := 0
+	for _, r := range b.runs {
+		if m.stepRun(r, state, out) {
+			b.runs[kept] = r
+			kept++
+		}
+	}
+	m.truncate(b, kept)
+}
+
+// stays reports whether an arc leaves a run as and where it is.
+func (a *arc) stays(state int) bool { return a.kind == arcIgnore && a.to == state }
+
+// open evaluates the plain predicates of a state's arcs. It leaves in active
+// those that hold and those that linked predicates decide.
+func (s *scratch) open(p *Prog, state int) bool {
+	s.active = s.active[:0]
+	arcs := p.flat[state].arcs
+	for i := range arcs {
+		if hold, asks := s.plain(p, arcs[i].on); hold || asks {
+			s.active = append(s.active, active{&arcs[i], asks})
+		}
+	}
+	return len(s.active) > 0
+}
+
+// plain evaluates a condition as far as plain predicates go: it holds, or asks
+// linked ones, or neither.
+func (s *scratch) plain(p *Prog, on cond) (hold, asks bool) {
+	for _, cl := range on {
+		holds, linked := false, false
+		for _, l := range cl {
+			if pred := &p.preds[l.pred()]; pred.Linked {
+				linked = true
+			} else if s.env.Holds(pred.ID) != l.negated() {
+				holds = true
+				break
+			}
+		}
+		if !holds && !linked {
+			return false, false
+		}
+		asks = asks || !holds
+	}
+	return !asks, asks
+}
+
+// holds evaluates a whole condition for the run at hand.
+func (s *scratch) holds(p *Prog, on cond) bool {
+	for _, cl := range on {
+		holds := false
+		for _, l := range cl {
+			holds = holds || s.literal(p, l)
+		}
+		if !holds {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *scratch) literal(p *Prog, l literal) bool {
+	pred := &p.preds[l.pred()]
+	if !pred.Linked {
+		return s.env.Holds(pred.ID) != l.negated()
+	}
+	a := &s.answer[l.pred()]
+	if a.run != s.run {
+		*a = answer{s.run, s.env.Linked(pred.ID, &s.hist)}
+	}
+	return a.hold != l.negated()
+}
+
+// look makes r the run that linked predicates are asked about.
+func (s *scratch) look(r run) {
+	s.hist.last = r.last
+	s.run++
+	if s.run == 0 {
+		clear(s.answer)
+		s.run = 1
+	}
+}
+
+// stepRun moves one run along the active arcs and reports whether it also
+// stays as it is. The run of the start state is empty.
+func (m *Machine) stepRun(r run, state int, out *Result) (stays bool) {
+	s := &out.scratch
+	s.look(r)
+	s.chosen = s.chosen[:0]
+	begins, killer := r.last == nil, -1
+	for _, a := range s.active {
+		switch {
+		case a.asks && !s.holds(m.prog, a.arc.on):
+		case a.arc.kind != arcStop:
+			s.chosen = append(s.chosen, a.arc)
+		case !begins: // nothing has begun that could be killed
+			killer = a.arc.step
+		}
+	}
+	for _, a := range s.chosen {
+		switch {
+		case a.kind == arcTake:
+			m.take(r, a, killer >= 0, out)
+		case begins:
+		case a.to == finalState:
+			m.finish(r, s.event.Time, s)
+		case killer >= 0:
+		case a.to == state:
+			stays = true
+		default:
+			s.moved = append(s.moved, move{a.to, r})
+		}
+	}
+	if out.Trace != nil && !begins {
+		m.traceStep(out, r, state, killer)
+	}
+	return stays
+}
+
+// take lets a run accept the event. A killed run may still complete with it.
+func (m *Machine) take(r run, a *arc, killed bool, out *Result) {
+	s := &out.scratch
+	n := m.extend(r.last, a.step, s)
+	next := run{n, r.first}
+	if next.first == nil {
+		next.first = n.event
+	}
+	if out.Trace != nil {
+		m.traceTake(out, r, next, a)
+	}
+	if a.to == finalState {
+		m.finish(next, s.event.Time, s)
+		return
+	}
+	if !killed {
+		s.moved = append(s.moved, move{a.to, next})
+	}
+	for _, end := range a.ends {
+		if s.holds(m.prog, end) {
+			m.finish(next, s.event.Time, s)
+			return
+		}
+	}
+}
+
+// finish notes a completed match, unless it has been given before.
+func (m *Machine) finish(r run, end event.Time, s *scratch) {
+	if !r.last.given {
+		r.last.given = true
+		s.done = append(s.done, waiting{r, end})
+	}
+}
+
+// extend returns the chain of prev and the event at hand, always the same one
+// for the same predecessor and step.
+func (m *Machine) extend(prev *node, step int, s *scratch) *node {
+	if prev == nil {
+		for _, n := range s.fresh {
+			if int(n.step) == step {
+				return n
+			}
+		}
+	} else if prev.mark != m.epoch {
+		prev.mark, prev.child = m.epoch, 0
+	} else {
+		for i := prev.child; i != 0; i = s.made[i-1].next {
+			if n := s.made[i-1].node; int(n.step) == step {
+				return n
+			}
+		}
+	}
+	n := m.prog.extend(prev, step, s.keep())
+	m.fold(n, s)
+	if prev == nil {
+		s.fresh = append(s.fresh, n)
+		return n
+	}
+	s.made = append(s.made, made{n, prev.child})
+	prev.child = uint32(len(s.made))
+	return n
+}
+
+func (s *scratch) keep() *event.Event {
+	if s.kept == nil {
+		s.kept = s.env.Keep()
+	}
+	return s.kept
+}
+
+// fold carries on the aggregates over the step that took the event.
+func (m *Machine) fold(n *node, s *scratch) {
+	aggs := m.prog.stepAggs[n.step]
+	if len(aggs) == 0 {
+		return
+	}
+	values := make([]event.Value, m.prog.stepVals[n.step])
+	if n.same != nil {
+		copy(values, n.same.extra.values)
+	}
+	for _, i := range aggs {
+		a := m.prog.aggs[i]
+		s.env.Fold(i, values[a.offset:a.offset+a.width])
+	}
+	if n.extra == nil {
+		n.extra = &extra{}
+	}
+	n.extra.values = values
+}

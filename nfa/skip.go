@@ -1,0 +1,272 @@
+package nfa
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/cepd/cepd/event"
+)
+
+// before says which runs a match skips: those that began before an event, or
+// up to it.
+type before struct {
+	event     *event.Event // nil: none
+	inclusive bool
+}
+
+func (c before) drops(first *event.Event) bool {
+	if c.event == nil {
+		return false
+	}
+	d := compareFirst(first, c.event)
+	return d < 0 || c.inclusive && d == 0
+}
+
+// skipped returns what a match skips.
+func (p *Prog) skipped(w waiting) before {
+	switch p.skip {
+	case SkipPastLast:
+		return before{w.last.event, true}
+	case SkipToNext:
+		return before{w.first, true}
+	case SkipToFirst, SkipToLast:
+		n := w.last.find(p.skipTo)
+		if n == nil {
+			break // the match lacks the step, and skips nothing
+		}
+		if p.skip == SkipToFirst {
+			n = n.at(0)
+		}
+		return before{n.event, false}
+	}
+	return before{}
+}
+
+func compareWaiting(a, b waiting) int {
+	if c := compareFirst(a.first, b.first); c != 0 {
+		return c
+	}
+	return compareChains(a.last, b.last)
+}
+
+// complete decides about the matches that completed just now, and those that
+// wait: which are given, and what they skip.
+func (m *Machine) complete(out *Result) {
+	s := &out.scratch
+	if len(s.done) > 1 {
+		slices.SortFunc(s.done, compareWaiting)
+	}
+	if m.prog.skip != SkipNone && m.prog.order == OrderStart {
+		m.wait(s)
+		m.release(out)
+	} else {
+		var past before
+		for _, w := range s.done {
+			if past.drops(w.first) {
+				m.trace(out, ChangePruned, w.end, -1, w.run, finalState)
+				continue
+			}
+			m.give(w, out)
+			if c := m.prog.skipped(w); c.event != nil {
+				m.prune(c, w.end, out)
+				if past.event == nil || compareFirst(c.event, past.event) > 0 {
+					past = c
+				}
+			}
+		}
+	}
+	clear(s.done)
+	s.done = s.done[:0]
+}
+
+func (m *Machine) give(w waiting, out *Result) {
+	m.trace(out, ChangeMatched, w.end, -1, w.run, finalState)
+	out.Matches = append(out.Matches, Match{w.first.Time, w.end, History{m.prog, w.last}})
+}
+
+// wait adds the completed matches to those that wait, in order.
+func (m *Machine) wait(s *scratch) {
+	for _, w := range s.done {
+		i, _ := slices.BinarySearchFunc(m.waiting, w, compareWaiting)
+		m.waiting = slices.Insert(m.waiting, i, w)
+	}
+}
+
+// release gives the waiting matches that no earlier-started run holds back.
+func (m *Machine) release(out *Result) {
+	n := 0
+	for ; n < len(m.waiting); n++ {
+		w := m.waiting[n]
+		if w.run.last == nil {
+			continue // skipped by one before
+		}
+		if first := m.earliest(&out.scratch); first != nil && compareFirst(w.first, first) > 0 {
+			break
+		}
+		m.give(w, out)
+		if c := m.prog.skipped(w); c.event != nil {
+			m.prune(c, w.end, out)
+			for i := n + 1; i < len(m.waiting) && c.drops(m.waiting[i].first); i++ {
+				m.trace(out, ChangePruned, w.end, -1, m.waiting[i].run, finalState)
+				m.waiting[i].run = run{first: m.waiting[i].first}
+			}
+		}
+	}
+	m.waiting = slices.Delete(m.waiting, 0, n)
+	if len(m.waiting) == 0 {
+		m.waiting = nil
+	}
+}
+
+// earliest returns the first event of the earliest-started run, among those in
+// the buckets and those that are ending.
+func (m *Machine) earliest(s *scratch) *event.Event {
+	var first *event.Event
+	for i := range m.buckets {
+		if r := m.buckets[i].runs[0]; first == nil || compareFirst(r.first, first) < 0 {
+			first = r.first
+		}
+	}
+	for _, x := range s.ended {
+		if first == nil || compareFirst(x.first, first) < 0 {
+			first = x.first
+		}
+	}
+	return first
+}
+
+// prune drops the runs that a match skips.
+func (m *Machine) prune(c before, at event.Time, out *Result) {
+	emptied := false
+	for i := range m.buckets {
+		b := &m.buckets[i]
+		n := b.after(c.event, c.inclusive)
+		if out.Trace != nil {
+			for _, r := range b.runs[:n] {
+				m.trace(out, ChangePruned, at, -1, r, int(b.state))
+			}
+		}
+		if n > 0 {
+			m.cut(b, n)
+		}
+		emptied = emptied || len(b.runs) == 0
+	}
+	if emptied {
+		m.sweep()
+	}
+	s := &out.scratch
+	s.ended = slices.DeleteFunc(s.ended, func(x ended) bool { return c.drops(x.first) })
+}
+
+// ended is a run whose time is over.
+type ended struct {
+	run
+	at    event.Time
+	state int
+}
+
+// Advance ends what ends up to and including time t: runs past their window,
+// and trailing negations that held until their deadline.
+func (m *Machine) Advance(t event.Time, out *Result) {
+	if len(m.buckets) == 0 || t < m.Deadline() {
+		return
+	}
+	s := &out.scratch
+	s.hist.prog = m.prog
+	m.expire(t, s)
+	slices.SortStableFunc(s.ended, func(a, b ended) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), compareWaiting(waiting{run: a.run}, waiting{run: b.run}))
+	})
+	for len(s.ended) > 0 {
+		m.endFirst(out)
+	}
+	s.release()
+}
+
+// expire moves the runs that end up to t out of the buckets.
+func (m *Machine) expire(t event.Time, s *scratch) {
+	for i := range m.buckets {
+		b := &m.buckets[i]
+		if t < m.deadlineOf(b) {
+			continue
+		}
+		f := &m.prog.flat[b.state]
+		if f.window == 0 || b.byLast {
+			n := 0
+			for ; n < len(b.runs) && m.deadline(f, b.runs[n]) <= t; n++ {
+				s.ended = append(s.ended, m.end(b, b.runs[n], t))
+			}
+			m.cut(b, n)
+			continue
+		}
+		kept := 0
+		for _, r := range b.runs {
+			if m.deadline(f, r) <= t {
+				s.ended = append(s.ended, m.end(b, r, t))
+			} else {
+				b.runs[kept] = r
+				kept++
+			}
+		}
+		m.truncate(b, kept)
+		m.tidy(b)
+	}
+	m.sweep()
+}
+
+// end says when a run ended whose time is over at t. Where both the window of
+// its state and that of the pattern are past, the one of its state counts.
+func (m *Machine) end(b *bucket, r run, t event.Time) ended {
+	f := &m.prog.flat[b.state]
+	at := m.deadline(f, r)
+	if d := r.last.event.Time.Add(f.window); f.window > 0 && d <= t {
+		at = d
+	}
+	return ended{r, at, int(b.state)}
+}
+
+// endFirst ends the runs with the earliest deadline among those that are
+// ending. What completes by it may skip others that would have ended later.
+func (m *Machine) endFirst(out *Result) {
+	s := &out.scratch
+	m.tick()
+	n, at := 0, s.ended[0].at
+	for ; n < len(s.ended) && s.ended[n].at == at; n++ {
+		x := s.ended[n]
+		if m.prog.flat[x.state].pending {
+			m.finish(x.run, at, s)
+			continue
+		}
+		m.trace(out, ChangeExpired, at, -1, x.run, x.state)
+		// Runs with the same events in different states are one to the user.
+		if m.prog.timeout && x.last.mark != m.epoch {
+			x.last.mark = m.epoch
+			out.Timeouts = append(out.Timeouts, Match{x.first.Time, at, History{m.prog, x.last}})
+		}
+	}
+	s.ended = slices.Delete(s.ended, 0, n)
+	if len(s.done) > 0 || len(m.waiting) > 0 {
+		m.complete(out)
+	}
+}
+
+// evict drops the oldest runs of a key that has too many.
+func (m *Machine) evict(at event.Time, out *Result) {
+	for m.Runs() > m.prog.maxRuns && m.count > 0 {
+		oldest := &m.buckets[0]
+		for i := range m.buckets {
+			if b := &m.buckets[i]; compareFirst(b.runs[0].first, oldest.runs[0].first) < 0 {
+				oldest = b
+			}
+		}
+		m.trace(out, ChangeEvicted, at, -1, oldest.runs[0], int(oldest.state))
+		m.cut(oldest, 1)
+		out.Evicted++
+		if len(oldest.runs) == 0 {
+			m.sweep()
+		}
+		if len(m.waiting) > 0 {
+			m.release(out)
+		}
+	}
+}
