@@ -93,7 +93,7 @@ func (a *Aggregates) find(call *aggregateCall, steps []Step, text string) (int, 
 		if call.kind.name == "count" {
 			want = WantBool
 		}
-		p, issues := compile(call.text, &Scope{Event: live, NoKey: true, Self: -1}, want, call.variable)
+		p, issues := compile(call.text, &Scope{Event: live, NoKey: true, Self: -1}, want, options{event: call.variable})
 		if len(issues) > 0 {
 			continue // the field is of another stream of the step: its events are left out
 		}

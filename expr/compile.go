@@ -24,26 +24,32 @@ import (
 //	use        mark fields as used
 //	build      closures, or a program of the library
 type compilation struct {
-	src       *source
-	scope     *Scope
-	want      Want
-	eventName string // what `e` is called: the variable of an aggregate's argument
-	provider  *provider
-	names     names
-	ast       *ast.AST
-	fac       ast.ExprFactory
-	lastID    int64
-	issues    []Issue
+	src   *source
+	scope *Scope
+	want  Want
+	options
+	provider *provider
+	names    names
+	ast      *ast.AST
+	fac      ast.ExprFactory
+	lastID   int64
+	issues   []Issue
 	// aggregates are the calls of aggregates over collected arguments, by node.
 	aggregates map[int64]*aggregateCall
 }
 
-func compile(src string, scope *Scope, want Want, eventName string) (*Program, []Issue) {
+// options say how an expression is compiled beside what users can say.
+type options struct {
+	event   string // the name of the event: `e`, or the variable of an aggregate
+	library bool   // make no closures, to compare the two
+}
+
+func compile(src string, scope *Scope, want Want, o options) (*Program, []Issue) {
 	c := &compilation{
 		src:        newSource(src),
 		scope:      scope,
 		want:       want,
-		eventName:  eventName,
+		options:    o,
 		provider:   &provider{Provider: base.env.CELTypeProvider(), objects: map[string]*object{}},
 		fac:        ast.NewExprFactory(),
 		aggregates: map[int64]*aggregateCall{},
@@ -202,7 +208,7 @@ func (c *compilation) useField(operand ast.Expr, name string, fields map[string]
 	}
 	if o := c.provider.object(t); o != nil && len(o.schemas) > 0 {
 		o.use(name)
-		if operand.Kind() == ast.IdentKind && operand.AsIdent() == c.eventName {
+		if operand.Kind() == ast.IdentKind && operand.AsIdent() == c.event {
 			fields[name] = true
 		}
 	}

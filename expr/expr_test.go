@@ -380,4 +380,35 @@ func (w *world) textLines(t *testing.T, d *datadriven.TestData) string {
 	return b.String()
 }
 
-func (w *world) holdEqual(t *testing.T, p *Program, line string) {}
+// holdEqual holds closures and library to the same result.
+func (w *world) holdEqual(t *testing.T, p *Program, line string) {
+	t.Helper()
+	if !p.Compiled() {
+		return
+	}
+	lib := w.libraryOf(t, line, p.want)
+	w.fill(t) // the library may use more fields
+	got, r := p.eval(&w.frame)
+	want, libR := lib.eval(&w.frame)
+	if r != libR || r == 0 && !same(got, want) {
+		t.Errorf("%s: closures give %s (%v), the library %s (%v)", line, got.Text(), r, want.Text(), libR)
+	}
+}
+
+// libraryOf compiles an expression for the library.
+func (w *world) libraryOf(t testing.TB, line string, want Want) *Program {
+	t.Helper()
+	p, issues := compile(line, &w.scope, want, options{event: "e", library: true})
+	if len(issues) > 0 {
+		t.Fatalf("%s: %v", line, issues)
+	}
+	return p
+}
+
+// same reports whether two values are the same, kinds and NaN included.
+func same(a, b event.Value) bool {
+	if a.Kind() != b.Kind() {
+		return false
+	}
+	return string(a.AppendJSON(nil)) == string(b.AppendJSON(nil))
+}

@@ -17,7 +17,7 @@ type library struct {
 	want    Want
 }
 
-func (c *compilation) library() (*library, error) {
+func (c *compilation) plan() (*library, error) {
 	p := &provider{Provider: c.provider.Provider, objects: c.provider.objects, use: true}
 	env, err := base.env.Extend(cel.CustomTypeProvider(p))
 	if err != nil {

@@ -191,10 +191,10 @@ func (c *compilation) undeclared(e ast.Expr, name string) {
 		name = first
 	}
 	advice := ""
-	if ev, ok := c.names.visible[c.eventName]; ok && ev.kind == varEvent {
+	if ev, ok := c.names.visible[c.event]; ok && ev.kind == varEvent {
 		o := c.provider.object(ev.typ)
 		if _, known := o.field(name); known && !o.schemas[0].Dynamic() {
-			advice = fmt.Sprintf("a field of the event is written %s.%s", c.eventName, name)
+			advice = fmt.Sprintf("a field of the event is written %s.%s", c.event, name)
 		}
 	}
 	if advice == "" {

@@ -49,7 +49,7 @@ func (c *compilation) declare() {
 	n := &c.names
 	if s.Event != nil {
 		o := c.provider.add("an event of "+s.Event.Stream(), []*event.Schema{s.Event}, nil)
-		n.visible[c.eventName] = variable{varEvent, o.typ, 0}
+		n.visible[c.event] = variable{varEvent, o.typ, 0}
 	} else {
 		n.hidden["e"] = hiddenName{"there is no single event `e` here", ""}
 	}

@@ -11,20 +11,29 @@ type Program struct {
 	fields    []string
 	linked    bool
 	key       bool
-	wholeKey  bool // the value is `key` itself, whatever its parts
-	library   *library
+	wholeKey  bool     // the value is `key` itself, whatever its parts
+	condition boolFn   // closures, of a condition
+	closure   valueFn  // closures, of any other value
+	library   *library // where closures do not cover it
 }
 
 // Compile parses, checks and compiles one expression. It returns either a
 // program or at least one issue, in order of offset. Fields of streams that the
 // expression reads are marked as used in the scope's schemas.
 func Compile(src string, scope *Scope, want Want) (*Program, []Issue) {
-	return compile(src, scope, want, "e")
+	return compile(src, scope, want, options{event: "e"})
 }
 
 // Bool evaluates a condition. An error makes it false; the error is an
 // [*EvalError] and says why.
 func (p *Program) Bool(f *Frame) (bool, error) {
+	if p.condition != nil {
+		t := p.condition(f)
+		if t > yes {
+			return false, evalErrors[t.reason()]
+		}
+		return t == yes, nil
+	}
 	v, r := p.eval(f)
 	if r == 0 && v.Kind() != event.KindBool {
 		r = ReasonType
@@ -48,7 +57,17 @@ func (p *Program) Value(f *Frame) (event.Value, error) {
 // eval evaluates the expression and checks that a dynamic value is what was
 // wanted.
 func (p *Program) eval(f *Frame) (event.Value, Reason) {
-	v, r := p.library.eval(f)
+	if p.condition != nil {
+		t := p.condition(f)
+		return event.Bool(t == yes), t.reason()
+	}
+	var v event.Value
+	var r Reason
+	if p.closure != nil {
+		v, r = p.closure(f)
+	} else {
+		v, r = p.library.eval(f)
+	}
 	if r != 0 {
 		return event.Missing, r
 	}
@@ -97,12 +116,24 @@ func (p *Program) Source() string { return p.src }
 // library.
 func (p *Program) Compiled() bool { return p.library == nil }
 
+// build makes closures of the tree, or where one part of it is not covered, a
+// program of the library.
 func (c *compilation) build(p *Program) {
 	p.want = c.want
-	lib, err := c.library()
-	if err != nil {
-		c.issues = append(c.issues, Issue{0, len(c.src.text), err.Error(), ""})
-		return
+	var root code
+	if !c.options.library {
+		root = (&generator{compilation: c}).expr(c.ast.Expr())
 	}
-	p.library = lib
+	switch {
+	case c.want == WantBool && root.truth() != nil:
+		p.condition = root.truth()
+	case c.want != WantBool && root.isScalar():
+		p.closure = root.box()
+	default:
+		lib, err := c.plan()
+		if err != nil {
+			c.issues = append(c.issues, Issue{0, len(c.src.text), err.Error(), ""})
+		}
+		p.library = lib
+	}
 }

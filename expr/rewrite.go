@@ -84,7 +84,7 @@ func (r *rewriter) lastOf(e ast.Expr) {
 func (r *rewriter) bind(at ast.Expr, name string) {
 	_, visible := r.names.visible[name]
 	_, hidden := r.names.hidden[name]
-	if (visible || hidden) && name != r.eventName || name == "e" {
+	if (visible || hidden) && name != r.event || name == "e" {
 		r.issue(at, fmt.Sprintf("the variable %s hides another %s", name, name), "give the variable a name of its own")
 	}
 	r.bound = append(r.bound, name)

@@ -88,8 +88,3 @@ const (
 	WantKey                // a value that can be a part of a key
 	WantNumber             // an int, uint or double
 )
-
-// scratch is what an evaluation needs beside its arguments.
-type scratch struct {
-	err *EvalError // of the evaluation that just failed
-}
