@@ -1,8 +1,10 @@
 package event
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -37,8 +39,7 @@ func ParseDuration(s string) (Duration, error) {
 	if rest == "" {
 		return bad()
 	}
-	total, last := float64(0), -1
-	exact := Duration(0)
+	total, fits, last := uint64(0), true, -1
 	for rest != "" {
 		i := strings.IndexFunc(rest, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
 		if i <= 0 {
@@ -53,27 +54,38 @@ func ParseDuration(s string) (Duration, error) {
 			return bad() // unknown, twice, or out of order
 		}
 		last = unit
-		size := durationUnits[unit].size
-		if n, err := strconv.ParseInt(rest[:i], 10, 64); err == nil {
-			total += float64(n) * float64(size)
-			exact += Duration(n) * size
-		} else {
-			f, err := strconv.ParseFloat(rest[:i], 64)
-			if err != nil {
-				return bad()
-			}
-			total += f * float64(size)
-			exact += Duration(math.Round(f * float64(size)))
+		n, ok, err := times(rest[:i], durationUnits[unit].size)
+		if err != nil {
+			return bad()
 		}
+		total += n // less than 2^64, since both are at most 2^63
+		fits = fits && ok && total <= 1<<63
 		rest = rest[j:]
 	}
-	if total >= math.MaxInt64 {
-		return 0, fmt.Errorf("%q is longer than 292 years", s)
+	switch {
+	case fits && neg:
+		return -Duration(total), nil // also of 2^63, which is its own negative
+	case fits && total < 1<<63:
+		return Duration(total), nil
 	}
-	if neg {
-		exact = -exact
+	return 0, fmt.Errorf("%q is longer than 292 years", s)
+}
+
+// times returns a decimal number times a unit, and whether that is at most
+// 2^63 nanoseconds.
+func times(number string, unit Duration) (n uint64, ok bool, err error) {
+	if whole, err := strconv.ParseUint(number, 10, 64); err == nil {
+		high, low := bits.Mul64(whole, uint64(unit))
+		return low, high == 0 && low <= 1<<63, nil
 	}
-	return exact, nil
+	f, err := strconv.ParseFloat(number, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, false, err
+	}
+	if f = math.Round(f * float64(unit)); f > 1<<63 {
+		return 0, false, nil
+	}
+	return uint64(f), true, nil
 }
 
 func unitIndex(name string) int {

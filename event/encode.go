@@ -13,6 +13,10 @@ var ErrEncoding = errors.New("not a valid encoding")
 // exhaust the stack. Payloads are bounded to 32 levels before.
 const maxDepth = 64
 
+// maxAhead bounds how many elements get memory before they have been read, so
+// that damaged bytes cannot exhaust it.
+const maxAhead = 256
+
 // AppendBinary appends an exact encoding of v to dst: the kind, then a varint,
 // eight bytes, or a length and what it counts. It is part of the format of
 // stored state.
@@ -133,6 +137,7 @@ func (r *Reader) value(depth int) Value {
 		b := r.Byte()
 		if b > 1 {
 			r.fail()
+			return Missing
 		}
 		return Bool(b == 1)
 	case KindInt, KindTime, KindDuration:
@@ -158,13 +163,13 @@ func (r *Reader) value(depth int) Value {
 	}
 	n := r.Count()
 	if k == KindList {
-		vs := make([]Value, 0, n)
+		vs := make([]Value, 0, min(n, maxAhead))
 		for range n {
 			vs = append(vs, r.value(depth+1))
 		}
 		return List(vs)
 	}
-	es := make([]Entry, 0, n)
+	es := make([]Entry, 0, min(n, maxAhead))
 	for range n {
 		name := r.Text()
 		es = append(es, Entry{name, r.value(depth + 1)})
@@ -179,7 +184,12 @@ func (p Position) AppendBinary(dst []byte) []byte {
 
 // Position reads a position.
 func (r *Reader) Position() Position {
-	return Position{Partition: uint32(r.Uvarint()), Seq: r.Uvarint()}
+	partition := r.Uvarint()
+	if partition > math.MaxUint32 {
+		r.fail()
+		return Position{}
+	}
+	return Position{Partition: uint32(partition), Seq: r.Uvarint()}
 }
 
 // AppendBinary appends e to dst: time, place, topic, payload, and the fields
@@ -208,8 +218,12 @@ func (e *Event) AppendBinary(dst []byte) []byte {
 // use are left out.
 func (r *Reader) Event(schema *Schema) *Event {
 	e := &Event{Schema: schema, Time: Time(r.Varint()), Pos: r.Position()}
-	if r.Byte() != 0 {
+	switch r.Byte() {
+	case 0:
+	case 1:
 		e.Origin = &Origin{Rule: r.Text(), Key: r.Text(), Ordinal: int(r.Uvarint())}
+	default:
+		r.fail()
 	}
 	e.Topic = r.Text()
 	if raw := r.Text(); raw != "" {

@@ -1,0 +1,31 @@
+// Package engine runs a set of rules over the input log as one deterministic
+// state machine.
+//
+// [Engine.Step] takes records that are durable already and returns what they
+// lead to. Nothing here reads a clock, a random number or the order of a map:
+// the same records give the same output for any number of shards and any size
+// of batches.
+//
+// # The way of an event
+//
+// The router takes records in log order. It decodes a message into the slots
+// of its stream, finds its event time, moves the stream's watermark, and sends
+// the event, once for each distinct `by`, to the shard that owns its key.
+//
+// A shard holds events back in lanes, one for each set of streams that rules
+// read together, until the lane's watermark passes them. Then it judges them
+// in the order of [event.Compare], with timers between them.
+//
+// Rules that read other rules' derived events are on a higher level. A level
+// runs when all shards have finished the one below; the derived events are
+// exchanged between shards in between.
+//
+// # Time
+//
+// An event is judged when its lane's watermark reaches its time. Timers that
+// end an interval fire when the watermark reaches them, before the events of
+// that time; timers that ask for steadiness fire when it has passed them.
+//
+// An Engine may be used by one goroutine at a time. [Config.Do] may run its
+// shards on several.
+package engine

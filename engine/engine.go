@@ -1,0 +1,365 @@
+package engine
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/rules"
+)
+
+// Config says how an engine runs. Nothing in it but LogID changes what comes
+// out.
+type Config struct {
+	// LogID becomes part of every transition's id. It is made together with a
+	// state directory; replay and tests leave it empty.
+	LogID string
+	// Shards is the number of shards, at most [event.Groups]. Default 1.
+	Shards int
+	// Load returns the rule set of a content hash, for records that bring one
+	// into force.
+	Load func(hash string) (*rules.Set, error)
+	// Do calls f(0) to f(n-1), perhaps at the same time, and returns when all
+	// have returned. Default: one after the other.
+	Do func(n int, f func(i int))
+	// StandIns says for sources whose messages are events of one stream which
+	// stream that is. The topic's captures come in the payload then.
+	StandIns map[string]string
+	// Matches asks for [Output.Matches], with every field of their events.
+	Matches bool
+	// Emitted asks for [Output.Emitted].
+	Emitted bool
+	// Tracer, if not nil, is told what rules do with events. Shards must be 1.
+	Tracer Tracer
+}
+
+// options is what shards and router need to know of a Config.
+type options struct {
+	logID    string
+	shards   int
+	standIns map[string]string
+	matches  bool
+	emitted  bool
+	tracer   Tracer
+	started  map[string]event.Position // of the record that last started a rule afresh
+}
+
+// shard returns the shard that owns a key group.
+func (o *options) shard(group uint8) int { return int(group) * o.shards / event.Groups }
+
+// Input is a batch of records, durable before the engine sees it.
+type Input struct {
+	Records []event.Record
+}
+
+// Output is what a batch led to.
+type Output struct {
+	Transitions []alerting.Transition
+	Matches     []Match   // only with [Config.Matches]
+	Emitted     []Emitted // only with [Config.Emitted]
+	Rejects     []Reject  // messages that are no events, in log order
+	Reload      *Reload   // what the last rule set record did; nil if there was none
+	// Deadline is the arrival time at which a tick would change something,
+	// [event.MaxTime] if none would.
+	Deadline event.Time
+	// Settled is a time such that everything decided about earlier times has
+	// been put out. A caller that wants all output in one order holds back what
+	// is not settled.
+	Settled event.Time
+	Stats   Stats
+}
+
+// Reload says what became of the rules when a rule set came into force, by
+// name, each list sorted.
+type Reload struct {
+	Position  event.Position
+	Err       error    // the set could not be loaded; what was in force still is
+	Added     []string // new
+	Kept      []string // their state stays
+	Restarted []string // changed in shape: started afresh
+	Removed   []string
+}
+
+// Engine runs rule sets over a log. See the package's description.
+type Engine struct {
+	config  Config
+	options options
+	plan    *plan
+	router  *router
+	shards  []*Shard
+	clocks  []laneClock // by number of the lane
+	ended   bool
+	out     Output
+}
+
+// laneClock is what all shards share of a lane: its watermark, and the highest
+// time of an event that arrived.
+type laneClock struct{ mark, latest event.Time }
+
+// New returns an engine without rules. A record of kind [event.KindRuleSet]
+// brings them.
+func New(c Config) *Engine {
+	if c.Shards == 0 {
+		c.Shards = 1
+	}
+	if c.Shards < 1 || c.Shards > event.Groups {
+		panic(fmt.Sprintf("engine: %d shards, want 1 to %d", c.Shards, event.Groups))
+	}
+	if c.Do == nil {
+		c.Do = func(n int, f func(i int)) {
+			for i := range n {
+				f(i)
+			}
+		}
+	}
+	e := &Engine{config: c}
+	e.options = options{
+		logID: c.LogID, shards: c.Shards, standIns: c.StandIns, matches: c.Matches, emitted: c.Emitted, tracer: c.Tracer,
+		started: map[string]event.Position{},
+	}
+	if err := e.install(&rules.Set{}); err != nil {
+		panic(fmt.Sprintf("engine: the empty rule set: %v", err))
+	}
+	return e
+}
+
+// install makes plan, router and shards for a set, without state.
+func (e *Engine) install(set *rules.Set) error {
+	p := newPlan(set)
+	r, err := newRouter(p, &e.options)
+	if err != nil {
+		return err
+	}
+	e.plan, e.router = p, r
+	e.shards = make([]*Shard, e.options.shards)
+	for i := range e.shards {
+		e.shards[i] = newShard(p, &e.options)
+	}
+	e.clocks = make([]laneClock, len(p.lanes))
+	for i := range e.clocks {
+		e.clocks[i] = laneClock{event.MinTime, event.MinTime}
+	}
+	return nil
+}
+
+// Rules returns the rule set in force.
+func (e *Engine) Rules() *rules.Set { return e.plan.set }
+
+// Step takes in a batch of records and returns what they led to. How records
+// are split into batches makes no difference.
+func (e *Engine) Step(in Input) Output {
+	e.out = Output{Stats: newStats(), Deadline: event.MaxTime, Settled: event.MinTime}
+	e.out.Stats.Records = int64(len(in.Records))
+	e.router.batch()
+	for i := range in.Records {
+		e.record(&in.Records[i])
+	}
+	e.run()
+	e.collect()
+	e.out.Deadline = e.deadline()
+	e.out.Settled = e.settled()
+	return e.out
+}
+
+func (e *Engine) record(rec *event.Record) {
+	r := e.router
+	switch rec.Kind {
+	case event.KindSourceUp, event.KindSourceDown, event.KindStart, event.KindRuleSet, event.KindEnd:
+		// What was due before the barrier is due under what was in force before
+		// it, and the clock has come this far with sources as they were.
+		r.clock.move(rec)
+		e.run()
+	}
+	switch rec.Kind {
+	case event.KindMessage:
+		r.clock.move(rec)
+		r.message(rec, e.deliver)
+	case event.KindTick:
+		r.clock.move(rec)
+	case event.KindSourceUp:
+		delete(r.clock.down, rec.Source)
+		for _, rt := range r.sources[rec.Source] {
+			rt.marks.sourceUp(rec.Source, rec.Arrival)
+		}
+	case event.KindSourceDown:
+		r.clock.down[rec.Source] = true
+	case event.KindStart:
+		for source := range r.sources {
+			r.clock.down[source] = true
+		}
+	case event.KindRuleSet:
+		e.reload(rec)
+	case event.KindEnd:
+		e.end(rec.Arrival)
+	case event.KindNote, event.KindTables, event.KindAdmin:
+		// Written by later versions' sources, tables and operators; they take
+		// their place in the order of the log and change nothing yet.
+	}
+}
+
+func (c *clock) move(rec *event.Record) {
+	if rec.Kind != event.KindEnd && rec.Arrival != 0 {
+		c.now = max(c.now, rec.Arrival)
+	}
+}
+
+// deliver puts an event into the lane of the shard that owns its key.
+func (e *Engine) deliver(shard int, it item, lane int) {
+	c := &e.clocks[lane]
+	c.latest = max(c.latest, it.event.Time)
+	l := e.shards[shard].lanes[lane]
+	l.arrived = append(l.arrived, it)
+}
+
+// end moves event time to t; [event.MinTime] for that of the last event.
+func (e *Engine) end(t event.Time) {
+	e.ended = t == event.MaxTime
+	if t == event.MinTime {
+		for _, rt := range e.router.streams {
+			t = max(t, rt.marks.latest)
+		}
+	}
+	for _, rt := range e.router.streams {
+		rt.marks.raise(t)
+	}
+}
+
+// run lets all levels do what is due, one after the other. Between two levels
+// derived events are exchanged.
+func (e *Engine) run() {
+	for _, rt := range e.router.streams {
+		rt.marks.tick(&e.router.clock)
+	}
+	for level := 0; level < max(e.plan.set.Levels, 1); level++ {
+		e.runLevel(level)
+	}
+}
+
+func (e *Engine) runLevel(level int) {
+	for i, l := range e.plan.lanes {
+		if l.level == level {
+			e.clocks[i].mark = max(e.clocks[i].mark, e.router.mark(l, e.streamMark))
+		}
+	}
+	e.config.Do(len(e.shards), func(i int) {
+		s := e.shards[i]
+		for n, l := range s.lanes {
+			if l.plan.level == level {
+				l.latest, l.ended = e.clocks[n].latest, e.ended
+				l.advance(s, e.clocks[n].mark)
+			}
+		}
+	})
+	for _, s := range e.shards {
+		for _, d := range s.out.derived {
+			e.router.route(d.stream, d.event, e.deliver)
+		}
+		clear(s.out.derived)
+		s.out.derived = s.out.derived[:0]
+	}
+}
+
+// streamMark returns the watermark of a stream. That of a derived stream is
+// one smallest unit behind its producer's: only then is all of a time done,
+// the timers behind its events included.
+func (e *Engine) streamMark(s *streamPlan) event.Time {
+	if s.Producer == "" {
+		return e.router.streams[s.number].marks.mark
+	}
+	m := e.clocks[s.producer].mark
+	if m == event.MinTime || m == event.MaxTime {
+		return m
+	}
+	return m - 1
+}
+
+// collect puts the output of all shards into one order.
+func (e *Engine) collect() {
+	e.takeOutput()
+	o := &e.out
+	// What one key does stays in its order, since the sort is stable and a key
+	// lives in one shard.
+	slices.SortStableFunc(o.Transitions, func(a, b alerting.Transition) int {
+		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
+	})
+	slices.SortStableFunc(o.Matches, func(a, b Match) int {
+		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
+	})
+	slices.SortStableFunc(o.Emitted, func(a, b Emitted) int {
+		return cmp.Or(cmp.Compare(a.Time, b.Time), a.Position.Compare(b.Position), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
+	})
+}
+
+// takeOutput gathers what router and shards have put out.
+func (e *Engine) takeOutput() {
+	o := &e.out
+	e.router.take(&o.Stats)
+	o.Rejects = append(o.Rejects, e.router.rejects...)
+	e.router.rejects = nil
+	for _, s := range e.shards {
+		o.Transitions = append(o.Transitions, s.out.transitions...)
+		o.Matches = append(o.Matches, s.out.matches...)
+		o.Emitted = append(o.Emitted, s.out.emitted...)
+		o.Stats.merge(&s.out.stats)
+		s.out.transitions, s.out.matches, s.out.emitted = nil, nil, nil
+	}
+}
+
+// minTick bounds how soon the engine asks for a tick after the clock's last
+// move.
+const minTick = time.Millisecond
+
+// deadline returns the arrival time at which a tick would change something.
+func (e *Engine) deadline() event.Time {
+	at := event.MaxTime
+	for i := range e.plan.lanes {
+		due := event.MaxTime
+		for _, s := range e.shards {
+			due = min(due, s.lanes[i].due())
+		}
+		if due != event.MaxTime {
+			at = min(at, e.laneDue(i, due))
+		}
+	}
+	if at != event.MaxTime {
+		at = max(at, e.router.clock.now.Add(minTick))
+	}
+	return at
+}
+
+// laneDue returns the arrival time at which the clock alone would bring a
+// lane's watermark to t.
+func (e *Engine) laneDue(lane int, t event.Time) event.Time {
+	at := event.MinTime
+	for _, s := range e.plan.lanes[lane].streams {
+		if s.Producer == "" {
+			at = max(at, e.router.streams[s.number].marks.due(t, &e.router.clock))
+		} else {
+			at = max(at, e.laneDue(s.producer, t.Add(1)))
+		}
+	}
+	return at
+}
+
+func (e *Engine) settled() event.Time {
+	at := event.MaxTime
+	for i := range e.clocks {
+		at = min(at, e.clocks[i].mark)
+	}
+	return at
+}
+
+// Watermarks returns the watermark of each stream, by name; streams that have
+// seen nothing are left out.
+func (e *Engine) Watermarks() map[string]event.Time {
+	marks := map[string]event.Time{}
+	for _, s := range e.plan.order {
+		if m := e.streamMark(s); m != event.MinTime && m != event.MaxTime {
+			marks[s.Name] = m
+		}
+	}
+	return marks
+}

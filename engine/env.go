@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"errors"
+
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/expr"
+	"github.com/cepd/cepd/nfa"
+	"github.com/cepd/cepd/rules"
+)
+
+// memo remembers the answers of a stream's conditions for the event at hand,
+// so that each is evaluated at most once however many rules ask.
+type memo struct {
+	known, holds []uint64 // a bit for each condition
+}
+
+func (m *memo) init(conditions int) {
+	words := (conditions + 63) / 64
+	m.known, m.holds = make([]uint64, words), make([]uint64, words)
+}
+
+func (m *memo) forget() { clear(m.known) }
+
+// env answers what a machine asks about the event at hand. It implements
+// [nfa.Env].
+type env struct {
+	shard *Shard
+	rule  *rulePlan
+	input *rules.Input // nil when a timer is at work
+	memo  *memo
+	event *event.Event
+	kept  *event.Event // the rule's projection of event, once asked for
+}
+
+func (v *env) begin(r *rulePlan, in *rules.Input, m *memo, e *event.Event) {
+	v.rule, v.input, v.memo, v.event, v.kept = r, in, m, e, nil
+}
+
+// holds answers a condition of the stream.
+func (v *env) holds(condition int) bool {
+	m, word, bit := v.memo, condition/64, uint64(1)<<(condition%64)
+	if m.known[word]&bit == 0 {
+		ok, err := v.input.Stream.Conditions[condition].Bool(&v.shard.frame)
+		m.known[word] |= bit
+		m.holds[word] &^= bit
+		if ok {
+			m.holds[word] |= bit
+		}
+		if err != nil {
+			v.shard.evalError(v.rule.Name, err)
+		}
+	}
+	return m.holds[word]&bit != 0
+}
+
+// Holds answers a plain predicate of the rule's pattern.
+func (v *env) Holds(pred int) bool {
+	c := v.input.Plain[pred]
+	return c >= 0 && v.holds(c)
+}
+
+// Linked answers a predicate that looks at what a run has accepted.
+func (v *env) Linked(pred int, h *nfa.History) bool {
+	p := v.input.Linked[pred]
+	if p == nil {
+		return false
+	}
+	v.shard.frame.History = h
+	ok, err := p.Bool(&v.shard.frame)
+	if err != nil {
+		v.shard.evalError(v.rule.Name, err)
+	}
+	return ok
+}
+
+// Fold folds the event at hand into an aggregate that the rule keeps.
+func (v *env) Fold(agg int, state []event.Value) {
+	v.rule.Pattern.Aggregates.Fold(agg, &v.shard.frame, state)
+}
+
+// Keep returns what the rule keeps of the event at hand.
+func (v *env) Keep() *event.Event {
+	if v.kept == nil {
+		raw := v.shard.options.matches || v.rule.keepRaw
+		v.kept = v.input.Keep.Keep(v.event, raw)
+	}
+	return v.kept
+}
+
+// evalError counts an expression that failed, by the reason it gives.
+func (s *Shard) evalError(rule string, err error) {
+	reason := "other"
+	var e *expr.EvalError
+	if errors.As(err, &e) {
+		reason = e.Reason().String()
+	}
+	s.out.stats.EvalErrors.add(rule, reason, 1)
+	if s.options.tracer != nil {
+		s.options.tracer.Failed(rule, reason)
+	}
+}

@@ -1,0 +1,153 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/nfa"
+)
+
+// item is an event on its way to a table.
+type item struct {
+	event  *event.Event
+	stream int32
+	table  int32
+	key    string // encoded
+}
+
+// lane holds events back until its watermark passes them, and judges them and
+// its timers in order.
+type lane struct {
+	plan    *lanePlan
+	tables  []*table
+	arrived []item // since the last advance, in order of arrival
+	waiting heap[item]
+	timers  heap[timer]
+	latest  event.Time // highest time of an event in any shard
+	ended   bool       // the input is at its end: nothing is armed behind latest
+}
+
+// table is the keyed state of the rules that share a lane and a `by`.
+type table struct {
+	*tablePlan
+	keys   map[string]*keyState
+	spare  *keyState      // empty, for the next key that is not known
+	spares []*nfa.Machine // empty, by number of the rule
+}
+
+func newLane(p *lanePlan) *lane {
+	l := &lane{
+		plan:    p,
+		waiting: heap[item]{less: func(a, b *item) bool { return event.Compare(a.event, b.event) < 0 }},
+		timers:  heap[timer]{less: func(a, b *timer) bool { return a.compare(b) < 0 }},
+		latest:  event.MinTime,
+	}
+	for _, t := range p.tables {
+		l.tables = append(l.tables, &table{tablePlan: t, keys: map[string]*keyState{}, spares: make([]*nfa.Machine, len(t.rules))})
+	}
+	return l
+}
+
+// due returns the earliest time at which the lane has something to do.
+func (l *lane) due() event.Time {
+	due := event.MaxTime
+	if it := l.waiting.top(); it != nil {
+		due = it.event.Time
+	}
+	if t := l.timer(); t != nil {
+		at := t.at
+		if t.kind.phase() == phaseSteady {
+			at = at.Add(1) // due when the watermark has passed it
+		}
+		due = min(due, at)
+	}
+	return due
+}
+
+// advance moves the watermark and does all that has become due.
+func (l *lane) advance(s *Shard, mark event.Time) {
+	l.sortArrived()
+	next := 0
+	for {
+		it := l.waiting.top()
+		fromArrived := next < len(l.arrived) && (it == nil || event.Compare(l.arrived[next].event, it.event) < 0)
+		if fromArrived {
+			it = &l.arrived[next]
+		}
+		if it == nil || it.event.Time > mark {
+			break
+		}
+		l.fire(s, it.event.Time, phaseEvents)
+		if fromArrived {
+			next++
+			s.judge(l, l.tables[it.table], it)
+		} else {
+			w := l.waiting.pop()
+			s.judge(l, l.tables[w.table], &w)
+		}
+	}
+	for ; next < len(l.arrived); next++ {
+		l.waiting.push(l.arrived[next])
+	}
+	clear(l.arrived)
+	l.arrived = l.arrived[:0]
+	l.fire(s, mark, phaseSteady)
+}
+
+// sortArrived puts new events into the order of judgment. They mostly are.
+func (l *lane) sortArrived() {
+	compare := func(a, b item) int { return event.Compare(a.event, b.event) }
+	if !slices.IsSortedFunc(l.arrived, compare) {
+		slices.SortStableFunc(l.arrived, compare)
+	}
+}
+
+// fire lets the timers go off that come before a phase of a time.
+func (l *lane) fire(s *Shard, at event.Time, phase uint8) {
+	for t := l.timer(); t != nil && t.before(at, phase); t = l.timer() {
+		due := l.timers.pop()
+		d := due.deadline()
+		d.queued, d.at = never, never
+		s.expire(l, &due)
+	}
+}
+
+// timer returns the next timer that is still wanted at its time, nil where
+// there is none. Timers whose deadline has moved are moved on here.
+func (l *lane) timer() *timer {
+	for {
+		t := l.timers.top()
+		if t == nil {
+			return nil
+		}
+		d := t.deadline()
+		if d.queued == t.at && d.at == t.at {
+			return t
+		}
+		moved := l.timers.pop()
+		if d.queued != moved.at {
+			continue // another entry stands for it
+		}
+		d.queued = never
+		if d.at != never {
+			d.queued = d.at
+			moved.at = d.at
+			l.timers.push(moved)
+		}
+	}
+}
+
+// arm sees to it that a timer of a key goes off at a time, or never. An entry
+// that is queued for an earlier time stays, and is moved on when it comes up:
+// a deadline that every event puts off costs nothing but that.
+func (l *lane) arm(ks *keyState, rule int, kind timerKind, at event.Time) {
+	d := &ks.states[rule].deadlines[kind]
+	if l.ended && at > l.latest {
+		at = never // the input is over: what is due fires once and arms nothing
+	}
+	d.at = at
+	if at < d.queued {
+		d.queued = at
+		l.timers.push(timer{at: at, keys: ks, rule: rule, kind: kind})
+	}
+}

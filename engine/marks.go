@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/rules"
+)
+
+// clock is what the log says of the world: the arrival time of its last record
+// and the sources that are disconnected.
+type clock struct {
+	now  event.Time // MinTime before the first record with an arrival time
+	down map[string]bool
+}
+
+// partition is one partition of one source, as a stream sees it.
+type partition struct {
+	source  string
+	number  uint32
+	highest event.Time // highest event time seen
+	arrived event.Time // when its last message arrived, or its source came up
+}
+
+// marks keeps the watermark of one stream. It never goes back.
+type marks struct {
+	policy  rules.Watermark
+	clocked bool // the stream has no event time of its own: arrival is its time
+	parts   []partition
+	mark    event.Time
+	latest  event.Time // highest event time over all partitions
+}
+
+func newMarks(s *rules.Stream) *marks {
+	return &marks{policy: s.Watermark, clocked: s.Time == nil, mark: event.MinTime, latest: event.MinTime}
+}
+
+// observe takes in the time of an event, and moves the watermark.
+func (m *marks) observe(rec *event.Record, t event.Time, c *clock) {
+	p := m.partition(rec.Source, rec.Partition)
+	p.highest = max(p.highest, t)
+	p.arrived = rec.Arrival
+	m.latest = max(m.latest, t)
+	if len(m.parts) == 1 { // the common case
+		m.raise(p.highest.Add(-m.policy.Lag))
+		return
+	}
+	m.tick(c)
+}
+
+func (m *marks) partition(source string, number uint32) *partition {
+	for i := range m.parts {
+		if p := &m.parts[i]; p.number == number && p.source == source {
+			return p
+		}
+	}
+	m.parts = append(m.parts, partition{source: source, number: number, highest: event.MinTime, arrived: event.MinTime})
+	slices.SortFunc(m.parts, func(a, b partition) int {
+		return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(a.number, b.number))
+	})
+	return m.partition(source, number)
+}
+
+// tick moves the watermark to what the clock allows: partitions that are idle
+// are left out; when all are, event time runs on with the clock. The time of a
+// source that is down stands still.
+func (m *marks) tick(c *clock) {
+	if m.clocked {
+		if c.now != event.MinTime {
+			m.latest = max(m.latest, c.now)
+			m.raise(c.now.Add(-m.policy.Lag))
+		}
+		return
+	}
+	low, idle := event.MaxTime, event.MinTime
+	for i := range m.parts {
+		p := &m.parts[i]
+		at := p.highest.Add(-m.policy.Lag)
+		if m.idle(p, c) {
+			if p.highest != event.MinTime {
+				idle = max(idle, at.Add(c.now.Sub(p.arrived)))
+			}
+			continue
+		}
+		low = min(low, at)
+	}
+	if low == event.MaxTime {
+		low = idle
+	}
+	m.raise(low)
+}
+
+func (m *marks) idle(p *partition, c *clock) bool {
+	return m.policy.Idle > 0 && c.now != event.MinTime && p.arrived != event.MinTime &&
+		!c.down[p.source] && c.now.Sub(p.arrived) >= m.policy.Idle
+}
+
+// unheard reports whether the stream has no event yet and, as far as the clock
+// knows, need not be waited for.
+func (m *marks) unheard(c *clock) bool {
+	for i := range m.parts {
+		if p := &m.parts[i]; p.highest != event.MinTime || !m.idle(p, c) {
+			return false
+		}
+	}
+	return len(m.parts) > 0
+}
+
+func (m *marks) raise(t event.Time) { m.mark = max(m.mark, t) }
+
+// sourceUp starts the idle time of a source's partitions anew.
+func (m *marks) sourceUp(source string, now event.Time) {
+	if m.clocked {
+		return
+	}
+	known := false
+	for i := range m.parts {
+		if m.parts[i].source == source {
+			m.parts[i].arrived, known = now, true
+		}
+	}
+	if !known {
+		m.partition(source, 0).arrived = now
+	}
+}
+
+// due returns the arrival time at which a tick would move the watermark to t
+// or beyond, [event.MaxTime] where no clock does.
+func (m *marks) due(t event.Time, c *clock) event.Time {
+	if m.clocked {
+		return t.Add(m.policy.Lag)
+	}
+	if m.policy.Idle == 0 || len(m.parts) == 0 {
+		return event.MaxTime
+	}
+	var last, runs event.Time = event.MinTime, event.MaxTime
+	for i := range m.parts {
+		p := &m.parts[i]
+		if c.down[p.source] || p.arrived == event.MinTime {
+			return event.MaxTime // the others cannot move the mark past this one
+		}
+		last = max(last, p.arrived.Add(m.policy.Idle))
+		if p.highest != event.MinTime {
+			runs = min(runs, p.arrived.Add(t.Sub(p.highest.Add(-m.policy.Lag))))
+		}
+	}
+	if runs == event.MaxTime {
+		return event.MaxTime
+	}
+	return max(last, runs)
+}

@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"math/rand"
+	"testing"
+	"time"
+
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/rules"
+)
+
+// TestMarksNeverGoBack moves a watermark by random events, ticks and
+// connections of several partitions: it never goes back (I7), and an event
+// that moves it is never late by its own doing.
+func TestMarksNeverGoBack(t *testing.T) {
+	for seed := range int64(50) {
+		rng := rand.New(rand.NewSource(seed))
+		m := &marks{policy: rules.Watermark{Lag: 3 * time.Second, Idle: 10 * time.Second}, mark: event.MinTime, latest: event.MinTime}
+		c := &clock{now: 1, down: map[string]bool{}}
+		last := event.MinTime
+		for range 500 {
+			c.now = c.now.Add(time.Duration(rng.Intn(5000)) * time.Millisecond)
+			rec := &event.Record{Source: "s", Partition: uint32(rng.Intn(3)), Arrival: c.now}
+			switch rng.Intn(8) {
+			case 0:
+				m.tick(c)
+			case 1:
+				m.tick(c)
+				c.down["s"] = true
+			case 2:
+				m.tick(c)
+				delete(c.down, "s")
+				m.sourceUp("s", c.now)
+			default:
+				m.tick(c)
+				m.observe(rec, c.now.Add(-time.Duration(rng.Intn(8000))*time.Millisecond), c)
+			}
+			if m.mark < last {
+				t.Fatalf("seed %d: the watermark went from %v to %v", seed, last, m.mark)
+			}
+			last = m.mark
+		}
+		if last == event.MinTime {
+			t.Fatalf("seed %d: the watermark never moved", seed)
+		}
+	}
+}
+
+// TestIdlePartition: the minimum is over the partitions that speak; a silent
+// one holds the others up for `idle` and no longer.
+func TestIdlePartition(t *testing.T) {
+	m := &marks{policy: rules.Watermark{Idle: 10 * time.Second}, mark: event.MinTime, latest: event.MinTime}
+	c := &clock{down: map[string]bool{}}
+	sec := func(s int) event.Time { return event.Time(s) * event.Time(time.Second) }
+	see := func(partition uint32, at, arrival int) {
+		c.now = sec(arrival)
+		m.tick(c)
+		m.observe(&event.Record{Partition: partition, Arrival: c.now}, sec(at), c)
+	}
+	see(0, 100, 1000)
+	see(1, 90, 1001)
+	if m.mark != sec(100) {
+		t.Errorf("mark %v, want 100: a partition that turns up behind does not take it back", m.mark)
+	}
+	see(0, 120, 1005)
+	if m.mark != sec(100) {
+		t.Errorf("mark %v, want 100: partition 1 is at 90", m.mark)
+	}
+	see(0, 121, 1012) // partition 1 has been silent for 11 s
+	if m.mark != sec(121) {
+		t.Errorf("mark %v, want 121: partition 1 is idle", m.mark)
+	}
+	c.now = sec(1030) // now all are, and event time runs on with the clock
+	m.tick(c)
+	if m.mark != sec(121+18) {
+		t.Errorf("mark %v, want 139", m.mark)
+	}
+	if due := m.due(sec(150), c); due != sec(1012+29) {
+		t.Errorf("a tick is due at %v, want 1041", due)
+	}
+}

@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/nfa"
+)
+
+// stepPattern shows an event to the runs of a key.
+func (s *Shard) stepPattern(l *lane, ks *keyState, rule int, e *event.Event) {
+	st := &ks.states[rule]
+	m := st.machine
+	if m == nil {
+		m = ks.table.spareMachine(rule)
+	}
+	s.traceRun(ks.table.rules[rule].Name, ks.key)
+	m.Step(e, &s.env, &s.result)
+	s.setMachine(l, ks, rule, m)
+}
+
+// expireRuns ends the runs of a key whose time has come.
+func (s *Shard) expireRuns(l *lane, ks *keyState, rule int, now event.Time) {
+	m := ks.states[rule].machine
+	if m == nil {
+		return
+	}
+	s.traceRun(ks.table.rules[rule].Name, ks.key)
+	m.Advance(now, &s.result)
+	s.setMachine(l, ks, rule, m)
+}
+
+// spareMachine returns a machine without runs for an event that may begin one.
+func (t *table) spareMachine(rule int) *nfa.Machine {
+	if t.spares[rule] == nil {
+		t.spares[rule] = nfa.NewMachine(t.rules[rule].Pattern.Prog)
+	}
+	return t.spares[rule]
+}
+
+// setMachine keeps a machine as long as it has something to remember, arms its
+// next deadline, and tells what it found.
+func (s *Shard) setMachine(l *lane, ks *keyState, rule int, m *nfa.Machine) {
+	st, t := &ks.states[rule], ks.table
+	switch {
+	case m.Empty():
+		st.machine = nil
+		t.spares[rule] = m
+	case st.machine == nil:
+		st.machine = m
+		t.spares[rule] = nil
+	}
+	l.arm(ks, rule, timerRuns, m.Deadline())
+	res := &s.result
+	if len(res.Matches)+len(res.Timeouts)+res.Evicted == 0 {
+		return
+	}
+	r := t.rules[rule]
+	s.out.stats.Evictions.add(r.Name, "runs", int64(res.Evicted))
+	for i := range res.Matches {
+		s.matched(l, ks, rule, &res.Matches[i])
+	}
+	for i := range res.Timeouts {
+		s.timedOut(l, ks, rule, &res.Timeouts[i])
+	}
+	res.Reset()
+}
+
+// matched does what the rule says of a match.
+func (s *Shard) matched(l *lane, ks *keyState, rule int, m *nfa.Match) {
+	r := ks.table.rules[rule]
+	s.out.stats.Matches.add(r.Name, "", 1)
+	s.record(ks, r, m, false)
+	s.report(l, ks, rule, alertMain, m, r.Emit != nil, alerting.ReasonMatch)
+}
+
+// timedOut does what the rule says of a partial match that time ended.
+func (s *Shard) timedOut(l *lane, ks *keyState, rule int, m *nfa.Match) {
+	r := ks.table.rules[rule]
+	s.out.stats.Timeouts.add(r.Name, "", 1)
+	s.record(ks, r, m, true)
+	s.report(l, ks, rule, alertTimeout, m, r.Pattern.Timeout.Emit != nil, alerting.ReasonTimeout)
+}
+
+// record puts a match out for those who ask for matches rather than alerts.
+func (s *Shard) record(ks *keyState, r *rulePlan, m *nfa.Match, timeout bool) {
+	if s.options.matches {
+		s.out.matches = append(s.out.matches, Match{
+			Rule: r.Name, Key: ks.key, Names: r.KeyNames, Timeout: timeout, Time: m.End, Steps: evidence(r, m),
+		})
+	}
+}
+
+// report emits and alerts on a match.
+func (s *Shard) report(l *lane, ks *keyState, rule int, slot alertSlot, m *nfa.Match, emits bool, reason string) {
+	r := ks.table.rules[rule]
+	live := s.frame.Event
+	s.frame.Event, s.frame.History = nil, &m.History
+	first, last := span(m)
+	if emits {
+		spec := r.Emit
+		if slot == alertTimeout {
+			spec = r.Pattern.Timeout.Emit
+		}
+		s.emit(r, ks, spec, m.End, last)
+	}
+	if r.spec(slot) != nil {
+		a := ks.states[rule].alerts[slot]
+		if a == nil {
+			a = &alertState{}
+		}
+		d := s.decided(ks, r.policy().Match(&a.Instance, m.End, reason))
+		if d.Change == alerting.Raised {
+			s.raise(ks, slot, a, d, raiseOf{steps: evidence(r, m), first: first, last: last, atEnd: l.atEnd(m.End)})
+		}
+		s.setAlert(l, ks, rule, slot, a)
+	}
+	s.frame.Event, s.frame.History = live, nil
+}
+
+// span returns the positions of the first and the last event of a match.
+func span(m *nfa.Match) (first, last event.Position) {
+	if m.Len() == 0 {
+		return
+	}
+	return m.First().Pos, m.Last().Pos
+}
+
+// evidence lists the events of a match by step, in the order of the pattern.
+func evidence(r *rulePlan, m *nfa.Match) []alerting.Step {
+	names := r.Pattern.Prog.StepNames()
+	var steps []alerting.Step
+	for _, i := range m.Steps() {
+		steps = append(steps, alerting.Step{Name: names[i], Events: slices.Clone(m.Events(i))})
+	}
+	return steps
+}

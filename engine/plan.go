@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/cepd/cepd/rules"
+)
+
+// plan says which events go where: the lanes of a rule set, the key tables in
+// them, and for each stream and `by` clause the tables that want its events.
+// It is immutable and shared by all shards.
+type plan struct {
+	set     *rules.Set
+	streams map[string]*streamPlan
+	order   []*streamPlan // by name
+	lanes   []*lanePlan
+	places  map[string]place // of rules, by name
+}
+
+// place says where the state of a rule lives: a lane, a table in it, and the
+// rule's number there.
+type place struct{ lane, table, rule int }
+
+// streamPlan is one stream of a plan.
+type streamPlan struct {
+	*rules.Stream
+	number   int
+	keys     [][]target // by number of the `by` clause
+	producer int        // lane of the rule that emits it, for a derived stream
+}
+
+// target is a table that an event goes to.
+type target struct{ lane, table int }
+
+// lanePlan is a set of streams that rules of one level read together.
+type lanePlan struct {
+	name    string // of the streams, joined; part of the name of stored rows
+	level   int
+	streams []*streamPlan
+	tables  []*tablePlan
+}
+
+// tablePlan is what rules of a lane with the same `by` share: one look-up of
+// the key serves them all.
+type tablePlan struct {
+	rules   []*rulePlan
+	usesKey bool // a condition reads `key`
+	sig     string
+}
+
+// rulePlan is a rule with its inputs by number of the stream.
+type rulePlan struct {
+	*rules.Rule
+	inputs  []*rules.Input // by number of the stream; nil where it does not read it
+	keepRaw bool           // the rule's evidence keeps every field
+}
+
+func newPlan(set *rules.Set) *plan {
+	p := &plan{set: set, streams: map[string]*streamPlan{}, places: map[string]place{}}
+	for i, s := range set.Streams {
+		sp := &streamPlan{Stream: s, number: i, keys: make([][]target, len(s.Keys))}
+		p.streams[s.Name] = sp
+		p.order = append(p.order, sp)
+	}
+	for _, r := range set.Rules {
+		p.place(r)
+	}
+	return p
+}
+
+// place finds the lane and the table of a rule, making them if need be.
+func (p *plan) place(r *rules.Rule) {
+	rp := &rulePlan{Rule: r, inputs: make([]*rules.Input, len(p.order))}
+	rp.keepRaw = r.Alert != nil && r.Alert.EvidenceAll
+	for _, in := range r.Inputs {
+		rp.inputs[p.streams[in.Stream.Name].number] = in
+	}
+	li, l := p.lane(r)
+	if r.Output != nil {
+		p.streams[r.Output.Name].producer = li
+	}
+	sig := tableSignature(r)
+	ti := slices.IndexFunc(l.tables, func(t *tablePlan) bool { return t.sig == sig })
+	if ti < 0 {
+		ti = len(l.tables)
+		l.tables = append(l.tables, &tablePlan{sig: sig})
+		for _, in := range r.Inputs {
+			s := p.streams[in.Stream.Name]
+			s.keys[in.Key] = append(s.keys[in.Key], target{li, ti})
+		}
+	}
+	t := l.tables[ti]
+	p.places[r.Name] = place{li, ti, len(t.rules)}
+	t.rules = append(t.rules, rp)
+	t.usesKey = t.usesKey || usesKey(r)
+}
+
+// usesKey reports whether a condition of the rule reads `key`. Texts and
+// emitted fields are given it in any case.
+func usesKey(r *rules.Rule) bool {
+	for _, in := range r.Inputs {
+		for _, c := range [...]int{in.Where, in.When, in.Clear} {
+			if c >= 0 && in.Stream.Conditions[c].UsesKey() {
+				return true
+			}
+		}
+		for i, c := range in.Plain {
+			if c >= 0 && in.Stream.Conditions[c].UsesKey() {
+				return true
+			}
+			if p := in.Linked[i]; p != nil && p.UsesKey() {
+				return true
+			}
+		}
+	}
+	return r.Pattern != nil && r.Pattern.Aggregates != nil && r.Pattern.Aggregates.Len() > 0
+}
+
+func (p *plan) lane(r *rules.Rule) (int, *lanePlan) {
+	names := make([]string, len(r.Inputs))
+	for i, in := range r.Inputs {
+		names[i] = in.Stream.Name
+	}
+	slices.Sort(names)
+	name := strings.Join(names, "+")
+	for i, l := range p.lanes {
+		if l.name == name && l.level == r.Level {
+			return i, l
+		}
+	}
+	l := &lanePlan{name: name, level: r.Level}
+	for _, n := range names {
+		l.streams = append(l.streams, p.streams[n])
+	}
+	p.lanes = append(p.lanes, l)
+	return len(p.lanes) - 1, l
+}
+
+// tableSignature tells apart the `by` clauses of rules that read the same
+// streams.
+func tableSignature(r *rules.Rule) string {
+	var b strings.Builder
+	for _, in := range r.Inputs {
+		b.WriteString(in.Stream.Name)
+		b.WriteByte(0)
+		for _, part := range in.Stream.Keys[in.Key].Parts {
+			b.WriteString(part.Canonical())
+			b.WriteByte(0)
+		}
+		b.WriteByte(1)
+	}
+	return b.String() + strings.Join(r.KeyNames, "\x00")
+}

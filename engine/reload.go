@@ -1,0 +1,92 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/rules"
+)
+
+// reload brings the rule set of a record into force: rules of the same name
+// and shape keep their state, alerts of the others are cleared. A set that
+// cannot be loaded changes nothing.
+func (e *Engine) reload(rec *event.Record) {
+	re := &Reload{Position: rec.Pos}
+	e.out.Reload = re
+	var set *rules.Set
+	if set, re.Err = e.config.Load(string(rec.Payload)); re.Err != nil {
+		return
+	}
+	re.compare(e.plan.set, set)
+	rows := e.Rows()
+	e.clearAlerts(re.Removed, alerting.ReasonRuleRemoved)
+	e.clearAlerts(re.Restarted, alerting.ReasonRuleChanged)
+	e.takeOutput()
+	if re.Err = e.install(set); re.Err != nil {
+		return
+	}
+	fresh := map[string]bool{}
+	for _, names := range [][]string{re.Added, re.Removed, re.Restarted} {
+		for _, name := range names {
+			fresh[name] = true
+		}
+	}
+	// What was read a moment ago from live state reads back, or the encoding is
+	// broken.
+	if err := e.restore(rows, fresh); err != nil {
+		panic("engine: " + err.Error())
+	}
+	for name := range fresh {
+		delete(e.options.started, name)
+	}
+	for _, names := range [][]string{re.Added, re.Restarted} {
+		for _, name := range names {
+			e.options.started[name] = rec.Pos
+		}
+	}
+}
+
+// compare fills in what becomes of the rules.
+func (re *Reload) compare(old, set *rules.Set) {
+	shapes := map[string]string{}
+	for _, r := range old.Rules {
+		shapes[r.Name] = r.Shape
+	}
+	for _, r := range set.Rules {
+		switch shape, known := shapes[r.Name]; {
+		case !known:
+			re.Added = append(re.Added, r.Name)
+		case shape != r.Shape:
+			re.Restarted = append(re.Restarted, r.Name)
+		default:
+			re.Kept = append(re.Kept, r.Name)
+		}
+		delete(shapes, r.Name)
+	}
+	for name := range shapes {
+		re.Removed = append(re.Removed, name)
+	}
+	for _, names := range [][]string{re.Added, re.Kept, re.Restarted, re.Removed} {
+		slices.Sort(names)
+	}
+}
+
+// clearAlerts clears what fires of rules that go.
+func (e *Engine) clearAlerts(names []string, reason string) {
+	for _, name := range names {
+		at := e.plan.places[name]
+		for _, s := range e.shards {
+			t := s.lanes[at.lane].tables[at.table]
+			for _, ks := range t.keys { // what is put out is sorted by key
+				s.env.begin(t.rules[at.rule], nil, nil, nil)
+				for slot, a := range ks.states[at.rule].alerts {
+					if a != nil && a.Phase == alerting.Firing {
+						now := max(e.clocks[at.lane].mark, a.Since)
+						s.clear(ks, alertSlot(slot), a, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now}, nil, event.Position{})
+					}
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,292 @@
+package engine
+
+import (
+	"errors"
+
+	"github.com/cepd/cepd/decode"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/expr"
+	"github.com/cepd/cepd/rules"
+)
+
+// router turns records into events, in log order: it decodes them, finds their
+// time, moves the watermarks, and says which shard and table they go to.
+type router struct {
+	plan    *plan
+	options *options
+	streams []*routed // by number
+	sources map[string][]*routed
+	clock   clock
+	stats   Stats
+	rejects []Reject
+
+	frame    expr.Frame
+	captures []string
+	keys     []byte // memory of encoded keys of this batch
+	parts    []event.Value
+	slab     slab
+}
+
+// routed is a stream as the router sees it.
+type routed struct {
+	*streamPlan
+	marks    *marks
+	decoder  decode.Decoder
+	captured []int // slots of the topic's captures; -1 for one that nobody uses
+	standIn  bool  // events come with their captures in the payload
+
+	events, late, mismatched int64 // since the counts were last taken
+}
+
+func newRouter(p *plan, o *options) (*router, error) {
+	r := &router{plan: p, options: o, sources: map[string][]*routed{}, stats: newStats(),
+		clock: clock{now: event.MinTime, down: map[string]bool{}}}
+	for _, s := range p.order {
+		rt := &routed{streamPlan: s, marks: newMarks(s.Stream)}
+		r.streams = append(r.streams, rt)
+		if s.Producer != "" {
+			continue
+		}
+		if err := r.connect(rt); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// connect makes the stream's decoder and files the stream under its source.
+func (r *router) connect(rt *routed) (err error) {
+	var names []string
+	if rt.Topic != nil {
+		names = rt.Topic.Names()
+	}
+	source := rt.Source
+	for from, stream := range r.options.standIns {
+		if stream == rt.Name {
+			source, rt.standIn = from, true
+		}
+	}
+	if rt.standIn {
+		rt.decoder, err = decode.New(rt.Format, rt.Schema)
+	} else {
+		rt.decoder, err = decode.New(rt.Format, rt.Schema, names...)
+		for _, n := range names {
+			slot, ok := rt.Schema.Slot(n)
+			if !ok {
+				slot = -1
+			}
+			rt.captured = append(rt.captured, slot)
+		}
+	}
+	if source != "" {
+		r.sources[source] = append(r.sources[source], rt)
+	}
+	return err
+}
+
+// batch begins a new batch. Memory that events of the last one share is left
+// to them.
+func (r *router) batch() { r.keys = make([]byte, 0, cap(r.keys)) }
+
+// message routes one message.
+func (r *router) message(rec *event.Record, to func(shard int, it item, lane int)) {
+	taken := false
+	for _, rt := range r.sources[rec.Source] {
+		if !rt.standIn && rt.Topic != nil {
+			var ok bool
+			if r.captures, ok = rt.Topic.Match(rec.Topic, r.captures[:0]); !ok {
+				continue
+			}
+		}
+		taken = true
+		if e := r.event(rt, rec); e != nil {
+			r.route(rt.streamPlan, e, to)
+		}
+	}
+	if !taken {
+		r.stats.Unrouted.add(rec.Source, "", 1)
+	}
+}
+
+// event makes the event of a message, nil where it is none.
+func (r *router) event(rt *routed, rec *event.Record) *event.Event {
+	e := r.slab.event(len(rt.Schema.Fields()))
+	e.Pos, e.Schema, e.Topic, e.Raw = rec.Pos, rt.Schema, rec.Topic, rec.Payload
+	mismatched, err := rt.decoder.Decode(rec.Payload, e)
+	if err != nil {
+		return r.reject(rt, rec, rejectReason(err), err)
+	}
+	rt.mismatched += int64(mismatched)
+	for i, slot := range rt.captured {
+		if slot >= 0 {
+			e.Slots[slot] = event.String(r.captures[i])
+		}
+	}
+	if e.Time, err = r.time(rt.Stream, e, rec); err != nil {
+		return r.reject(rt, rec, "time", err)
+	}
+	if m := rt.Watermark.MaxFuture; m > 0 && rec.Arrival != 0 && e.Time.Sub(rec.Arrival) > m {
+		return r.reject(rt, rec, "max_future", errFuture)
+	}
+	rt.marks.tick(&r.clock)
+	if e.Time < rt.marks.mark {
+		rt.late++
+		return nil
+	}
+	rt.marks.observe(rec, e.Time, &r.clock)
+	rt.events++
+	return e
+}
+
+var (
+	errFuture = errors.New("its time is further in the future than max_future allows")
+	errTime   = errors.New("its time is no timestamp and no RFC 3339 text")
+)
+
+func rejectReason(err error) string {
+	var d *decode.Error
+	if errors.As(err, &d) {
+		return string(d.Reason)
+	}
+	return "other"
+}
+
+// reject counts a message that is no event.
+func (r *router) reject(rt *routed, rec *event.Record, reason string, err error) *event.Event {
+	r.stats.Rejected.add(rt.Name, reason, 1)
+	r.rejects = append(r.rejects, Reject{
+		Position: rec.Pos, Stream: rt.Name, Source: rec.Source, Topic: rec.Topic, Reason: reason, Err: err,
+	})
+	return nil
+}
+
+// time finds the event's time.
+func (r *router) time(s *rules.Stream, e *event.Event, rec *event.Record) (event.Time, error) {
+	if s.Time == nil {
+		if rec.Arrival == 0 {
+			return 0, errNoArrival
+		}
+		return rec.Arrival, nil
+	}
+	r.frame.Event = e
+	v, err := s.Time.Value(&r.frame)
+	switch {
+	case err != nil:
+		return 0, err
+	case v.Kind() == event.KindTime:
+		return v.AsTime(), nil
+	case v.Kind() == event.KindString:
+		return event.ParseTime(v.AsString())
+	}
+	return 0, errTime
+}
+
+var errNoArrival = errors.New("the stream has no `time`, and the message no time of arrival")
+
+// route sends an event to the tables that want it, once for each `by`.
+func (r *router) route(s *streamPlan, e *event.Event, to func(shard int, it item, lane int)) {
+	for k, targets := range s.keys {
+		if len(targets) == 0 {
+			continue
+		}
+		key, ok := r.key(s.Stream, s.Keys[k], e)
+		if !ok {
+			continue
+		}
+		shard := r.options.shard(event.Group([]byte(key)))
+		for _, t := range targets {
+			to(shard, item{event: e, stream: int32(s.number), table: int32(t.table), key: key}, t.lane)
+		}
+	}
+}
+
+// key encodes the event's key for one `by` clause.
+func (r *router) key(s *rules.Stream, k *rules.Key, e *event.Event) (string, bool) {
+	if len(k.Parts) == 0 {
+		return "", true
+	}
+	r.frame.Event = e
+	r.parts = r.parts[:0]
+	for _, p := range k.Parts {
+		v, err := p.Value(&r.frame)
+		if err != nil {
+			v = event.Missing
+		}
+		r.parts = append(r.parts, v)
+	}
+	start := len(r.keys)
+	var err error
+	if r.keys, err = event.AppendKey(r.keys, r.parts...); err != nil {
+		r.keys = r.keys[:start]
+		reason := "type"
+		if errors.Is(err, event.ErrKeyMissing) {
+			reason = "missing"
+		}
+		r.stats.KeyErrors.add(s.Name, reason, 1)
+		return "", false
+	}
+	return event.StringOf(r.keys[start:]).AsString(), true
+}
+
+// mark returns the watermark of a lane: the lowest of its streams'. Streams
+// whose time is arrival make nobody wait who has a time of its own.
+func (r *router) mark(l *lanePlan, streamMark func(*streamPlan) event.Time) event.Time {
+	low, clocked := event.MaxTime, event.MaxTime
+	timed, waits := false, false
+	for _, s := range l.streams {
+		m := streamMark(s)
+		rt := r.streams[s.number]
+		switch {
+		case s.Producer == "" && rt.marks.clocked:
+			clocked = min(clocked, m)
+		case s.Producer == "" && m == event.MinTime && rt.marks.unheard(&r.clock):
+			waits = true
+		default:
+			low, timed = min(low, m), true
+		}
+	}
+	switch {
+	case timed:
+		return low
+	case waits:
+		return event.MinTime
+	}
+	return clocked
+}
+
+// slab hands out events and their slots from larger pieces of memory, which
+// the collector takes back when no event of them is in use.
+type slab struct {
+	events []event.Event
+	values []event.Value
+}
+
+const (
+	slabEvents = 256
+	slabValues = 2048
+)
+
+func (s *slab) event(fields int) *event.Event {
+	if len(s.events) == 0 {
+		s.events = make([]event.Event, slabEvents)
+	}
+	if len(s.values) < fields {
+		s.values = make([]event.Value, max(slabValues, fields))
+	}
+	e := &s.events[0]
+	s.events = s.events[1:]
+	e.Slots = s.values[:fields:fields]
+	s.values = s.values[fields:]
+	return e
+}
+
+// take moves what was counted to st.
+func (r *router) take(st *Stats) {
+	for _, rt := range r.streams {
+		r.stats.Events.add(rt.Name, "", rt.events)
+		r.stats.Late.add(rt.Name, "", rt.late)
+		r.stats.Mismatched.add(rt.Name, "", rt.mismatched)
+		rt.events, rt.late, rt.mismatched = 0, 0, 0
+	}
+	st.merge(&r.stats)
+}

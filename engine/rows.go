@@ -1,0 +1,413 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/nfa"
+	"github.com/cepd/cepd/rules"
+)
+
+// Row is a piece of an engine's state, under a name that is the same for any
+// number of shards.
+type Row struct{ Name, Value []byte }
+
+// rowVersion is the first byte of every value. It is raised when the encoding
+// changes.
+const rowVersion = 1
+
+// The first byte of a row's name says what it is.
+const (
+	rowClock   = 'c' // the log's clock and the sources that are down
+	rowLane    = 'l' // level, lane: watermark and highest time
+	rowMarks   = 'm' // stream: its watermark
+	rowRule    = 'r' // rule: where it started, and its shape
+	rowState   = 's' // key group, rule, key: the state of one rule and key
+	rowWaiting = 'w' // level, lane, time, position: an event that is held back
+)
+
+// Rows returns the engine's state, sorted by name. It is the same for any
+// number of shards and any batches that led to it.
+func (e *Engine) Rows() []Row {
+	var rows []Row
+	put := func(name, value []byte) { rows = append(rows, Row{name, value}) }
+	put([]byte{rowClock}, e.clockRow())
+	for _, rt := range e.router.streams {
+		if rt.Producer == "" {
+			put(event.AppendText([]byte{rowMarks}, rt.Name), rt.marks.appendBinary([]byte{rowVersion}))
+		}
+	}
+	for _, r := range e.plan.set.Rules {
+		v := e.options.started[r.Name].AppendBinary([]byte{rowVersion})
+		put(event.AppendText([]byte{rowRule}, r.Name), event.AppendText(v, r.Shape))
+	}
+	for i, l := range e.plan.lanes {
+		c := e.clocks[i]
+		v := binary.AppendVarint(binary.AppendVarint([]byte{rowVersion}, int64(c.mark)), int64(c.latest))
+		put(l.rowName(rowLane), v)
+		for _, s := range e.shards {
+			s.lanes[i].appendWaiting(put)
+		}
+	}
+	for _, s := range e.shards {
+		s.appendStates(put)
+	}
+	slices.SortFunc(rows, func(a, b Row) int { return bytes.Compare(a.Name, b.Name) })
+	// An event that waits in several shards is one row.
+	return slices.CompactFunc(rows, func(a, b Row) bool { return bytes.Equal(a.Name, b.Name) })
+}
+
+func (e *Engine) clockRow() []byte {
+	c := &e.router.clock
+	v := binary.AppendVarint([]byte{rowVersion}, int64(c.now))
+	down := slices.Sorted(maps.Keys(c.down))
+	v = binary.AppendUvarint(v, uint64(len(down)))
+	for _, name := range down {
+		v = event.AppendText(v, name)
+	}
+	return v
+}
+
+func (l *lanePlan) rowName(kind byte) []byte {
+	return event.AppendText([]byte{kind, byte(l.level)}, l.name)
+}
+
+func (m *marks) appendBinary(v []byte) []byte {
+	v = binary.AppendVarint(binary.AppendVarint(v, int64(m.mark)), int64(m.latest))
+	v = binary.AppendUvarint(v, uint64(len(m.parts)))
+	for i := range m.parts {
+		p := &m.parts[i]
+		v = binary.AppendUvarint(event.AppendText(v, p.source), uint64(p.number))
+		v = binary.AppendVarint(binary.AppendVarint(v, int64(p.highest)), int64(p.arrived))
+	}
+	return v
+}
+
+func (m *marks) read(r *event.Reader) {
+	m.mark, m.latest = event.Time(r.Varint()), event.Time(r.Varint())
+	m.parts = make([]partition, r.Count())
+	for i := range m.parts {
+		m.parts[i] = partition{
+			source: r.Text(), number: uint32(r.Uvarint()),
+			highest: event.Time(r.Varint()), arrived: event.Time(r.Varint()),
+		}
+	}
+}
+
+// appendWaiting puts the events that the lane holds back. Which tables and
+// shards they wait for follows from the rules.
+func (l *lane) appendWaiting(put func(name, value []byte)) {
+	for i := range l.waiting.items {
+		it := &l.waiting.items[i]
+		name := l.plan.rowName(rowWaiting)
+		name = binary.BigEndian.AppendUint64(name, uint64(it.event.Time)^1<<63)
+		name = binary.BigEndian.AppendUint64(name, it.event.Pos.Seq)
+		name = binary.BigEndian.AppendUint32(name, it.event.Pos.Partition)
+		name = event.AppendText(name, it.event.Schema.Stream())
+		if o := it.event.Origin; o != nil {
+			name = binary.BigEndian.AppendUint32(event.AppendText(name, o.Key), uint32(o.Ordinal))
+		}
+		put(name, it.event.AppendBinary(event.AppendText([]byte{rowVersion}, it.event.Schema.Stream())))
+	}
+}
+
+func (s *Shard) appendStates(put func(name, value []byte)) {
+	for _, l := range s.lanes {
+		for _, t := range l.tables {
+			for key, ks := range t.keys { // the caller sorts
+				for i, r := range t.rules {
+					if v, ok := ks.states[i].appendBinary([]byte{rowVersion}); ok {
+						name := event.AppendText([]byte{rowState, event.Group([]byte(key))}, r.Name)
+						put(append(name, key...), v)
+					}
+				}
+			}
+		}
+	}
+}
+
+// appendBinary appends the state of one rule and key, and reports whether
+// there is any.
+func (st *ruleState) appendBinary(v []byte) (out []byte, any bool) {
+	v = append(v, flag(st.machine != nil))
+	if st.machine != nil {
+		v, any = st.machine.AppendBinary(v), true
+	}
+	for _, a := range st.alerts {
+		v = append(v, flag(a != nil))
+		if a != nil {
+			v, any = a.appendBinary(v), true
+		}
+	}
+	return v, any
+}
+
+func flag(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (a *alertState) appendBinary(v []byte) []byte {
+	v = append(v, byte(a.Phase), flag(a.Clearing))
+	for _, t := range [...]event.Time{a.Since, a.ClearSince, a.Last} {
+		v = binary.AppendVarint(v, int64(t))
+	}
+	v = binary.AppendUvarint(v, uint64(a.Matches))
+	v = append(v, flag(a.kept != nil))
+	if a.kept != nil {
+		v = a.kept.AppendBinary(event.AppendText(v, a.kept.Schema.Stream()))
+	}
+	v = append(v, flag(a.raised != nil))
+	if a.raised != nil {
+		v = appendTransition(v, a.raised)
+	}
+	return v
+}
+
+// appendTransition appends what a clear needs to know of its raise.
+func appendTransition(v []byte, t *alerting.Transition) []byte {
+	for _, s := range [...]string{t.ID, t.Reason, t.Rule, t.Key, t.Fingerprint, t.Severity, t.Summary, t.Description, t.Runbook} {
+		v = event.AppendText(v, s)
+	}
+	v = appendTexts(v, t.KeyNames)
+	v = appendTexts(v, t.To)
+	v = binary.AppendUvarint(v, uint64(len(t.Labels)))
+	for _, l := range t.Labels {
+		v = event.AppendText(event.AppendText(v, l.Name), l.Value)
+	}
+	v = binary.AppendVarint(binary.AppendVarint(v, int64(t.StartsAt)), int64(t.Time))
+	v = binary.AppendUvarint(v, uint64(t.Matches))
+	return append(t.Position.AppendBinary(v), flag(t.AtEnd))
+}
+
+func appendTexts(v []byte, texts []string) []byte {
+	v = binary.AppendUvarint(v, uint64(len(texts)))
+	for _, s := range texts {
+		v = event.AppendText(v, s)
+	}
+	return v
+}
+
+func readTransition(r *event.Reader) *alerting.Transition {
+	t := &alerting.Transition{Change: alerting.Raised}
+	for _, s := range [...]*string{&t.ID, &t.Reason, &t.Rule, &t.Key, &t.Fingerprint, &t.Severity, &t.Summary, &t.Description, &t.Runbook} {
+		*s = r.Text()
+	}
+	t.KeyNames = readTexts(r)
+	t.To = readTexts(r)
+	for range r.Count() {
+		t.Labels = append(t.Labels, alerting.Label{Name: r.Text(), Value: r.Text()})
+	}
+	t.StartsAt, t.Time = event.Time(r.Varint()), event.Time(r.Varint())
+	t.Matches, t.Position, t.AtEnd = int(r.Uvarint()), r.Position(), r.Byte() == 1
+	return t
+}
+
+func readTexts(r *event.Reader) []string {
+	var texts []string
+	for range r.Count() {
+		texts = append(texts, r.Text())
+	}
+	return texts
+}
+
+func (r *rulePlan) schema(stream string) *event.Schema {
+	for _, in := range r.Inputs {
+		if in.Stream.Name == stream {
+			return in.Keep
+		}
+	}
+	return nil
+}
+
+func (r *rulePlan) readState(rd *event.Reader) (st ruleState, err error) {
+	if rd.Byte() == 1 {
+		if r.Pattern == nil {
+			return st, event.ErrEncoding
+		}
+		if st.machine, err = nfa.ReadMachine(r.Pattern.Prog, rd, r.schema); err != nil {
+			return st, err
+		}
+	}
+	for i := range st.alerts {
+		if rd.Byte() == 1 {
+			if st.alerts[i], err = r.readAlert(rd); err != nil {
+				return st, err
+			}
+		}
+	}
+	return st, rd.Err()
+}
+
+func (r *rulePlan) readAlert(rd *event.Reader) (*alertState, error) {
+	a := &alertState{}
+	a.Phase, a.Clearing = alerting.Phase(rd.Byte()), rd.Byte() == 1
+	a.Since, a.ClearSince, a.Last = event.Time(rd.Varint()), event.Time(rd.Varint()), event.Time(rd.Varint())
+	a.Matches = int(rd.Uvarint())
+	if rd.Byte() == 1 {
+		schema := r.schema(rd.Text())
+		if schema == nil {
+			return nil, event.ErrEncoding
+		}
+		a.kept = rd.Event(schema)
+	}
+	if rd.Byte() == 1 {
+		a.raised = readTransition(rd)
+	}
+	if err := rd.Err(); err != nil {
+		return nil, err
+	}
+	if a.Phase > alerting.Firing || a.Phase == alerting.Firing && a.raised == nil || a.Phase == alerting.Pending && a.kept == nil {
+		return nil, event.ErrEncoding
+	}
+	return a, nil
+}
+
+// Restore returns an engine with the given rules and the state that Rows
+// returned. Rows of rules that set does not have, or has in another shape, are
+// left out.
+func Restore(c Config, set *rules.Set, rows []Row) (*Engine, error) {
+	e := New(c)
+	if err := e.install(set); err != nil {
+		return nil, err
+	}
+	return e, e.restore(rows, nil)
+}
+
+// restore reads rows into an engine that has rules and no state. skip names
+// rules whose state is not wanted.
+func (e *Engine) restore(rows []Row, skip map[string]bool) error {
+	for _, row := range rows {
+		if len(row.Name) == 0 || len(row.Value) == 0 || row.Value[0] != rowVersion {
+			return fmt.Errorf("restoring state: row %x: %w", row.Name, event.ErrEncoding)
+		}
+		if err := e.restoreRow(row.Name[0], event.NewReader(row.Name[1:]), event.NewReader(row.Value[1:]), skip); err != nil {
+			return fmt.Errorf("restoring state: row %x: %w", row.Name, err)
+		}
+	}
+	return nil
+}
+
+func (e *Engine) restoreRow(kind byte, name, value *event.Reader, skip map[string]bool) error {
+	switch kind {
+	case rowClock:
+		c := &e.router.clock
+		c.now = event.Time(value.Varint())
+		for range value.Count() {
+			c.down[value.Text()] = true
+		}
+	case rowMarks:
+		if s := e.plan.streams[name.Text()]; s != nil && s.Producer == "" {
+			e.router.streams[s.number].marks.read(value)
+		}
+	case rowRule:
+		if rule := name.Text(); !skip[rule] {
+			e.options.started[rule] = value.Position()
+		}
+	case rowLane:
+		if i := e.laneByName(name); i >= 0 {
+			e.clocks[i] = laneClock{event.Time(value.Varint()), event.Time(value.Varint())}
+		}
+	case rowWaiting:
+		e.restoreWaiting(name, value)
+	case rowState:
+		return e.restoreState(name, value, skip)
+	default:
+		return event.ErrEncoding
+	}
+	if err := name.Err(); err != nil {
+		return err
+	}
+	return value.Err()
+}
+
+func (e *Engine) laneByName(name *event.Reader) int {
+	level, text := int(name.Byte()), name.Text()
+	return slices.IndexFunc(e.plan.lanes, func(l *lanePlan) bool { return l.level == level && l.name == text })
+}
+
+// restoreWaiting puts an event back that was held back, for the tables that
+// its lane has now. One that still has its payload is decoded again, since the
+// rules may use other fields now.
+func (e *Engine) restoreWaiting(name, value *event.Reader) {
+	lane := e.laneByName(name)
+	s := e.plan.streams[value.Text()]
+	if lane < 0 || s == nil {
+		return
+	}
+	ev := value.Event(s.Schema)
+	if value.Err() != nil {
+		return
+	}
+	if rt := e.router.streams[s.number]; rt.decoder != nil {
+		rt.decodeAgain(ev)
+	}
+	e.router.route(s, ev, func(shard int, it item, to int) {
+		if to == lane {
+			e.shards[shard].lanes[lane].waiting.push(it)
+		}
+	})
+}
+
+// decodeAgain fills in the slots of an event from its payload. The captures of
+// the topic are not in it and stay.
+func (rt *routed) decodeAgain(e *event.Event) {
+	captured := make([]event.Value, len(rt.captured))
+	for i, slot := range rt.captured {
+		if slot >= 0 {
+			captured[i] = e.Slot(slot)
+		}
+	}
+	// The payload was decoded once; what is rejected now for a field that was
+	// not used then leaves that field missing.
+	if _, err := rt.decoder.Decode(e.Raw, e); err != nil {
+		clear(e.Slots)
+	}
+	for i, slot := range rt.captured {
+		if slot >= 0 {
+			e.Slots[slot] = captured[i]
+		}
+	}
+}
+
+func (e *Engine) restoreState(name, value *event.Reader, skip map[string]bool) error {
+	group, rule := name.Byte(), name.Text()
+	key := name.Rest()
+	if err := name.Err(); err != nil {
+		return err
+	}
+	at, ok := e.plan.places[rule]
+	if !ok || skip[rule] {
+		return nil
+	}
+	l := e.shards[e.options.shard(group)].lanes[at.lane]
+	t := l.tables[at.table]
+	st, err := t.rules[at.rule].readState(value)
+	if err != nil {
+		return err
+	}
+	ks := t.keys[key]
+	if ks == nil {
+		ks = t.newKeyState()
+		ks.key = key
+		t.keys[key] = ks
+	}
+	st.deadlines = ks.states[at.rule].deadlines
+	ks.states[at.rule] = st
+	if st.machine != nil {
+		l.arm(ks, at.rule, timerRuns, st.machine.Deadline())
+	}
+	for slot, a := range st.alerts {
+		if a != nil {
+			l.arm(ks, at.rule, timerAlert+timerKind(slot), t.rules[at.rule].policy().Due(&a.Instance))
+		}
+	}
+	return nil
+}

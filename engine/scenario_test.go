@@ -1,0 +1,343 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/rules"
+)
+
+// TestScenarios runs the scenario files of testdata. Each is run again with
+// other numbers of shards and sizes of batches, and with the state written and
+// read back after every record: the output must be the same.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenario files: %v", err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".txt")
+		t.Run(name, func(t *testing.T) {
+			for _, v := range []variant{
+				{shards: 1}, {shards: 2}, {shards: 8}, {shards: 1, single: true}, {shards: 8, single: true},
+				{shards: 1, restore: true}, {shards: 2, restore: true},
+			} {
+				t.Run(v.String(), func(t *testing.T) {
+					s := newScript(t, v)
+					datadriven.RunTest(t, file, s.run)
+				})
+				if t.Failed() {
+					return
+				}
+			}
+		})
+	}
+}
+
+// variant is a way to run a scenario that must make no difference.
+type variant struct {
+	shards  int
+	single  bool // one record a batch
+	restore bool // with the state written and read back after each
+}
+
+func (v variant) String() string {
+	return fmt.Sprintf("shards=%d,single=%t,restore=%t", v.shards, v.single, v.restore)
+}
+
+// script runs the commands of a scenario file:
+//
+//	rules [R=S ...]           a rule file; stream S is what rule R emits
+//	feed [source=S] [topic=T] one payload a line; "+3s " before it moves the
+//	                          clock first
+//	tick 5s                   moves the clock
+//	up S, down S              a source is connected, disconnected
+//	end [TIME|last]           ends the input
+//	state                     the names of the rows
+type script struct {
+	t      *testing.T
+	v      variant
+	engine *Engine
+	config Config
+	sets   map[string]*rules.Set
+	clock  event.Time
+	seq    uint64
+}
+
+func newScript(t *testing.T, v variant) *script {
+	s := &script{t: t, v: v, sets: map[string]*rules.Set{}, clock: mustTime(t, "2026-03-01T13:00:00Z")}
+	s.config = Config{
+		Shards:  v.shards,
+		Emitted: true,
+		Load: func(hash string) (*rules.Set, error) {
+			if set := s.sets[hash]; set != nil {
+				return set, nil
+			}
+			return nil, fmt.Errorf("there is no rule set %s", hash)
+		},
+	}
+	s.engine = New(s.config)
+	return s
+}
+
+func mustTime(t testing.TB, s string) event.Time {
+	t.Helper()
+	at, err := event.ParseTime(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+func (s *script) run(t *testing.T, d *datadriven.TestData) string {
+	s.t = t
+	switch d.Cmd {
+	case "rules":
+		return s.rules(d)
+	case "feed":
+		return s.feed(d)
+	case "tick":
+		s.advance(d.CmdArgs[0].Key)
+		return s.step(event.Record{Kind: event.KindTick})
+	case "up":
+		return s.step(event.Record{Kind: event.KindSourceUp, Source: d.CmdArgs[0].Key})
+	case "down":
+		return s.step(event.Record{Kind: event.KindSourceDown, Source: d.CmdArgs[0].Key})
+	case "end":
+		rec := event.Record{Kind: event.KindEnd, Arrival: event.MaxTime}
+		if len(d.CmdArgs) > 0 && d.CmdArgs[0].Key == "last" {
+			rec.Arrival = event.MinTime
+		} else if len(d.CmdArgs) > 0 {
+			rec.Arrival = mustTime(t, "2026-03-01T"+d.CmdArgs[0].Key+"Z")
+		}
+		return s.step(rec)
+	case "state":
+		var b strings.Builder
+		for _, r := range s.engine.Rows() {
+			if r.Name[0] == rowState {
+				rd := event.NewReader(r.Name[2:])
+				fmt.Fprintf(&b, "%s %s\n", rd.Text(), event.KeyText(rd.Rest()))
+			}
+		}
+		return sorted(b.String(), "no state\n")
+	}
+	t.Fatalf("unknown command %s", d.Cmd)
+	return ""
+}
+
+func sorted(lines, none string) string {
+	if lines == "" {
+		return none
+	}
+	all := strings.Split(strings.TrimSuffix(lines, "\n"), "\n")
+	slices.Sort(all)
+	return strings.Join(all, "\n") + "\n"
+}
+
+func (s *script) advance(d string) {
+	by, err := event.ParseDuration(d)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.clock = s.clock.Add(by)
+}
+
+func (s *script) rules(d *datadriven.TestData) string {
+	set, report := rules.Load([]rules.File{{Name: "rules.yaml", Data: []byte(d.Input)}}, rules.Options{})
+	if !report.OK() {
+		s.t.Fatalf("%s", report)
+	}
+	if len(d.CmdArgs) > 0 {
+		withLevels(s.t, set, d.CmdArgs)
+	}
+	s.sets[set.Hash] = set
+	return s.step(event.Record{Kind: event.KindRuleSet, Payload: []byte(set.Hash)})
+}
+
+// withLevels makes each named stream what a rule emits, and puts the rules that
+// read it on a higher level.
+func withLevels(t *testing.T, set *rules.Set, derived []datadriven.CmdArg) {
+	producers := map[string]*rules.Rule{}
+	for _, d := range derived {
+		ri := slices.IndexFunc(set.Rules, func(r *rules.Rule) bool { return r.Name == d.Key })
+		si := slices.IndexFunc(set.Streams, func(s *rules.Stream) bool { return s.Name == d.Vals[0] })
+		r, st := set.Rules[ri], set.Streams[si]
+		// The stream that the rule brought along makes way.
+		set.Streams = slices.DeleteFunc(set.Streams, func(x *rules.Stream) bool { return x == r.Output })
+		r.Output, st.Producer = st, r.Name
+		producers[r.Name] = r
+	}
+	for range set.Rules { // as often as the longest chain may be
+		for _, r := range set.Rules {
+			for _, in := range r.Inputs {
+				if p := producers[in.Stream.Producer]; p != nil {
+					in.Stream.Level = p.Level + 1
+					r.Level = max(r.Level, p.Level+1)
+				}
+			}
+			set.Levels = max(set.Levels, r.Level+1)
+		}
+	}
+	slices.SortStableFunc(set.Rules, func(a, b *rules.Rule) int { return cmp.Compare(a.Level, b.Level) })
+	if set.Levels < 2 {
+		t.Fatal("the rule set has one level")
+	}
+}
+
+func (s *script) feed(d *datadriven.TestData) string {
+	source, topic := "in", ""
+	if d.HasArg("source") {
+		d.ScanArgs(s.t, "source", &source)
+	}
+	if d.HasArg("topic") {
+		d.ScanArgs(s.t, "topic", &topic)
+	}
+	var records []event.Record
+	for line := range strings.Lines(d.Input) {
+		line = strings.TrimSuffix(line, "\n")
+		if strings.HasPrefix(line, "+") {
+			var by string
+			by, line, _ = strings.Cut(line[1:], " ")
+			s.advance(by)
+		}
+		rec := event.Record{Kind: event.KindMessage, Source: source, Topic: topic, Payload: []byte(line), Arrival: s.clock}
+		if from, to, ok := strings.Cut(line, " "); ok && strings.Contains(from, "/") {
+			rec.Topic, rec.Payload = from, []byte(to)
+		}
+		records = append(records, rec)
+	}
+	return s.step(records...)
+}
+
+// step feeds records in the way of the variant, and prints all that came out.
+func (s *script) step(records ...event.Record) string {
+	for i := range records {
+		s.seq++
+		records[i].Pos = event.Position{Seq: s.seq}
+		if records[i].Arrival == 0 {
+			records[i].Arrival = s.clock
+		}
+	}
+	size := len(records)
+	if s.v.single || s.v.restore {
+		size = 1
+	}
+	var outs []Output
+	for part := range slices.Chunk(records, size) {
+		outs = append(outs, s.engine.Step(Input{Records: part}))
+		if s.v.restore {
+			s.restore()
+		}
+	}
+	return printOutputs(outs)
+}
+
+// restore writes the state, reads it into another engine with another number
+// of shards, and goes on with that.
+func (s *script) restore() {
+	rows := s.engine.Rows()
+	c := s.config
+	c.Shards = 1 + int(s.seq%3)
+	e, err := Restore(c, s.engine.Rules(), rows)
+	if err != nil {
+		s.t.Fatalf("restore: %v", err)
+	}
+	again := e.Rows()
+	if len(rows) != len(again) {
+		s.t.Fatalf("restored %d rows, want %d", len(again), len(rows))
+	}
+	for i := range rows {
+		if !bytes.Equal(rows[i].Name, again[i].Name) || !bytes.Equal(rows[i].Value, again[i].Value) {
+			s.t.Fatalf("row %q is %x after a restore, was %x", rows[i].Name, again[i].Value, rows[i].Value)
+		}
+	}
+	s.engine = e
+}
+
+func printOutputs(outs []Output) string {
+	var all Output
+	var st Stats
+	var b strings.Builder
+	for _, o := range outs {
+		all.Transitions = append(all.Transitions, o.Transitions...)
+		all.Emitted = append(all.Emitted, o.Emitted...)
+		all.Rejects = append(all.Rejects, o.Rejects...)
+		st.Add(o.Stats)
+		if r := o.Reload; r != nil {
+			fmt.Fprintf(&b, "rules: added %v kept %v restarted %v removed %v\n", r.Added, r.Kept, r.Restarted, r.Removed)
+		}
+	}
+	slices.SortStableFunc(all.Transitions, func(a, b alerting.Transition) int {
+		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
+	})
+	slices.SortStableFunc(all.Emitted, func(a, b Emitted) int {
+		return cmp.Or(cmp.Compare(a.Time, b.Time), a.Position.Compare(b.Position), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
+	})
+	for _, e := range all.Emitted {
+		fmt.Fprintf(&b, "%s event %s%s %s\n", clockText(e.Time), e.Rule, keyText(e.Key), event.AppendObject(nil, e.Fields))
+	}
+	for _, t := range all.Transitions {
+		fmt.Fprintf(&b, "%s %s %s%s (%s)", clockText(t.Time), t.Change, t.Rule, keyText(t.Key), t.Reason)
+		if t.Summary != "" {
+			fmt.Fprintf(&b, " %q", t.Summary)
+		}
+		for _, step := range t.Evidence {
+			fmt.Fprintf(&b, " %s=%s", cmp.Or(step.Name, "event"), eventTimes(step.Events))
+		}
+		if t.AtEnd {
+			b.WriteString(" at end")
+		}
+		fmt.Fprintf(&b, " %.8s\n", t.ID)
+	}
+	for _, r := range all.Rejects {
+		fmt.Fprintf(&b, "rejected %s %s: %s\n", r.Stream, r.Reason, r.Err)
+	}
+	for _, c := range []struct {
+		name    string
+		counter Counter
+	}{{"unrouted", st.Unrouted}, {"late", st.Late}, {"key error", st.KeyErrors}, {"eval error", st.EvalErrors}, {"mismatched", st.Mismatched}, {"evicted", st.Evictions}} {
+		var lines []string
+		for k, n := range c.counter {
+			lines = append(lines, fmt.Sprintf("%s %s x%d\n", c.name, strings.TrimSpace(k.Name+" "+k.Detail), n))
+		}
+		slices.Sort(lines)
+		b.WriteString(strings.Join(lines, ""))
+	}
+	if b.Len() == 0 {
+		return "nothing\n"
+	}
+	return b.String()
+}
+
+func keyText(key string) string {
+	if key == "" {
+		return ""
+	}
+	return "{" + event.KeyText(key) + "}"
+}
+
+func clockText(t event.Time) string {
+	if t == event.MaxTime {
+		return "end"
+	}
+	return t.Go().Format("15:04:05.999")
+}
+
+func eventTimes(es []*event.Event) string {
+	var out []string
+	for _, e := range es {
+		out = append(out, strconv.Itoa(int(e.Pos.Seq))+"@"+e.Time.Go().Format(time.TimeOnly))
+	}
+	return strings.Join(out, ",")
+}

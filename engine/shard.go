@@ -1,0 +1,197 @@
+package engine
+
+import (
+	"strings"
+
+	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/expr"
+	"github.com/cepd/cepd/nfa"
+)
+
+// Shard judges the events of the key groups that it owns. It has no
+// connection to other shards but what the engine carries between them.
+type Shard struct {
+	plan    *plan
+	options *options
+	lanes   []*lane
+	out     shardOutput
+
+	memos  []memo // of the event at hand, by number of the stream
+	frame  expr.Frame
+	env    env
+	result nfa.Result
+}
+
+// shardOutput is what a shard did since it was last asked.
+type shardOutput struct {
+	transitions []alerting.Transition
+	matches     []Match
+	emitted     []Emitted
+	derived     []derived
+	stats       Stats
+}
+
+// derived is an event on its way to the rules that read it.
+type derived struct {
+	event  *event.Event
+	stream *streamPlan
+}
+
+// keyState is the state of one key in one table.
+type keyState struct {
+	table  *table
+	key    string
+	parts  []event.Value // of the key, decoded when first asked for
+	states []ruleState
+}
+
+// ruleState is the state of one rule for one key.
+type ruleState struct {
+	machine   *nfa.Machine            // nil without runs
+	alerts    [alertSlots]*alertState // nil while inactive
+	deadlines [timerKinds]deadline
+}
+
+func newShard(p *plan, o *options) *Shard {
+	s := &Shard{plan: p, options: o, out: shardOutput{stats: newStats()}}
+	for _, l := range p.lanes {
+		s.lanes = append(s.lanes, newLane(l))
+	}
+	s.memos = make([]memo, len(p.order))
+	for i, st := range p.order {
+		s.memos[i].init(len(st.Conditions))
+	}
+	s.env.shard = s
+	return s
+}
+
+// keyStateFor returns the state of a key, or a spare one that is kept only if
+// the event leaves something in it: a key costs nothing until then.
+func (t *table) keyStateFor(key string) (ks *keyState, known bool) {
+	if ks, ok := t.keys[key]; ok {
+		return ks, true
+	}
+	ks = t.spare
+	if ks == nil {
+		ks = t.newKeyState()
+	}
+	t.spare = nil
+	ks.key, ks.parts = key, nil
+	return ks, false
+}
+
+func (t *table) newKeyState() *keyState {
+	ks := &keyState{table: t, states: make([]ruleState, len(t.rules))}
+	for i := range ks.states {
+		for k := range ks.states[i].deadlines {
+			ks.states[i].deadlines[k] = deadline{never, never}
+		}
+	}
+	return ks
+}
+
+// settle keeps or drops the state of a key after something was done to it.
+func (t *table) settle(ks *keyState, known bool) {
+	switch empty := ks.empty(); {
+	case !empty && !known:
+		ks.key = strings.Clone(ks.key)
+		t.keys[ks.key] = ks
+	case empty && known:
+		delete(t.keys, ks.key)
+	case empty && !ks.queued():
+		t.spare = ks
+	}
+}
+
+func (ks *keyState) empty() bool {
+	for i := range ks.states {
+		st := &ks.states[i]
+		if st.machine != nil || st.alerts != [alertSlots]*alertState{} {
+			return false
+		}
+	}
+	return true
+}
+
+// queued reports whether the queue of timers still knows the state.
+func (ks *keyState) queued() bool {
+	for i := range ks.states {
+		for k := range ks.states[i].deadlines {
+			if ks.states[i].deadlines[k].queued != never {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// values returns the parts of the key.
+func (ks *keyState) values() []event.Value {
+	if ks.parts == nil && ks.key != "" {
+		ks.parts, _ = event.DecodeKey(ks.key)
+	}
+	return ks.parts
+}
+
+// judge shows an event to the rules of a table, in order.
+func (s *Shard) judge(l *lane, t *table, it *item) {
+	ks, known := t.keyStateFor(it.key)
+	e := it.event
+	s.frame.Event, s.frame.Key = e, nil
+	if t.usesKey {
+		s.frame.Key = ks.values()
+	}
+	m := &s.memos[it.stream]
+	m.forget()
+	for i, r := range t.rules {
+		in := r.inputs[it.stream]
+		if in == nil {
+			continue
+		}
+		s.env.begin(r, in, m, e)
+		passed := in.Where < 0 || s.env.holds(in.Where)
+		if s.options.tracer != nil {
+			s.options.tracer.Judged(r.Name, ks.key, e, passed)
+		}
+		if !passed {
+			continue
+		}
+		switch {
+		case r.Pattern != nil:
+			s.stepPattern(l, ks, i, e)
+		case r.When:
+			s.judgeLevel(l, ks, i, e)
+		default:
+			s.emit(r, ks, r.Emit, e.Time, e.Pos)
+		}
+	}
+	t.settle(ks, known)
+}
+
+// expire does what a timer of a key is for.
+func (s *Shard) expire(l *lane, t *timer) {
+	ks := t.keys
+	s.frame.Event, s.frame.Key = nil, nil
+	if ks.table.usesKey {
+		s.frame.Key = ks.values()
+	}
+	s.env.begin(ks.table.rules[t.rule], nil, nil, nil)
+	switch t.kind {
+	case timerRuns:
+		s.expireRuns(l, ks, t.rule, t.at)
+	default:
+		s.expireAlert(l, ks, t.rule, alertSlot(t.kind-timerAlert), t.at)
+	}
+	ks.table.settle(ks, true)
+}
+
+// Match is a match of a pattern, or a partial match that time ended.
+type Match struct {
+	Rule    string
+	Key     string // encoded
+	Names   []string
+	Timeout bool
+	Time    event.Time // of its last event, or its deadline
+	Steps   []alerting.Step
+}

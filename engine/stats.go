@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"maps"
+
+	"github.com/cepd/cepd/event"
+)
+
+// Counter counts by a name and a reason or other detail; the detail is empty
+// where there is none.
+type Counter map[CounterKey]int64
+
+// CounterKey is what a [Counter] counts by.
+type CounterKey struct{ Name, Detail string }
+
+func (c Counter) add(name, detail string, n int64) {
+	if n != 0 {
+		c[CounterKey{name, detail}] += n
+	}
+}
+
+func (c Counter) merge(d Counter) {
+	for k, n := range d {
+		c[k] += n
+	}
+}
+
+// Stats counts what happened in one call of [Engine.Step]. Nothing is dropped
+// that is not counted here with a reason.
+type Stats struct {
+	Records    int64   // of any kind
+	Unrouted   Counter // messages that no stream takes, by source
+	Events     Counter // events, by stream
+	Rejected   Counter // messages that are no event, by stream and reason
+	Late       Counter // events behind their watermark, by stream
+	Mismatched Counter // fields of another type than declared, by stream
+	KeyErrors  Counter // events without a usable key, by stream and reason
+	EvalErrors Counter // conditions and values that failed, by rule and reason
+	Matches    Counter // by rule
+	Timeouts   Counter // partial matches that time ended, by rule
+	Evictions  Counter // partial matches that a limit ended, by rule and reason
+	Raised     Counter // alerts, by rule
+	Cleared    Counter // alerts, by rule and reason
+	Emitted    Counter // derived events, by rule
+}
+
+func newStats() Stats {
+	return Stats{
+		Unrouted: Counter{}, Events: Counter{}, Rejected: Counter{}, Late: Counter{}, Mismatched: Counter{},
+		KeyErrors: Counter{}, EvalErrors: Counter{}, Matches: Counter{}, Timeouts: Counter{}, Evictions: Counter{},
+		Raised: Counter{}, Cleared: Counter{}, Emitted: Counter{},
+	}
+}
+
+func (s *Stats) counters() []Counter {
+	return []Counter{s.Unrouted, s.Events, s.Rejected, s.Late, s.Mismatched, s.KeyErrors, s.EvalErrors,
+		s.Matches, s.Timeouts, s.Evictions, s.Raised, s.Cleared, s.Emitted}
+}
+
+// merge adds t to s and empties t.
+func (s *Stats) merge(t *Stats) {
+	s.Records += t.Records
+	t.Records = 0
+	from := t.counters()
+	for i, c := range s.counters() {
+		c.merge(from[i])
+		clear(from[i])
+	}
+}
+
+// Add adds what another Step counted.
+func (s *Stats) Add(t Stats) {
+	if s.Events == nil {
+		*s = newStats()
+	}
+	s.Records += t.Records
+	from := t.counters()
+	for i, c := range s.counters() {
+		c.merge(from[i])
+	}
+}
+
+// Total returns the sum of a counter over everything, or over one name.
+func (c Counter) Total(name string) int64 {
+	var n int64
+	for k, v := range maps.All(c) {
+		if name == "" || k.Name == name {
+			n += v
+		}
+	}
+	return n
+}
+
+// Reject is one message that became no event, for a log line.
+type Reject struct {
+	Position event.Position
+	Stream   string
+	Source   string
+	Topic    string
+	Reason   string
+	Err      error
+}

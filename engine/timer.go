@@ -1,0 +1,69 @@
+package engine
+
+import (
+	"cmp"
+
+	"github.com/cepd/cepd/event"
+)
+
+// timerKind says whose deadline a timer is. The kinds are in firing order
+// among timers of one time, rule and key.
+type timerKind uint8
+
+const (
+	timerRuns         timerKind = iota // a window of a pattern ends: interval
+	timerAlert                         // `for`, `clear_for` or `clear_after` is over: steadiness
+	timerTimeoutAlert                  // the same of the alert for partial matches: steadiness
+	timerKinds
+)
+
+// Timers at a time T fire in two phases around the events of T.
+const (
+	phaseInterval = 0 // when the watermark reaches T, before the events of T
+	phaseEvents   = 1
+	phaseSteady   = 2 // when the watermark has passed T
+)
+
+func (k timerKind) phase() uint8 {
+	if k == timerRuns {
+		return phaseInterval
+	}
+	return phaseSteady
+}
+
+// timer is a deadline of one rule and key. Entries whose deadline has moved
+// stay in the queue and are dropped when they come up.
+type timer struct {
+	at   event.Time
+	keys *keyState
+	rule int // index into the key's table
+	kind timerKind
+}
+
+func (t *timer) compare(u *timer) int {
+	return cmp.Or(
+		cmp.Compare(t.at, u.at),
+		cmp.Compare(t.kind.phase(), u.kind.phase()),
+		cmp.Compare(t.name(), u.name()),
+		cmp.Compare(t.keys.key, u.keys.key),
+		cmp.Compare(t.kind, u.kind),
+	)
+}
+
+// never is the deadline of a timer that is not wanted.
+const never = event.MaxTime
+
+// deadline is what a rule and key want of a timer, and what is queued for it.
+type deadline struct {
+	at     event.Time // when it shall go off
+	queued event.Time // of its entry in the queue, not later than at
+}
+
+func (t *timer) deadline() *deadline { return &t.keys.states[t.rule].deadlines[t.kind] }
+
+func (t *timer) name() string { return t.keys.table.rules[t.rule].Name }
+
+// before reports whether the timer fires before a given phase of a given time.
+func (t *timer) before(at event.Time, phase uint8) bool {
+	return t.at < at || t.at == at && t.kind.phase() < phase
+}

@@ -1,0 +1,40 @@
+package engine
+
+import (
+	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/nfa"
+)
+
+// Tracer is told what rules do with events, for `cepd explain`. An engine with
+// a tracer has one shard.
+type Tracer interface {
+	// Judged says that a rule saw an event of a key, and whether it passed the
+	// rule's `where`. What else the rule does with the event follows.
+	Judged(rule, key string, e *event.Event, passed bool)
+	// Held says whether the rule's `when` holds for the event.
+	Held(rule, key string, e *event.Event, holds bool)
+	// Run says what happened to a run of the rule's pattern.
+	Run(rule, key string, t nfa.Trace)
+	// Decided says what the rule's alert did, and why.
+	Decided(rule, key string, d alerting.Decision)
+	// Failed says that an expression of the rule failed, and why.
+	Failed(rule string, reason string)
+}
+
+// runTracer hands the machine's traces on, with the rule and key at hand.
+type runTracer struct {
+	to   Tracer
+	rule string
+	key  string
+}
+
+// Trace implements [nfa.Tracer].
+func (t *runTracer) Trace(x nfa.Trace) { t.to.Run(t.rule, t.key, x) }
+
+// traceRun prepares the machine's result for a tracer.
+func (s *Shard) traceRun(rule, key string) {
+	if s.options.tracer != nil {
+		s.result.Trace = &runTracer{s.options.tracer, rule, key}
+	}
+}

@@ -1,0 +1,244 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/engine"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/nfa"
+	"github.com/cepd/cepd/rules"
+)
+
+// Graph returns the pattern of a rule as a picture: "text" for the compiled
+// program, "mermaid" or "dot" for a drawing.
+func Graph(set *rules.Set, rule, format string) (string, error) {
+	r, err := findRule(set, rule)
+	if err != nil {
+		return "", err
+	}
+	if r.Pattern == nil {
+		return "", fmt.Errorf("rule %s has no pattern, and so no graph", rule)
+	}
+	switch format {
+	case "", "text":
+		return r.Pattern.Prog.String(), nil
+	case "mermaid":
+		return r.Pattern.Prog.Mermaid(conditions(r)), nil
+	case "dot":
+		return r.Pattern.Prog.DOT(conditions(r)), nil
+	}
+	return "", fmt.Errorf("unknown format %q; formats are text, mermaid, dot", format)
+}
+
+// conditions returns a function from a name of the rule's `define` to the text
+// of its condition.
+func conditions(r *rules.Rule) func(name string) string {
+	return func(name string) string {
+		i := slices.Index(r.Pattern.Predicates, name)
+		if i < 0 {
+			return ""
+		}
+		for _, in := range r.Inputs {
+			if c := in.Plain[i]; c >= 0 {
+				return in.Stream.Conditions[c].Source()
+			}
+			if p := in.Linked[i]; p != nil {
+				return p.Source()
+			}
+		}
+		return ""
+	}
+}
+
+func findRule(set *rules.Set, name string) (*rules.Rule, error) {
+	var names []string
+	for _, r := range set.Rules {
+		if r.Name == name {
+			return r, nil
+		}
+		names = append(names, r.Name)
+	}
+	slices.Sort(names)
+	return nil, fmt.Errorf("there is no rule %q; rules are %s", name, strings.Join(names, ", "))
+}
+
+// Explain replays events and writes, event by event, what one rule did with
+// each of them and why: what its runs took, skipped or died of, and what its
+// alert decided. key, where it is not empty, is the text of the only key to
+// show.
+func Explain(ctx context.Context, o Options, rule, key string, w io.Writer) (Summary, error) {
+	r, err := findRule(o.Rules, rule)
+	if err != nil {
+		return Summary{}, err
+	}
+	x := &explainer{rule: r, key: key, w: w}
+	o.Shards, o.tracer, o.Print = 1, x, discard{}
+	if o.Stream == "" && len(r.Inputs) == 1 {
+		o.Stream = r.Inputs[0].Stream.Name
+	}
+	sum, err := Replay(ctx, o)
+	if err == nil {
+		err = x.err
+	}
+	return sum, err
+}
+
+// explainer writes what one rule does. It implements [engine.Tracer].
+type explainer struct {
+	rule  *rules.Rule
+	key   string
+	w     io.Writer
+	err   error // the first of writing
+	event *event.Event
+	quiet bool // nothing was written about the event at hand
+}
+
+// discard is a printer that prints nothing.
+type discard struct{}
+
+func (discard) Alert(*alerting.Transition) error { return nil }
+func (discard) Match(*engine.Match) error        { return nil }
+func (discard) Derived(*engine.Emitted) error    { return nil }
+
+func (x *explainer) wants(rule, key string) bool {
+	return rule == x.rule.Name && (x.key == "" || event.KeyText(key) == x.key)
+}
+
+func (x *explainer) printf(format string, args ...any) {
+	if _, err := fmt.Fprintf(x.w, format, args...); err != nil && x.err == nil {
+		x.err = err
+	}
+	x.quiet = false
+}
+
+// Judged implements [engine.Tracer].
+func (x *explainer) Judged(rule, key string, e *event.Event, passed bool) {
+	if !x.wants(rule, key) {
+		return
+	}
+	text := event.KeyText(key)
+	if text != "" {
+		text += "  "
+	}
+	x.printf("%s  %s%s\n", e.Time, text, oneLine(e.Raw))
+	if !passed {
+		x.printf("    left out: `where` does not hold\n")
+	}
+	x.event, x.quiet = e, true
+}
+
+// Held implements [engine.Tracer].
+func (x *explainer) Held(rule, key string, _ *event.Event, holds bool) {
+	if !x.wants(rule, key) {
+		return
+	}
+	if holds {
+		x.printf("    `when` holds\n")
+		return
+	}
+	x.printf("    `when` does not hold\n")
+}
+
+// Failed implements [engine.Tracer].
+func (x *explainer) Failed(rule, reason string) {
+	if rule == x.rule.Name {
+		x.printf("    an expression failed: %s\n", reason)
+	}
+}
+
+// decisions say what a reason means to people.
+var decisions = map[string]string{
+	alerting.ReasonPending:     "the alert is pending: waits for `for`",
+	alerting.ReasonPendingOver: "the alert is pending no more",
+	alerting.ReasonFiring:      "the alert fires already",
+	alerting.ReasonClearing:    "the alert fires on: waits for `clear_for`",
+	alerting.ReasonHeld:        "the alert fires on: `clear` does not hold",
+}
+
+// Decided implements [engine.Tracer].
+func (x *explainer) Decided(rule, key string, d alerting.Decision) {
+	if !x.wants(rule, key) || d.Reason == alerting.ReasonQuiet {
+		return
+	}
+	if d.Change != 0 {
+		x.printf("    alert %s at %s (%s)\n", d.Change, d.Time, d.Reason)
+		return
+	}
+	x.printf("    %s\n", decisions[d.Reason])
+}
+
+// Run implements [engine.Tracer].
+func (x *explainer) Run(rule, key string, t nfa.Trace) {
+	if !x.wants(rule, key) {
+		return
+	}
+	names := x.rule.Pattern.Prog.StepNames()
+	run := describe(t.Run, names)
+	step := ""
+	if t.Step >= 0 {
+		step = names[t.Step]
+	}
+	switch t.Change {
+	case nfa.ChangeStarted:
+		x.printf("    begins a run as %s; %s\n", step, wants(t.Wants, names))
+	case nfa.ChangeTaken:
+		x.printf("    taken as %s: run %s; %s\n", step, run, wants(t.Wants, names))
+	case nfa.ChangeSkipped:
+		x.printf("    skipped by run %s; %s\n", run, wants(t.Wants, names))
+	case nfa.ChangeDied:
+		x.printf("    ends run %s: it may not be skipped here\n", run)
+	case nfa.ChangeKilled:
+		x.printf("    kills run %s: it is %s\n", run, step)
+	case nfa.ChangeMatched:
+		x.printf("    match at %s: %s\n", t.Time, run)
+	case nfa.ChangeExpired:
+		x.printf("    run %s ran out of time at %s\n", run, t.Time)
+	case nfa.ChangePruned:
+		x.printf("    run %s is dropped: a match skips it\n", run)
+	case nfa.ChangeEvicted:
+		x.printf("    run %s is dropped: the key has too many runs\n", run)
+	}
+}
+
+// wants says what a run waits for.
+func wants(steps []int, names []string) string {
+	if len(steps) == 0 {
+		return "waits for time to pass"
+	}
+	texts := make([]string, len(steps))
+	for i, s := range steps {
+		texts[i] = names[s]
+	}
+	return "waits for " + strings.Join(texts, " or ")
+}
+
+// describe says what a run has accepted: "hot x3 spike since 12:00:00Z".
+func describe(h *nfa.History, names []string) string {
+	if h.Len() == 0 {
+		return "(nothing)"
+	}
+	var b strings.Builder
+	for _, s := range h.Steps() {
+		b.WriteString(names[s])
+		if n := h.Count(s); n > 1 {
+			fmt.Fprintf(&b, " x%d", n)
+		}
+		b.WriteByte(' ')
+	}
+	return b.String() + "since " + h.First().Time.String()
+}
+
+// oneLine returns a payload as one line of limited length.
+func oneLine(raw []byte) string {
+	const most = 200
+	s := strings.Join(strings.Fields(string(raw)), " ")
+	if len(s) > most {
+		s = s[:most] + "..."
+	}
+	return s
+}

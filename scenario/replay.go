@@ -1,0 +1,227 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/cepd/cepd/engine"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/ingest"
+	"github.com/cepd/cepd/rules"
+	"github.com/cepd/cepd/state/wal"
+)
+
+// Until says how far event time moves after the last event of a replay.
+type Until struct {
+	kind untilKind
+	time event.Time
+}
+
+type untilKind uint8
+
+const (
+	untilEnd untilKind = iota
+	untilLast
+	untilTime
+)
+
+// ParseUntil reads what `--until` takes: "end" for the end of time, where every
+// window closes and every deadline is due; "last" for the last event; or a
+// time in RFC 3339.
+func ParseUntil(s string) (Until, error) {
+	switch s {
+	case "", "end":
+		return Until{}, nil
+	case "last":
+		return Until{kind: untilLast}, nil
+	}
+	t, err := event.ParseTime(s)
+	if err != nil {
+		return Until{}, fmt.Errorf("%q is neither `end` nor `last` nor a time like 2026-03-01T12:00:00Z", s)
+	}
+	return Until{kind: untilTime, time: t}, nil
+}
+
+// record returns the record that ends the log.
+func (u Until) record() event.Record {
+	switch u.kind {
+	case untilLast:
+		return event.Record{Kind: event.KindEnd, Arrival: event.MinTime}
+	case untilTime:
+		return event.Record{Kind: event.KindEnd, Arrival: u.time}
+	}
+	return event.Record{Kind: event.KindEnd, Arrival: event.MaxTime}
+}
+
+// Options say what to replay, and how.
+type Options struct {
+	// Rules is the rule set to run.
+	Rules *rules.Set
+	// Stream is the stream that the source's messages are events of. It may be
+	// left out where the rules read one stream only.
+	Stream string
+	// Source delivers the events. Its records need no time of arrival.
+	Source ingest.Source
+	// Until says where event time ends.
+	Until Until
+	// Print receives what is found, in the order of event time.
+	Print Printer
+	// Matches asks for matches and timed-out partial matches in place of
+	// alerts and derived events.
+	Matches bool
+	// Shards is the number of shards, run one after the other. Default 1.
+	Shards int
+	// BatchRecords splits what the source reads into batches of at most so
+	// many records. Default: as they are read. It changes nothing but speed.
+	BatchRecords int
+	// Progress, if not nil, is told how many records were read so far.
+	Progress func(records int64)
+	// Rejected, if not nil, is told of messages that are no events, and where
+	// they stand.
+	Rejected func(where string, r engine.Reject)
+
+	tracer engine.Tracer
+}
+
+// Summary is what a replay comes to.
+type Summary struct {
+	Stats engine.Stats
+}
+
+// ErrStream says that the stream to replay cannot be told or used.
+var ErrStream = errors.New("stream")
+
+// replayStream finds the stream that a file stands for.
+func replayStream(set *rules.Set, name string) (*rules.Stream, error) {
+	var names []string
+	var found *rules.Stream
+	for _, s := range set.Streams {
+		if s.Producer != "" {
+			continue
+		}
+		names = append(names, s.Name)
+		if s.Name == name || name == "" {
+			found = s
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return nil, fmt.Errorf("%w: the rules declare none", ErrStream)
+	case name == "" && len(names) > 1:
+		return nil, fmt.Errorf("%w: the rules declare %s; say with --stream which one the events are of", ErrStream, strings.Join(names, ", "))
+	case found == nil:
+		return nil, fmt.Errorf("%w: the rules declare no %q, but %s", ErrStream, name, strings.Join(names, ", "))
+	case found.Time == nil:
+		return nil, fmt.Errorf("%w: %s has no `time`, and recorded events have no time of arrival; add to it a line such as `time: e.ts`", ErrStream, found.Name)
+	}
+	return found, nil
+}
+
+// replaySource is the name of the source that recorded events come from.
+const replaySource = "replay"
+
+// Replay runs the rules over all that the source delivers. The error is about
+// the options, the source or the printer; messages that are no events are
+// counted and passed over.
+func Replay(ctx context.Context, o Options) (Summary, error) {
+	r, err := newReplayer(o)
+	if err != nil {
+		return Summary{}, err
+	}
+	for {
+		b, err := o.Source.Read(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return r.summary, fmt.Errorf("reading events: %w", err)
+		}
+		err = r.batch(b)
+		b.Ack(err)
+		if err != nil {
+			return r.summary, err
+		}
+	}
+	if err := r.step([]event.Record{o.Until.record()}, nil); err != nil {
+		return r.summary, err
+	}
+	return r.summary, r.release(event.MaxTime)
+}
+
+// replayer runs one replay.
+type replayer struct {
+	Options
+	engine  *engine.Engine
+	log     *wal.Memory
+	held    held
+	records int64
+	summary Summary
+}
+
+func newReplayer(o Options) (*replayer, error) {
+	s, err := replayStream(o.Rules, o.Stream)
+	if err != nil {
+		return nil, err
+	}
+	r := &replayer{Options: o, log: &wal.Memory{}}
+	r.engine = engine.New(engine.Config{
+		Shards:   o.Shards,
+		Load:     func(string) (*rules.Set, error) { return o.Rules, nil },
+		StandIns: map[string]string{replaySource: s.Name},
+		Matches:  o.Matches,
+		Emitted:  !o.Matches,
+		Tracer:   o.tracer,
+	})
+	return r, r.step([]event.Record{{Kind: event.KindRuleSet, Payload: []byte(o.Rules.Hash)}}, nil)
+}
+
+func (r *replayer) batch(b ingest.Batch) error {
+	for i := range b.Records {
+		b.Records[i].Source = replaySource
+	}
+	size := r.BatchRecords
+	if size <= 0 {
+		size = max(len(b.Records), 1)
+	}
+	done := 0
+	for part := range slices.Chunk(b.Records, size) {
+		if err := r.step(part, func(i int) string { return b.Locate(done + i) }); err != nil {
+			return err
+		}
+		done += len(part)
+	}
+	r.records += int64(len(b.Records))
+	if r.Progress != nil {
+		r.Progress(r.records)
+	}
+	return nil
+}
+
+// step logs records and lets the engine judge them. where says where a record
+// came from.
+func (r *replayer) step(records []event.Record, where func(i int) string) error {
+	first, err := r.log.Append(records)
+	if err != nil {
+		return fmt.Errorf("logging events: %w", err)
+	}
+	out := r.engine.Step(engine.Input{Records: records})
+	if out.Reload != nil && out.Reload.Err != nil {
+		return out.Reload.Err
+	}
+	r.summary.Stats.Add(out.Stats)
+	if r.Rejected != nil {
+		for _, x := range out.Rejects {
+			r.Rejected(where(int(x.Position.Seq-first.Seq)), x)
+		}
+	}
+	r.held.add(&out)
+	return r.release(out.Settled)
+}
+
+func (r *replayer) release(settled event.Time) error {
+	return r.held.release(settled, r.Print)
+}
