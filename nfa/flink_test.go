@@ -3,6 +3,7 @@ package nfa
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
@@ -192,7 +193,8 @@ func loopsOnNothing(steps []flinkStep) bool {
 	})
 }
 
-// flinkEnv asks the evaluator. Event i of the case has position i+1.
+// flinkEnv asks the evaluator. The partition of an event's position is its
+// number in the case.
 type flinkEnv struct {
 	p      *flinkPattern
 	prog   *Prog
@@ -200,7 +202,7 @@ type flinkEnv struct {
 	at     *event.Event
 }
 
-func (v *flinkEnv) fields(e *event.Event) map[string]any { return v.events[e.Pos.Seq-1] }
+func (v *flinkEnv) fields(e *event.Event) map[string]any { return v.events[e.Pos.Partition] }
 
 func (v *flinkEnv) Holds(pred int) bool { return v.p.exprs[pred].holds(vars{"e": v.fields(v.at)}) }
 
@@ -226,7 +228,7 @@ func stepsOf(m *Match, names []string, back map[string]string) string {
 	by := map[string][]int{}
 	for step, e := range m.All() {
 		name := back[names[step]]
-		by[name] = append(by[name], int(e.Pos.Seq)-1)
+		by[name] = append(by[name], int(e.Pos.Partition))
 	}
 	return printSteps(by)
 }
@@ -244,8 +246,24 @@ func printSteps(by map[string][]int) string {
 	return strings.Join(parts, " ")
 }
 
+// reread returns the machine that is read from m's bytes.
+func reread(t testing.TB, m *Machine, schema *event.Schema) *Machine {
+	t.Helper()
+	b := m.AppendBinary(nil)
+	r := event.NewReader(b)
+	read, err := ReadMachine(m.prog, r, func(string) *event.Schema { return schema })
+	if err != nil || r.Len() > 0 {
+		t.Fatalf("%v, %d bytes left", err, r.Len())
+	}
+	if again := read.AppendBinary(nil); !bytes.Equal(b, again) {
+		t.Fatalf("written, read and written again is\n%x\nnot\n%x", again, b)
+	}
+	return read
+}
+
 // run feeds a case without watermarks and returns the matches and timeouts.
-func (c *flinkCase) run(p *flinkPattern, prog *Prog) (matches, timeouts []string) {
+// With restart, the machine is written and read back after every event.
+func (c *flinkCase) run(t *testing.T, p *flinkPattern, prog *Prog, restart bool) (matches, timeouts []string) {
 	var out Result
 	m := NewMachine(prog)
 	env := &flinkEnv{p: p, prog: prog, events: c.Events}
@@ -253,13 +271,21 @@ func (c *flinkCase) run(p *flinkPattern, prog *Prog) (matches, timeouts []string
 	var now event.Time
 	for i, fields := range c.Events {
 		now = ms(int(fields["ts"].(float64)))
-		env.at = &event.Event{Time: now, Pos: event.Position{Seq: uint64(i + 1)}, Schema: schema}
+		env.at = &event.Event{Time: now, Pos: event.Position{Partition: uint32(i), Seq: uint64(i + 1)}, Schema: schema}
 		m.Advance(now, &out)
 		m.Step(env.at, env, &out)
+		if restart {
+			m = reread(t, m, schema)
+		}
 	}
 	if c.AdvanceAfter != nil {
 		m.Advance(ms(*c.AdvanceAfter), &out)
 	}
+	return p.found(prog, &out)
+}
+
+// found prints what was found.
+func (p *flinkPattern) found(prog *Prog, out *Result) (matches, timeouts []string) {
 	for i := range out.Matches {
 		matches = append(matches, stepsOf(&out.Matches[i], prog.StepNames(), p.back))
 	}
@@ -277,7 +303,17 @@ func (c *flinkCase) check(t *testing.T) bool {
 		t.Errorf("%s: %s: %v", c.ID, p.String(), issues)
 		return false
 	}
-	matches, timeouts := c.run(p, prog)
+	matches, timeouts := c.run(t, p, prog, false)
+	again, timeoutsAgain := c.run(t, p, prog, true)
+	if !slices.Equal(matches, again) || !slices.Equal(timeouts, timeoutsAgain) {
+		t.Errorf("%s: %s: with the machine written and read back\n%q\n%q\nwithout\n%q\n%q", c.ID, p.String(), again, timeoutsAgain, matches, timeouts)
+	}
+	return c.compare(t, p, matches, timeouts)
+}
+
+// compare reports whether the matches, each given once, and the timeouts are
+// what Flink's are as sets.
+func (c *flinkCase) compare(t *testing.T, p *flinkPattern, matches, timeouts []string) bool {
 	var want, wantTimeouts []string
 	for _, m := range c.Matches {
 		want = append(want, printSteps(m))
@@ -367,5 +403,102 @@ func TestFlink(t *testing.T) {
 			}
 			t.Logf("%d cases, %d disagree; left out %v", ran, failed, out)
 		})
+	}
+}
+
+// TestFlinkEventTime feeds events with watermarks. Ordering events by time is
+// not this package's work, so the test does it; a watermark W of Flink says
+// that all events up to and including W were seen.
+func TestFlinkEventTime(t *testing.T) {
+	ran := 0
+	for _, c := range readFlink(t, "eventtime.jsonl") {
+		if c.leftOut() == "" {
+			ran++
+			t.Run(c.ID, c.checkEventTime)
+		}
+	}
+	t.Logf("%d cases", ran)
+}
+
+type keyed struct {
+	m       *Machine
+	pending []*event.Event
+}
+
+func (c *flinkCase) checkEventTime(t *testing.T) {
+	p := c.pattern()
+	prog, issues := Compile(p.Pattern, c.options(p))
+	if prog == nil {
+		t.Fatal(issues)
+	}
+	var out Result
+	env := &flinkEnv{p: p, prog: prog}
+	schema := event.NewSchema("s", nil)
+	keys := map[any]*keyed{}
+	watermark, judged := event.MinTime, uint64(0)
+	var late []int
+	advance := func(k *keyed, to event.Time) {
+		slices.SortStableFunc(k.pending, func(a, b *event.Event) int {
+			if a.Time == b.Time && c.TieSort != nil {
+				return cmp.Compare(env.fields(a)[*c.TieSort].(float64), env.fields(b)[*c.TieSort].(float64))
+			}
+			return cmp.Compare(a.Time, b.Time)
+		})
+		for len(k.pending) > 0 && k.pending[0].Time <= to {
+			env.at, k.pending = k.pending[0], k.pending[1:]
+			judged++
+			env.at.Pos.Seq = judged // as if it had come in this order
+			k.m.Advance(env.at.Time, &out)
+			k.m.Step(env.at, env, &out)
+		}
+	}
+	for _, f := range c.Feed {
+		switch {
+		case f["event"] != nil:
+			fields := f["event"].(map[string]any)
+			env.events = append(env.events, fields)
+			e := &event.Event{Time: ms(int(fields["ts"].(float64))), Pos: event.Position{Partition: uint32(len(env.events) - 1)}, Schema: schema}
+			key := any(nil)
+			if c.Key != nil {
+				key = fields[*c.Key]
+			}
+			if keys[key] == nil {
+				keys[key] = &keyed{m: NewMachine(prog)}
+			}
+			if e.Time <= watermark {
+				late = append(late, len(env.events)-1)
+				continue
+			}
+			if c.Time == "processing" { // events of one millisecond are judged together
+				advance(keys[key], e.Time-1)
+			}
+			keys[key].pending = append(keys[key].pending, e)
+		case f["snapshot"] != nil:
+			for _, k := range keys {
+				k.m = reread(t, k.m, schema)
+			}
+		default:
+			w := f["watermark"].(float64)
+			switch {
+			case w >= 1e18:
+				watermark = event.MaxTime - 1
+			case w > -1e18:
+				watermark = ms(int(w))
+			}
+			for _, k := range keys {
+				advance(k, watermark)
+				k.m.Advance(watermark, &out)
+			}
+		}
+	}
+	if c.Time == "processing" {
+		for _, k := range keys {
+			advance(k, event.MaxTime)
+		}
+	}
+	matches, timeouts := p.found(prog, &out)
+	c.compare(t, p, matches, timeouts)
+	if !slices.Equal(late, c.Late) {
+		t.Errorf("late events %v, want %v", late, c.Late)
 	}
 }
