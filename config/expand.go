@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -26,11 +27,11 @@ func expand(s string, getenv func(string) (string, bool)) (string, error) {
 		b.WriteString(s[:i])
 		body, rest, ok := strings.Cut(s[i+2:], "}")
 		if !ok {
-			return "", fmt.Errorf("${ has no closing }; write $${ for a literal ${")
+			return "", errors.New("${ has no closing }; write $${ for a literal ${")
 		}
 		name, fallback, hasFallback := strings.Cut(body, ":-")
 		if !isEnvName(name) {
-			return "", fmt.Errorf("%q is no name of an environment variable; write ${NAME} or ${NAME:-default}, and $${ for a literal ${", name)
+			return "", errors.New("what stands in ${} is no name of an environment variable; write ${NAME} or ${NAME:-default}, and $${ for a literal ${")
 		}
 		value, set := getenv(name)
 		switch {

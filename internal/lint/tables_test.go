@@ -35,7 +35,7 @@ var imports = map[string]string{
 	// Layer 5: wiring, and all long-lived goroutines.
 	"config":  "event alerting/notify/mqtt alerting/notify/webhook mqttconn rules",
 	"daemon":  "event config expr nfa decode rules engine alerting alerting/notify alerting/notify/mqtt alerting/notify/stdout alerting/notify/webhook ingest ingest/file ingest/mqtt mqttconn state/wal web",
-	"trydemo": "event config alerting engine daemon",
+	"trydemo": "event alerting/notify/mqtt config engine daemon mqttconn",
 
 	// Layer 6: flags.
 	"cmd/cepd": "event config alerting rules scenario daemon trydemo",

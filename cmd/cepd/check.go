@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cepd/cepd/config"
+	"github.com/cepd/cepd/rules"
+)
+
+func checkCommand(s streams) *cobra.Command {
+	var file, output string
+	c := &cobra.Command{
+		Use:   "check [FILE...]",
+		Short: "Find the mistakes in rule files",
+		Long: `Find every mistake in rule files: each with its file, line and column, the line
+itself, and what to write instead. Files are checked as one set, since rules of
+one may use streams of another.
+
+With -c, or without any FILE, a cepd.yaml is checked, and the rules that it names
+together with the sources and sinks that they refer to.
+
+The exit code is 0 if there is no mistake, warnings or not, and 1 if there is
+one.`,
+		Example: `  cepd check rules/*.yaml
+  cepd check -c cepd.yaml
+  cepd check --output json rules/pumps.yaml | jq '.issues[].message'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if output != "text" && output != "json" {
+				return usagef("--output is %q; it is text or json", output)
+			}
+			if len(args) > 0 && cmd.Flags().Changed("config") {
+				return usagef("-c names the rules by itself; leave out the files")
+			}
+			set, report, err := checkRules(file, args)
+			if err != nil {
+				return err
+			}
+			return printReport(s, output, set, report)
+		},
+	}
+	c.Flags().StringVarP(&file, "config", "c", defaultConfig, "check a cepd.yaml and the rules that it names")
+	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	return c
+}
+
+// checkRules checks rule files or, without any, a cepd.yaml and its rules.
+func checkRules(file string, names []string) (*rules.Set, *rules.Report, error) {
+	if len(names) > 0 {
+		files, err := config.ReadRules(names)
+		if err != nil {
+			return nil, nil, err
+		}
+		set, report := rules.Load(files, rules.Options{})
+		return set, report, nil
+	}
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w; name rule files, or a cepd.yaml with -c", err)
+	}
+	cfg, issues := config.Parse(file, src, os.LookupEnv)
+	if len(issues) > 0 {
+		return nil, &rules.Report{Issues: issues, Errors: len(issues)}, nil
+	}
+	return cfg.LoadRules()
+}
+
+func printReport(s streams, output string, set *rules.Set, report *rules.Report) error {
+	if output == "json" {
+		if err := report.WriteJSON(s.out); err != nil {
+			return err
+		}
+	} else if err := printText(s, set, report); err != nil {
+		return err
+	}
+	if !report.OK() {
+		return errSilent
+	}
+	return nil
+}
+
+func printText(s streams, set *rules.Set, report *rules.Report) error {
+	text := report.String()
+	if report.OK() {
+		text += summary(set, report)
+	}
+	_, err := fmt.Fprint(s.out, text)
+	return err
+}
+
+// summary says what a set without mistakes holds.
+func summary(set *rules.Set, report *rules.Report) string {
+	streams := 0
+	for _, st := range set.Streams {
+		if st.Producer == "" {
+			streams++
+		}
+	}
+	text := plural(len(set.Rules), "rule") + ", " + plural(streams, "stream") + ", no mistakes"
+	if report.Warnings > 0 {
+		text += ", " + plural(report.Warnings, "warning")
+	}
+	return text + "\n"
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

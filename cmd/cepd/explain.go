@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cepd/cepd/scenario"
+)
+
+func explainCommand(s streams) *cobra.Command {
+	var flags eventFlags
+	var format, events, key string
+	var graph bool
+	c := &cobra.Command{
+		Use:   "explain RULE --rules FILE (--graph | --events FILE)",
+		Short: "Show what a rule looks for, or what it did with recorded events",
+		Long: `Show what a rule looks for, or why it did or did not raise an alert.
+
+--graph prints the compiled pattern: as a listing, or as a drawing for Mermaid or
+Graphviz.
+
+--events runs the rule over recorded events and says for each event what the
+rule did with it: which partial matches took it, passed over it or ended with
+it, and what its alert decided. --key shows one key only.`,
+		Example: `  cepd explain pump-failure --graph --rules rules/pumps.yaml
+  cepd explain pump-failure --graph --format dot -r rules/pumps.yaml | dot -Tsvg > pump.svg
+  cepd explain pump-failure --events readings.jsonl --key p1 -r rules/pumps.yaml`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if graph == (events != "") {
+				return usagef("say either --graph or --events FILE")
+			}
+			set, err := flags.load(s)
+			if err != nil {
+				return err
+			}
+			if graph {
+				g, err := scenario.Graph(set, args[0], format)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprint(s.out, g)
+				return err
+			}
+			o, err := flags.options(s, set, events)
+			if err != nil {
+				return err
+			}
+			defer o.Source.Close()
+			out := bufio.NewWriter(s.out)
+			_, err = scenario.Explain(cmd.Context(), o, args[0], key, out)
+			return errors.Join(err, out.Flush())
+		},
+	}
+	flags.register(c)
+	c.Flags().BoolVar(&graph, "graph", false, "print the pattern")
+	c.Flags().StringVar(&format, "format", "text", "of the graph: text, mermaid or dot")
+	c.Flags().StringVar(&events, "events", "", "file of recorded events; - is the standard input")
+	c.Flags().StringVar(&key, "key", "", "show this key only")
+	return c
+}

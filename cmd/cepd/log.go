@@ -1,0 +1,38 @@
+package main
+
+import (
+	"log/slog"
+
+	"github.com/spf13/cobra"
+)
+
+// logFlags are the flags of commands that log.
+type logFlags struct {
+	level  slog.Level
+	format string
+}
+
+func (f *logFlags) register(c *cobra.Command, level slog.Level) {
+	f.level = level
+	c.Flags().TextVar(&f.level, "log-level", level, "least level to log: debug, info, warn or error")
+	c.Flags().StringVar(&f.format, "log-format", "auto", "text, json, or auto: text on a terminal")
+}
+
+// logger logs to the error stream.
+func (f *logFlags) logger(s streams) (*slog.Logger, error) {
+	o := &slog.HandlerOptions{Level: f.level}
+	format := f.format
+	if format == "auto" {
+		format = "json"
+		if isTerminal(s.err) {
+			format = "text"
+		}
+	}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(s.err, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(s.err, o)), nil
+	}
+	return nil, usagef("--log-format is %q; it is auto, text or json", f.format)
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// version is set by the linker; see the Makefile.
+var version = "unknown"
+
+// The exit codes of every command.
+const (
+	exitOK    = 0
+	exitFail  = 1 // mistakes were found, or something failed
+	exitUsage = 2 // the command line is wrong
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// streams are where a command reads and writes: data to out, everything else to
+// err.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// errSilent is a failure that has been explained already.
+var errSilent = errors.New("failed")
+
+// usageError is a mistake in the command line that a command finds itself.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// run executes a command line and returns its exit code.
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	began := false
+	root := newRoot(streams{in, out, errOut})
+	markBegin(root, &began)
+	root.SetArgs(args)
+	err := root.ExecuteContext(context.Background())
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errSilent):
+		return exitFail
+	case began && !errors.As(err, &usage):
+		fmt.Fprintf(errOut, "cepd: %v\n", err)
+		return exitFail
+	}
+	fmt.Fprintf(errOut, "cepd: %v\nRun 'cepd help' for the commands, 'cepd COMMAND --help' for one.\n", err)
+	return exitUsage
+}
+
+// markBegin makes every command note that it has begun: an error before that is
+// about the command line.
+func markBegin(c *cobra.Command, began *bool) {
+	if f := c.RunE; f != nil {
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			*began = true
+			return f(cmd, args)
+		}
+	}
+	for _, sub := range c.Commands() {
+		markBegin(sub, began)
+	}
+}
+
+func newRoot(s streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "cepd",
+		Short: "Watch streams of events with rules, and raise alerts",
+		Long: `cepd watches streams of events - from MQTT, files or a pipe - with rules written
+in YAML, and raises an alert when one holds: a threshold kept too long, a
+sequence of events, an event that should have followed and did not.
+
+Start with 'cepd try': it needs no network and no configuration.`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		DisableAutoGenTag: true,
+		Args:              cobra.NoArgs,
+	}
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.AddCommand(runCommand(s), checkCommand(s), replayCommand(s), explainCommand(s), tryCommand(s), versionCommand(s))
+	return root
+}
+
+func versionCommand(s streams) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(s.out, "cepd %s\n", version)
+			return err
+		},
+	}
+}
+
+// isTerminal reports whether a stream is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// color reports whether to write colors: to a terminal, unless the user said no
+// by NO_COLOR (https://no-color.org).
+func color(stream any) bool {
+	return isTerminal(stream) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}

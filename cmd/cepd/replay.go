@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cepd/cepd/alerting/notify/text"
+	"github.com/cepd/cepd/config"
+	"github.com/cepd/cepd/engine"
+	"github.com/cepd/cepd/ingest/file"
+	"github.com/cepd/cepd/rules"
+	"github.com/cepd/cepd/scenario"
+)
+
+// eventFlags are the flags of commands that run rules over recorded events.
+type eventFlags struct {
+	rules  []string
+	stream string
+	until  string
+}
+
+func (f *eventFlags) register(c *cobra.Command) {
+	c.Flags().StringArrayVarP(&f.rules, "rules", "r", nil, "rule file or pattern; may be given several times (required)")
+	c.Flags().StringVar(&f.stream, "stream", "", "stream that the events are of, if the rules declare several")
+	c.Flags().StringVar(&f.until, "until", "end", "where event time ends: end (every deadline is due), last (the last event) or a time")
+	_ = c.MarkFlagRequired("rules")
+}
+
+// load compiles the rules. Their mistakes are printed.
+func (f *eventFlags) load(s streams) (*rules.Set, error) {
+	files, err := config.ReadRules(f.rules)
+	if err != nil {
+		return nil, err
+	}
+	set, report := rules.Load(files, rules.Options{})
+	fmt.Fprint(s.err, report)
+	if !report.OK() {
+		return nil, errSilent
+	}
+	return set, nil
+}
+
+// options opens the events. The caller closes the source.
+func (f *eventFlags) options(s streams, set *rules.Set, path string) (scenario.Options, error) {
+	until, err := scenario.ParseUntil(f.until)
+	if err != nil {
+		return scenario.Options{}, usagef("--until: %w", err)
+	}
+	cfg := file.Config{Path: path}
+	if path == "-" {
+		cfg.Reader = s.in
+	}
+	src, err := file.Open(cfg)
+	if err != nil {
+		return scenario.Options{}, err
+	}
+	rejected := 0
+	return scenario.Options{
+		Rules: set, Stream: f.stream, Source: src, Until: until,
+		Rejected: func(where string, r engine.Reject) {
+			if rejected++; rejected <= maxRejects {
+				fmt.Fprintf(s.err, "%s: no event: %v\n", where, r.Err)
+			}
+		},
+	}, nil
+}
+
+// maxRejects is how many messages that are no events are shown one by one.
+const maxRejects = 10
+
+func replayCommand(s streams) *cobra.Command {
+	var flags eventFlags
+	var output string
+	var matches, quiet bool
+	c := &cobra.Command{
+		Use:   "replay --rules FILE FILE|-",
+		Short: "Run rules over recorded events, and print the alerts",
+		Long: `Run rules over recorded events and print the alerts and derived events that
+'cepd run' would have given for them: it is the same engine. Event time comes
+from the events, so that a year takes seconds, and the output is the same on
+every run.
+
+Events are JSON objects, one a line, or CSV with names in the first line; names
+that end in .gz are decompressed. Fields that a stream's topic captures are
+fields of these objects.
+
+Event time then moves on to the end of time, so that every pending deadline is
+decided; --until last stops at the last event.`,
+		Example: `  cepd replay --rules rules/pumps.yaml readings.csv
+  cepd replay -r rules/pumps.yaml -r rules/doors.yaml --stream doors events.jsonl.gz
+  zcat events.jsonl.gz | cepd replay -r rules/pumps.yaml --output json - | jq .summary`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, err := flags.load(s)
+			if err != nil {
+				return err
+			}
+			o, err := flags.options(s, set, args[0])
+			if err != nil {
+				return err
+			}
+			defer o.Source.Close()
+			o.Matches = matches
+			out := bufio.NewWriter(s.out)
+			if o.Print, err = printer(output, out, color(s.out)); err != nil {
+				return err
+			}
+			sum, err := replay(cmd.Context(), o, out)
+			if err != nil {
+				return err
+			}
+			if !quiet {
+				fmt.Fprint(s.err, summarize(sum.Stats))
+			}
+			return nil
+		},
+	}
+	flags.register(c)
+	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	c.Flags().BoolVar(&matches, "matches", false, "print every match of every pattern, with all fields of its events, in place of alerts")
+	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print no summary")
+	return c
+}
+
+func printer(output string, w io.Writer, color bool) (scenario.Printer, error) {
+	switch output {
+	case "text":
+		return scenario.NewText(w, text.Options{Color: color}), nil
+	case "json":
+		return scenario.NewJSON(w), nil
+	}
+	return nil, usagef("--output is %q; it is text or json", output)
+}
+
+// replay runs a replay until its end or a signal.
+func replay(ctx context.Context, o scenario.Options, out *bufio.Writer) (scenario.Summary, error) {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	sum, err := scenario.Replay(ctx, o)
+	return sum, errors.Join(err, out.Flush())
+}
+
+// summarize says what a replay came to, with everything that was left out.
+func summarize(st engine.Stats) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s raised, %d cleared", plural(int(st.Events.Total("")), "event"),
+		plural(int(st.Raised.Total("")), "alert"), st.Cleared.Total(""))
+	for _, part := range []struct {
+		n    int64
+		what string
+	}{
+		{st.Rejected.Total(""), "messages were no events"},
+		{st.Late.Total(""), "events were late and left out"},
+		{st.KeyErrors.Total(""), "events had no usable key"},
+		{st.Mismatched.Total(""), "fields were of another type than declared"},
+		{st.EvalErrors.Total(""), "expressions failed on an event"},
+		{st.Evictions.Total(""), "partial matches were dropped at a limit"},
+	} {
+		if part.n > 0 {
+			fmt.Fprintf(&b, "\n%d %s", part.n, part.what)
+		}
+	}
+	b.WriteByte('\n')
+	return b.String()
+}

@@ -1,0 +1,261 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cepd/cepd/alerting/notify"
+	"github.com/cepd/cepd/config"
+	"github.com/cepd/cepd/engine"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/rules"
+)
+
+// waitingBatches bounds the channel between sources and loop. A full one makes
+// sources wait, which makes their brokers keep what comes.
+const waitingBatches = 16
+
+// Daemon is one cepd process: sources, engine and sinks, wired. See the package
+// comment for its goroutines.
+type Daemon struct {
+	opts  Options
+	cfg   *config.Config
+	log   *slog.Logger
+	clock *clock
+
+	first      *rules.Set // what to start with
+	engine     *engine.Engine
+	pool       *pool
+	dispatcher *notify.Dispatcher
+	metrics    *metrics
+
+	batches  chan sourceBatch
+	commands chan command
+	quit     chan struct{} // closed when the sources have stopped
+	loopDone chan struct{}
+	coming   *rules.Set // of the loop alone
+
+	rules     atomic.Pointer[rules.Set] // in force
+	ready     atomic.Bool
+	reloading sync.Mutex // held while rules are reloaded or sources replaced
+	closing   bool       // guarded by reloading: no more reloads
+
+	mu      sync.Mutex
+	sources map[string]*runningSource
+	reading int // sources that have not ended
+	stats   engine.Stats
+	err     error
+	ended   bool
+	done    chan struct{} // closed when the daemon should stop by itself
+
+	state   lifecycle
+	undo    []step // of Start, to be undone in reverse
+	stopped chan struct{}
+	stopErr error
+}
+
+// lifecycle guards Start and Stop.
+type lifecycle struct {
+	sync.Mutex
+	started, stopping bool
+}
+
+// step is something that Start did, and how to undo it.
+type step struct {
+	name string
+	undo func(ctx context.Context)
+}
+
+// New checks options and rules and builds a daemon. It starts no goroutine and
+// opens no connection. Mistakes in rules are an error that holds their report.
+func New(opts Options) (*Daemon, error) {
+	opts.EnsureDefaults()
+	if err := opts.Validate(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	d := &Daemon{
+		opts: opts, cfg: opts.Config, log: opts.Logger, clock: newClock(opts.Now),
+		pool:    newPool(),
+		batches: make(chan sourceBatch, waitingBatches), commands: make(chan command), quit: make(chan struct{}), loopDone: make(chan struct{}),
+		sources: map[string]*runningSource{},
+		done:    make(chan struct{}), stopped: make(chan struct{}),
+	}
+	set, report, err := d.cfg.LoadRules()
+	if err == nil {
+		err = report.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range report.Issues {
+		d.log.Warn("rule file", "issue", i.String())
+	}
+	d.first = set
+	d.metrics = newMetrics(d)
+	d.engine = engine.New(engine.Config{Shards: opts.Shards, Load: d.loadComing, Do: d.pool.do})
+	return d, nil
+}
+
+// Start connects and begins to work. If anything fails it undoes what it did.
+func (d *Daemon) Start(ctx context.Context) error {
+	d.state.Lock()
+	defer d.state.Unlock()
+	if d.state.started || d.state.stopping {
+		return errors.New("a daemon starts once")
+	}
+	d.state.started = true
+	for _, f := range []func(context.Context) error{d.startSinks, d.startLoop, d.startHTTP, d.startSources, d.startWatch} {
+		if err := f(ctx); err != nil {
+			d.unwind(ctx)
+			return err
+		}
+	}
+	d.ready.Store(true)
+	d.log.Info("cepd is running", "version", d.opts.Version, "rules", len(d.first.Rules), "sources", len(d.cfg.Sources),
+		"sinks", len(d.cfg.Sinks), "http", d.Addr())
+	return nil
+}
+
+func (d *Daemon) started(name string, undo func(ctx context.Context)) {
+	d.undo = append(d.undo, step{name, undo})
+}
+
+// unwind undoes what Start did, last things first.
+func (d *Daemon) unwind(ctx context.Context) {
+	for i := len(d.undo) - 1; i >= 0; i-- {
+		d.undo[i].undo(ctx)
+		d.log.Debug("stopped", "part", d.undo[i].name)
+	}
+	d.undo = nil
+}
+
+// Stop reads nothing more, lets what was read take effect, delivers what can be
+// delivered until ctx is done (or StopTimeout, whichever comes first), and
+// returns when every goroutine has ended. Its error says what could not be
+// delivered. It may be called more than once.
+func (d *Daemon) Stop(ctx context.Context) error {
+	d.state.Lock()
+	if d.state.stopping {
+		d.state.Unlock()
+		<-d.stopped
+		return d.stopErr
+	}
+	d.state.stopping = true
+	d.state.Unlock()
+	defer close(d.stopped)
+	ctx, cancel := context.WithTimeout(ctx, d.opts.StopTimeout)
+	defer cancel()
+	d.ready.Store(false)
+	d.unwind(ctx)
+	d.log.Info("cepd has stopped")
+	return d.stopErr
+}
+
+// Done is closed when the daemon has a reason to stop by itself: every source
+// has ended, or something failed that it cannot do without; see [Daemon.Err].
+func (d *Daemon) Done() <-chan struct{} { return d.done }
+
+// Err returns why Done is closed; nil where the sources have ended.
+func (d *Daemon) Err() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
+}
+
+// fail notes an error that ends the daemon.
+func (d *Daemon) fail(err error) {
+	d.log.Error("cannot go on", "err", err)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.finish(err)
+}
+
+// finish closes Done, once; d.mu is held.
+func (d *Daemon) finish(err error) {
+	if !d.ended {
+		d.ended, d.err = true, err
+		close(d.done)
+	}
+}
+
+// Rules returns the rule set in force, nil before Start.
+func (d *Daemon) Rules() *rules.Set { return d.rules.Load() }
+
+// Stats returns what the engine has counted since the start.
+func (d *Daemon) Stats() engine.Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var s engine.Stats
+	s.Add(d.stats)
+	return s
+}
+
+// startSinks starts to deliver.
+func (d *Daemon) startSinks(context.Context) error {
+	open, err := d.openSinks()
+	if err != nil {
+		return err
+	}
+	d.dispatcher, err = notify.New(notify.Config{Sinks: open.list, Logger: d.log})
+	if err != nil {
+		open.close(context.Background())
+		return err
+	}
+	d.dispatcher.Start()
+	d.started("sinks", func(ctx context.Context) {
+		var errs []error
+		for _, left := range d.dispatcher.Stop(ctx) {
+			errs = append(errs, fmt.Errorf("%s to sink %s could not be delivered", plural(left.Deliveries, "alert"), left.Sink))
+		}
+		open.close(ctx)
+		d.stopErr = errors.Join(errs...)
+	})
+	return nil
+}
+
+// startLoop starts the loop and brings the first rules into force.
+func (d *Daemon) startLoop(ctx context.Context) error {
+	d.pool.start(d.opts.Shards)
+	l := &loop{d: d, deadline: event.MaxTime, arrival: event.MinTime}
+	go l.run()
+	d.started("loop", func(context.Context) {
+		close(d.quit)
+		<-d.loopDone
+		d.pool.stop()
+		d.closeSources()
+	})
+	start := command{records: []event.Record{{Kind: event.KindStart, Arrival: d.clock.now()}}, done: make(chan error, 1)}
+	if err := d.send(ctx, start); err != nil {
+		return err
+	}
+	report, err := d.bringIntoForce(ctx, d.first)
+	if err != nil {
+		return err
+	}
+	d.log.Info("rules loaded", "rules", report.Rules, "hash", report.Hash)
+	return nil
+}
+
+// send gives a command to the loop and waits for its answer.
+func (d *Daemon) send(ctx context.Context, c command) error {
+	select {
+	case d.commands <- c:
+	case <-d.loopDone:
+		return errStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return <-c.done // the loop answers whatever it has taken
+}
+
+// observe counts what a step led to, and logs what an operator should know.
+func (d *Daemon) observe(out *engine.Output) {
+	d.mu.Lock()
+	d.stats.Add(out.Stats)
+	d.mu.Unlock()
+	d.metrics.observe(out)
+}

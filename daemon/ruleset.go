@@ -1,0 +1,119 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/cepd/cepd/engine"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/rules"
+)
+
+// ReloadReport says what a reload did, by names of rules.
+type ReloadReport struct {
+	Hash    string   `json:"hash"`              // of the set in force
+	Rules   int      `json:"rules"`             // in it
+	Added   []string `json:"added,omitempty"`   // new ones
+	Kept    []string `json:"kept,omitempty"`    // whose state goes on
+	Afresh  []string `json:"afresh,omitempty"`  // that begin anew, since the shape of their state changed
+	Removed []string `json:"removed,omitempty"` // whose alerts are cleared
+	Same    bool     `json:"same,omitempty"`    // no file changed
+}
+
+// String says it in a line.
+func (r ReloadReport) String() string {
+	if r.Same {
+		return plural(r.Rules, "rule") + ", nothing changed"
+	}
+	parts := []string{plural(r.Rules, "rule")}
+	for _, p := range []struct {
+		names []string
+		what  string
+	}{{r.Added, "added"}, {r.Kept, "kept with their state"}, {r.Afresh, "started afresh"}, {r.Removed, "removed"}} {
+		if len(p.names) > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", len(p.names), p.what))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// Reload reads the rule files again and brings them into force, all or nothing:
+// if there is a mistake in any of them, the error is the report of all, and
+// what was in force stays so. cepd.yaml is not read again.
+func (d *Daemon) Reload(ctx context.Context) (ReloadReport, error) {
+	report, err := d.reload(ctx)
+	d.metrics.reloaded(err, d.opts.Now())
+	if d.opts.OnReload != nil {
+		d.opts.OnReload(report, err)
+	}
+	return report, err
+}
+
+func (d *Daemon) reload(ctx context.Context) (ReloadReport, error) {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	if d.closing {
+		return ReloadReport{}, errStopped
+	}
+	set, report, err := d.cfg.LoadRules()
+	if err == nil {
+		err = report.Err()
+	}
+	if err != nil {
+		d.log.Error("reload refused, the running rules stay", "err", err)
+		return ReloadReport{}, fmt.Errorf("reloading rules: %w", err)
+	}
+	if old := d.rules.Load(); old != nil && old.Hash == set.Hash {
+		return ReloadReport{Hash: set.Hash, Rules: len(set.Rules), Same: true}, nil
+	}
+	done, err := d.bringIntoForce(ctx, set)
+	if err != nil {
+		return ReloadReport{}, err
+	}
+	d.log.Info("rules reloaded", "rules", done.Rules, "added", done.Added, "kept", len(done.Kept),
+		"afresh", done.Afresh, "removed", done.Removed, "hash", done.Hash)
+	return done, d.resubscribe(set)
+}
+
+// bringIntoForce writes the record that makes a set the one in force.
+func (d *Daemon) bringIntoForce(ctx context.Context, set *rules.Set) (ReloadReport, error) {
+	var done engine.Reload
+	c := command{
+		records: []event.Record{{Kind: event.KindRuleSet, Arrival: d.clock.now(), Payload: []byte(set.Hash)}},
+		prepare: func() { d.coming = set },
+		after: func(out *engine.Output) {
+			if out.Reload != nil {
+				done = *out.Reload
+			}
+		},
+		done: make(chan error, 1),
+	}
+	if err := d.send(ctx, c); err != nil {
+		return ReloadReport{}, fmt.Errorf("bringing rules into force: %w", err)
+	}
+	if done.Err != nil {
+		return ReloadReport{}, fmt.Errorf("bringing rules into force: %w", done.Err)
+	}
+	d.rules.Store(set)
+	return ReloadReport{
+		Hash: set.Hash, Rules: len(set.Rules),
+		Added: done.Added, Kept: done.Kept, Afresh: done.Restarted, Removed: done.Removed,
+	}, nil
+}
+
+// coming is what the engine loads a set with: only ever the one that the record
+// being applied names.
+func (d *Daemon) loadComing(hash string) (*rules.Set, error) {
+	if d.coming == nil || d.coming.Hash != hash {
+		return nil, fmt.Errorf("there is no rule set %s", hash)
+	}
+	return d.coming, nil
+}

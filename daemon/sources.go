@@ -1,0 +1,254 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cepd/cepd/config"
+	"github.com/cepd/cepd/ingest"
+	"github.com/cepd/cepd/ingest/file"
+	"github.com/cepd/cepd/ingest/mqtt"
+	"github.com/cepd/cepd/rules"
+)
+
+// openSource starts the source that a part of cepd.yaml describes.
+func (d *Daemon) openSource(s config.Source, subs []mqtt.Subscription, lastConn uint64) (ingest.Source, error) {
+	if src := d.opts.Sources[s.Name]; src != nil {
+		return src, nil
+	}
+	switch s.Type {
+	case "mqtt":
+		conn := s.MQTT.Conn
+		if conn.ClientID == "" {
+			id, err := d.clientID("source-" + s.Name)
+			if err != nil {
+				return nil, err
+			}
+			conn.ClientID = id
+		}
+		return mqtt.New(mqtt.Config{
+			Name: s.Name, Conn: conn, Subscriptions: subs, LastConn: lastConn,
+			Now: d.clock.now, Logger: d.log.With("source", s.Name),
+		})
+	case "file":
+		cfg := file.Config{Path: s.File.Path, Format: s.File.Format, Source: s.Name, Topic: s.File.Topic, Announce: true, Arrival: d.clock.now}
+		if cfg.Path == "-" {
+			cfg.Reader = d.opts.Stdin
+		}
+		return file.Open(cfg)
+	}
+	return nil, fmt.Errorf("source %s has the unknown type %q", s.Name, s.Type)
+}
+
+// subscriptions returns the topic filters of the streams that a source feeds,
+// sorted, each once. A stream without a topic takes all topics.
+func subscriptions(set *rules.Set, source string, qos byte) []mqtt.Subscription {
+	var subs []mqtt.Subscription
+	for _, s := range set.Streams {
+		if s.Source != source {
+			continue
+		}
+		filter := "#"
+		if s.Topic != nil {
+			filter = s.Topic.Filter()
+		}
+		subs = append(subs, mqtt.Subscription{Filter: filter, QoS: qos})
+	}
+	slices.SortFunc(subs, func(a, b mqtt.Subscription) int { return cmp.Compare(a.Filter, b.Filter) })
+	return slices.Compact(subs)
+}
+
+// clientID returns the name of a client at a broker that cepd.yaml does not
+// give: made once and kept in the state directory, so that the broker finds its
+// session again; without a directory, a new one each time.
+func (d *Daemon) clientID(use string) (string, error) {
+	var random [8]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return "", fmt.Errorf("making a client id: %w", err)
+	}
+	id := "cepd-" + hex.EncodeToString(random[:])
+	dir := d.cfg.State.Dir
+	if dir == "" {
+		return id, nil
+	}
+	name := filepath.Join(dir, "client-ids", use)
+	kept, err := os.ReadFile(name)
+	if err == nil && strings.TrimSpace(string(kept)) != "" {
+		return strings.TrimSpace(string(kept)), nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("reading a client id: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o750); err != nil {
+		return "", fmt.Errorf("keeping a client id: %w", err)
+	}
+	if err := os.WriteFile(name, []byte(id+"\n"), 0o640); err != nil {
+		return "", fmt.Errorf("keeping a client id: %w", err)
+	}
+	return id, nil
+}
+
+// runningSource is a source with the goroutine that reads it.
+type runningSource struct {
+	ingest.Source
+	subs   []mqtt.Subscription // that it was opened with
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the goroutine has ended
+}
+
+// startSources opens the sources that the rules read.
+func (d *Daemon) startSources(context.Context) error {
+	d.started("reading", d.stopReading)
+	d.reading = len(d.cfg.Sources)
+	for _, s := range d.cfg.Sources {
+		if err := d.runSource(s, subscriptions(d.rules.Load(), s.Name, s.MQTT.QoS), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runSource opens a source and starts to read it; lastConn is the number of
+// the last connection that it had under other subscriptions.
+func (d *Daemon) runSource(s config.Source, subs []mqtt.Subscription, lastConn uint64) error {
+	if len(subs) == 0 {
+		d.log.Warn("no stream reads from the source", "source", s.Name)
+		return nil
+	}
+	src, err := d.openSource(s, subs, lastConn)
+	if err != nil {
+		return fmt.Errorf("source %s: %w", s.Name, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &runningSource{Source: src, subs: subs, cancel: cancel, done: make(chan struct{})}
+	d.sources[s.Name] = r
+	go func() {
+		defer close(r.done)
+		d.readSource(ctx, s.Name, src)
+	}()
+	return nil
+}
+
+// stopReading ends the goroutines that read. What they have read is on its way
+// to the loop, and is acknowledged from there: the sources stay open. A source
+// that waits for a pipe cannot be interrupted; it is left behind when ctx ends,
+// or at once if the pipe is the standard input.
+func (d *Daemon) stopReading(ctx context.Context) {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	d.closing = true
+	for _, r := range d.sources {
+		r.cancel()
+	}
+	for name, r := range d.sources {
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+			d.log.Warn("source does not stop", "source", name)
+		}
+	}
+}
+
+// closeSources closes the sources, once the loop has ended.
+func (d *Daemon) closeSources() {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	for name, r := range d.sources {
+		if err := r.Close(); err != nil {
+			d.log.Warn("closing failed", "source", name, "err", err)
+		}
+	}
+	clear(d.sources)
+}
+
+// resubscribe opens the sources anew whose topics a new rule set has changed.
+// The broker keeps the session, so that nothing is lost in between.
+func (d *Daemon) resubscribe(set *rules.Set) error {
+	var errs []error
+	for _, s := range d.cfg.Sources {
+		subs := subscriptions(set, s.Name, s.MQTT.QoS)
+		r := d.sources[s.Name]
+		if d.opts.Sources[s.Name] != nil || s.Type != "mqtt" && r != nil || r != nil && slices.Equal(r.subs, subs) {
+			continue
+		}
+		var lastConn uint64
+		if r != nil {
+			r.cancel()
+			<-r.done
+			if err := r.Close(); err != nil {
+				errs = append(errs, fmt.Errorf("source %s: %w", s.Name, err))
+			}
+			if m, ok := r.Source.(*mqtt.Source); ok {
+				lastConn = m.Status().Conn
+			}
+			delete(d.sources, s.Name)
+		}
+		d.log.Info("topics have changed", "source", s.Name, "topics", len(subs))
+		errs = append(errs, d.runSource(s, subs, lastConn))
+	}
+	return errors.Join(errs...)
+}
+
+// readSource hands what a source reads to the loop until the source ends or
+// ctx is cancelled.
+func (d *Daemon) readSource(ctx context.Context, name string, src ingest.Source) {
+	for {
+		b, err := src.Read(ctx)
+		if err != nil {
+			d.sourceEnded(ctx, name, err)
+			return
+		}
+		if ctx.Err() != nil { // the loop may have ended
+			b.Ack(ctx.Err())
+			return
+		}
+		select {
+		case d.batches <- sourceBatch{name, b}:
+		case <-ctx.Done():
+			b.Ack(ctx.Err())
+			return
+		}
+	}
+}
+
+// sourceEnded notes why a source gives no more, and lets the daemon end when
+// none is left.
+func (d *Daemon) sourceEnded(ctx context.Context, name string, err error) {
+	switch {
+	case ctx.Err() != nil || errors.Is(err, ingest.ErrClosed):
+		return
+	case errors.Is(err, io.EOF):
+		d.log.Info("source has ended", "source", name)
+	default:
+		d.log.Error("source failed", "source", name, "err", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.reading--; d.reading == 0 {
+		d.finish(nil)
+	}
+}
+
+// Connected reports whether a source is read now: a broker that has taken our
+// subscriptions, or a file.
+func (d *Daemon) Connected(source string) bool {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	r := d.sources[source]
+	if r == nil {
+		return false
+	}
+	if m, ok := r.Source.(*mqtt.Source); ok {
+		return m.Status().Subscribed
+	}
+	return true
+}

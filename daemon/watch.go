@@ -1,0 +1,88 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// settle is how long the rule files must be left alone before they are read:
+// an editor writes a file in several steps, a deployment several files.
+const settle = 250 * time.Millisecond
+
+// startWatch reloads the rules when something changes in a folder that holds
+// rule files. Folders are watched, not files, since editors and mounted volumes
+// replace files.
+func (d *Daemon) startWatch(context.Context) error {
+	if !d.cfg.Watch {
+		return nil
+	}
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watching rule files: %w", err)
+	}
+	for _, dir := range watchedDirs(d.cfg.Rules) {
+		if err := w.Add(dir); err != nil {
+			_ = w.Close()
+			return fmt.Errorf("watching rule files in %s: %w", dir, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.watch(ctx, w)
+	}()
+	d.started("watcher", func(context.Context) {
+		cancel()
+		_ = w.Close()
+		<-done
+	})
+	return nil
+}
+
+// watchedDirs returns the folders of names and patterns. A folder that is
+// itself a pattern is not watched; SIGHUP reloads what is in it.
+func watchedDirs(patterns []string) []string {
+	var dirs []string
+	for _, p := range patterns {
+		dir := filepath.Dir(p)
+		if found, err := filepath.Glob(dir); err == nil && slices.Contains(found, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs)
+}
+
+// watch reloads after each burst of changes, until ctx is cancelled.
+func (d *Daemon) watch(ctx context.Context, w *fsnotify.Watcher) {
+	quiet := time.NewTimer(time.Hour)
+	quiet.Stop()
+	defer quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e, ok := <-w.Events:
+			if !ok {
+				return
+			}
+			if e.Op != fsnotify.Chmod {
+				quiet.Reset(settle)
+			}
+		case err, ok := <-w.Errors:
+			if !ok {
+				return
+			}
+			d.log.Warn("watching rule files", "err", err)
+			quiet.Reset(settle) // events may have been lost
+		case <-quiet.C:
+			_, _ = d.Reload(ctx) // it has logged what it did
+		}
+	}
+}
