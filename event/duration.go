@@ -58,8 +58,8 @@ func ParseDuration(s string) (Duration, error) {
 		if err != nil {
 			return bad()
 		}
-		total += n // less than 2^64, since both are at most 2^63
-		fits = fits && ok && total <= 1<<63
+		fits = fits && ok && n <= 1<<63-total
+		total += n
 		rest = rest[j:]
 	}
 	switch {
