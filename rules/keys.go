@@ -80,7 +80,9 @@ func (l *loader) keys(n *node, p *place) bool {
 	for _, e := range n.entries {
 		if !slices.Contains(p.keys, e.key.text) {
 			l.unknownKey(e.key, p)
+			n.partial = true
 		}
+		n.partial = n.partial || e.value.bad
 	}
 	return true
 }

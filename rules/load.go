@@ -91,7 +91,7 @@ func (l *loader) file(f File) {
 		for _, r := range n.items {
 			l.declareRule(r)
 		}
-	case n.kind == mappingNode:
+	case n.kind == mappingNode && len(n.entries) > 0:
 		l.errorf(n.entries[0].key, "write `- name: "+n.entries[0].key.text+"` and indent the rest below it", "`rules` is a list, and this is a mapping")
 	case n.typ == emptyType:
 		l.errorf(n, "write `- name: ...` below it, or remove the key", "`rules` is empty")

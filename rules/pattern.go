@@ -80,7 +80,11 @@ func (l *loader) parsePattern(n *node) *nfa.Pattern {
 	p, err := nfa.Parse(n.text)
 	var syntax *nfa.SyntaxError
 	if errors.As(err, &syntax) {
-		l.errorIn(n, syntax.Offset, syntax.End, syntax.Message, syntax.Advice)
+		advice := syntax.Advice
+		if advice == "" {
+			advice = "a pattern is made of the names of `define`, as in a{3,} -> b -> !c"
+		}
+		l.errorIn(n, syntax.Offset, syntax.End, syntax.Message, advice)
 		return nil
 	}
 	return p

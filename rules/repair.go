@@ -227,7 +227,7 @@ func (p *repairer) explain(o owned, line int, message string) bool {
 		return true
 	}
 	v := o.value
-	if strings.Contains(message, `'\t'`) {
+	if strings.Contains(message, "'\t'") {
 		return p.tab(line)
 	}
 	if v == "" || line != o.line {
@@ -310,7 +310,7 @@ func (p *repairer) explainQuote(o owned, begin int, message string) bool {
 	}
 	_, origin, ok := decode(v, 1)
 	if !ok {
-		p.errorAt(begin, begin+len(v), "", fmt.Sprintf("the quote %c is not closed in this line or a following one", v[0]))
+		p.errorAt(begin, begin+len(v), fmt.Sprintf("end the value with %c", v[0]), fmt.Sprintf("the quote %c is not closed in this line or a following one", v[0]))
 		return true
 	}
 	after := origin[len(origin)-1] + 1
@@ -327,7 +327,7 @@ func (p *repairer) explainQuote(o owned, begin int, message string) bool {
 func (p *repairer) plain(pos, line int, message string) {
 	end := p.src.offset(line, 1) + len(p.src.line(line))
 	advice := ""
-	if strings.Contains(message, `'\t'`) && p.tab(line) {
+	if strings.Contains(message, "'\t'") && p.tab(line) {
 		return
 	}
 	switch message {

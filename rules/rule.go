@@ -75,9 +75,8 @@ func (l *loader) rule(body *node) *Rule {
 
 func (l *loader) ruleName(d *ruleDecl) {
 	if d.name == nil {
-		first := d.body.entries
-		if len(first) > 0 {
-			l.errorf(first[0].key, "add `name:` and a name that no other rule has", "the rule has no name")
+		if !d.body.partial && len(d.body.entries) > 0 {
+			l.errorf(d.body.entries[0].key, "add `name:` and a name that no other rule has", "the rule has no name")
 		}
 		return
 	}
@@ -127,14 +126,19 @@ func (l *loader) inputsOfSteps(d *ruleDecl) {
 		}
 	}
 	if !found {
-		at := d.body.entries
-		if len(at) > 0 {
-			n := at[0].key
-			if d.name != nil {
-				n = d.name
-			}
-			l.errorf(n, "add `from:` and the name of a stream", "the rule does not say `from` which stream it takes its events")
-		}
+		l.missing(d, "add `from:` and the name of a stream", "the rule does not say `from` which stream it takes its events")
+	}
+}
+
+// missing reports something that the rule lacks, unless what it has is not all
+// understood.
+func (l *loader) missing(d *ruleDecl, advice, message string) {
+	switch {
+	case d.body.partial:
+	case d.name != nil:
+		l.errorf(d.name, advice, "%s", message)
+	case len(d.body.entries) > 0:
+		l.errorf(d.body.entries[0].key, advice, "%s", message)
 	}
 }
 
@@ -322,10 +326,14 @@ func (l *loader) lookFor(d *ruleDecl) {
 		l.pattern(d, pattern)
 		return
 	}
-	l.unwanted(d, patternKeys, "`%s` belongs to a rule with `pattern`", "")
+	if !d.body.partial {
+		l.unwanted(d, patternKeys, "`%s` belongs to a rule with `pattern`", "")
+	}
 	if when == nil {
-		l.unwanted(d, alertKeys, "`%s` belongs to a rule with `when`", "")
-		if n := d.keyOf("alert"); n != nil {
+		if !d.body.partial {
+			l.unwanted(d, alertKeys, "`%s` belongs to a rule with `when`", "")
+		}
+		if n := d.keyOf("alert"); n != nil && !d.body.partial {
 			l.errorf(n, "add `when` or `pattern`; `when: true` alerts on every event", "the rule does not say when to alert")
 		}
 		d.shape = append(d.shape, "filter")
@@ -371,13 +379,7 @@ func (l *loader) actions(d *ruleDecl) {
 	}
 	timeout := r.Pattern != nil && r.Pattern.Timeout != nil
 	if emit == nil && alert == nil && !timeout && d.body.get("timeout") == nil {
-		n := d.name
-		if n == nil && len(d.body.entries) > 0 {
-			n = d.body.entries[0].key
-		}
-		if n != nil {
-			l.errorf(n, "add `alert` or `emit`", "the rule says nothing about what to do")
-		}
+		l.missing(d, "add `alert` or `emit`", "the rule says nothing about what to do")
 	}
 	if alert == nil && !(timeout && r.Pattern.Timeout.Alert != nil) {
 		if d.body.get("when") != nil || d.body.get("pattern") != nil {

@@ -95,7 +95,7 @@ func oneOf(name string, known []string, none string) string {
 	if len(known) == 0 || len(known) > 20 {
 		return none
 	}
-	return "there is " + strings.Join(known, ", ")
+	return "known: " + strings.Join(known, ", ")
 }
 
 func (l *loader) topic(n *node) *decode.Topic {

@@ -15,6 +15,7 @@ type node struct {
 	kind     kind
 	flow     bool // a mapping or list in {} or []
 	bad      bool // has been reported: say no more about it
+	partial  bool // a mapping of which a key or value is not understood: nothing can be said to be missing
 
 	// Of a text.
 	text   string

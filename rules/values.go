@@ -158,7 +158,7 @@ func (l *loader) expression(n *node, what string, scope *expr.Scope, want expr.W
 	}
 	p, issues := expr.Compile(n.text, scope, want)
 	if len(issues) > 0 {
-		l.expressionIssues(n, issues)
+		l.expressionIssues(n, scope, issues)
 		return nil
 	}
 	return p
@@ -191,17 +191,27 @@ func (l *loader) expressionText(n *node, what string) bool {
 
 // expressionIssues reports what is wrong with an expression, in terms of YAML
 // where YAML has cut it.
-func (l *loader) expressionIssues(n *node, issues []expr.Issue) {
+func (l *loader) expressionIssues(n *node, scope *expr.Scope, issues []expr.Issue) {
 	if n.style == plain && l.cutByComment(n) {
 		return
 	}
 	for _, i := range issues {
-		advice := i.Advice
-		if at := max(i.Offset, 0); advice == "" && at < len(n.text) && n.text[at] == '#' {
-			advice = "in CEL comments begin with //"
-		}
-		l.errorIn(n, i.Offset, i.End, i.Message, advice)
+		l.expressionIssue(n, scope, i)
 	}
+}
+
+// expressionIssue reports an issue, with advice that only this package can
+// give.
+func (l *loader) expressionIssue(n *node, scope *expr.Scope, i expr.Issue) {
+	at := n.text[min(max(i.Offset, 0), len(n.text)):min(max(i.End, i.Offset, 0), len(n.text))]
+	switch {
+	case i.Advice != "":
+	case strings.HasPrefix(at, "#"):
+		i.Advice = "in CEL comments begin with //"
+	case at == "e" && scope.Event == nil && len(scope.Steps) > 0:
+		i.Advice = "write the name of a step instead, or `key`"
+	}
+	l.errorIn(n, i.Offset, i.End, i.Message, i.Advice)
 }
 
 // cutByComment reports an expression of which YAML took a part for a comment:
@@ -235,7 +245,7 @@ func (l *loader) template(n *node, what string, scope *expr.Scope) *expr.Text {
 	text := n.text
 	t, issues := expr.CompileText(text, scope)
 	for _, i := range issues {
-		l.errorIn(n, i.Offset, i.End, i.Message, i.Advice)
+		l.expressionIssue(n, scope, i)
 	}
 	if i := strings.Index(text, "{{"); i >= 0 && !strings.Contains(text[:i], "${") {
 		l.report.add(n.issueIn(Warning, i, i+2, "{{ is printed as it stands", "a value goes into a text as ${...}, with CEL inside"))
