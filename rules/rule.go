@@ -62,13 +62,13 @@ func (l *loader) rule(body *node) *Rule {
 	l.by(d)
 	l.each(d, "where", func(in *Input) *int { return &in.Where })
 	l.lookFor(d)
-	l.actions(d)
-	l.limits(d)
-	for i, in := range r.Inputs {
+	for i, in := range r.Inputs { // what conditions read goes first in evidence
 		for _, f := range d.used[i] {
 			in.Keep.Use(f)
 		}
 	}
+	l.actions(d)
+	l.limits(d)
 	r.Shape = hashShape(d.shape)
 	return r
 }
@@ -225,7 +225,6 @@ func (l *loader) by(d *ruleDecl) {
 			}
 			if p := l.expression(e.value, what, &expr.Scope{Event: in.Stream.Schema, NoKey: true, Self: -1}, expr.WantKey); p != nil {
 				k.Parts = append(k.Parts, p)
-				d.uses(i, p)
 				if i == 0 {
 					d.shape = append(d.shape, "by "+p.Canonical())
 				}
