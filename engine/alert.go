@@ -18,16 +18,24 @@ const (
 	alertSlots
 )
 
-// alertState is the alert of one rule and key while it is not inactive.
+// alertState is the alert of one rule and key while there is anything to
+// remember of it.
 type alertState struct {
 	alerting.Instance
-	kept   *event.Event         // the last event on which the condition held, while pending
-	raised *alerting.Transition // what was said at the raise, while firing
+	alerting.Gate
+	kept *event.Event // the last event on which the condition held, while pending
+	// said is what is told of the alert from its raise to its clear. Its
+	// evidence is there until it is told: what is kept for the clear must not
+	// grow with the match.
+	said  *alerting.Transition
+	first event.Position // of the events that it was raised on
 }
 
 func (r *rulePlan) policy() alerting.Policy {
 	return alerting.Policy{For: r.For, ClearFor: r.ClearFor, ClearAfter: r.ClearAfter}
 }
+
+func (r *rulePlan) flap() alerting.Flap { return alerting.Flap(r.Flap) }
 
 // judgeLevel judges an event by the rule's condition.
 func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, e *event.Event) {
@@ -52,31 +60,49 @@ func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, e *event.Event) {
 	if a.Phase == alerting.Pending {
 		a.kept = v.Keep()
 	}
-	switch d.Change {
-	case alerting.Raised:
-		k := v.Keep()
-		s.raise(ks, alertMain, a, d, raiseOf{event: k, first: e.Pos, last: e.Pos})
-	case alerting.Cleared:
-		s.clear(ks, alertMain, a, d, []alerting.Step{{Events: []*event.Event{v.Keep()}}}, e.Pos)
+	of := grounds{last: e.Pos, first: e.Pos}
+	if d.Change != 0 {
+		of.event = v.Keep()
 	}
-	s.setAlert(l, ks, rule, alertMain, a)
+	s.judged(l, ks, rule, alertMain, a, d, of)
 }
 
-// expireAlert makes the change of an alert that time brings.
+// expireAlert makes the changes of an alert that time brings.
 func (s *Shard) expireAlert(l *lane, ks *keyState, rule int, slot alertSlot, now event.Time) {
 	a := ks.states[rule].alerts[slot]
 	if a == nil {
 		return
 	}
-	d := s.decided(ks, s.env.rule.policy().Expire(&a.Instance, now))
-	if d.Change == alerting.Raised {
-		s.raise(ks, slot, a, d, raiseOf{event: a.kept, first: a.kept.Pos, last: a.kept.Pos, atEnd: l.atEnd(now)})
-	} else {
-		a.raised.AtEnd = l.atEnd(now)
-		s.clear(ks, slot, a, d, nil, event.Position{})
+	r := s.env.rule
+	if r.policy().Due(&a.Instance) == now {
+		of := grounds{atEnd: l.atEnd(now)}
+		if a.kept != nil {
+			of.event, of.first, of.last = a.kept, a.kept.Pos, a.kept.Pos
+		}
+		s.judged(l, ks, rule, slot, a, s.decided(ks, r.policy().Expire(&a.Instance, now)), of)
+		return
+	}
+	if r.flap().Due(&a.Gate) == now {
+		d := r.flap().Settle(&a.Gate, a.Phase == alerting.Firing, s.hold(), now)
+		s.tell(slot, a, d, grounds{atEnd: l.atEnd(now)})
 	}
 	s.setAlert(l, ks, rule, slot, a)
 }
+
+// judged tells sinks of a change that was judged, as far as the rule lets it
+// through.
+func (s *Shard) judged(l *lane, ks *keyState, rule int, slot alertSlot, a *alertState, d alerting.Decision, of grounds) {
+	if d.Change == alerting.Raised && !a.Told {
+		a.said, a.first = s.compose(ks, slot, a, d, of), of.first
+	}
+	t := s.env.rule.flap().Judged(&a.Gate, d, s.hold())
+	s.tell(slot, a, t, of)
+	s.setAlert(l, ks, rule, slot, a)
+}
+
+// hold returns the reason for which a raise of the rule at hand is held back,
+// empty for none.
+func (s *Shard) hold() string { return "" }
 
 // decided shows a decision to the tracer.
 func (s *Shard) decided(ks *keyState, d alerting.Decision) alerting.Decision {
@@ -86,28 +112,42 @@ func (s *Shard) decided(ks *keyState, d alerting.Decision) alerting.Decision {
 	return d
 }
 
-// setAlert keeps the alert while it lives, and arms its next deadline.
+// setAlert keeps the alert as long as there is anything to remember, and arms
+// its next deadline.
 func (s *Shard) setAlert(l *lane, ks *keyState, rule int, slot alertSlot, a *alertState) {
 	st := &ks.states[rule]
 	st.alerts[slot] = a
-	if a.Phase == alerting.Inactive {
+	if a.Phase == alerting.Inactive && a.Gate.Idle() {
 		st.alerts[slot] = nil
 	}
 	if a.Phase != alerting.Pending {
 		a.kept = nil
 	}
-	l.arm(ks, rule, timerAlert+timerKind(slot), ks.table.rules[rule].policy().Due(&a.Instance))
+	if a.Phase == alerting.Inactive && !a.Told {
+		a.said = nil
+	}
+	r := ks.table.rules[rule]
+	l.arm(ks, rule, timerAlert+timerKind(slot), min(r.policy().Due(&a.Instance), r.flap().Due(&a.Gate)))
 }
 
 // atEnd reports whether a decision at t was made only because the input ended.
 func (l *lane) atEnd(t event.Time) bool { return l.ended && t > l.latest }
 
-// raiseOf is what an alert is raised on: one event, or a match.
-type raiseOf struct {
-	event       *event.Event // nil for a match
-	steps       []alerting.Step
+// grounds are what a change of an alert rests on: one event, a match, or
+// nothing but time.
+type grounds struct {
+	event       *event.Event
+	steps       []alerting.Step // of a match
 	first, last event.Position
 	atEnd       bool
+}
+
+// evidence lists the events for people to see.
+func (g *grounds) evidence() []alerting.Step {
+	if g.event != nil {
+		return []alerting.Step{{Events: []*event.Event{g.event}}}
+	}
+	return g.steps
 }
 
 // spec returns what the rule says about an alert.
@@ -118,43 +158,45 @@ func (r *rulePlan) spec(slot alertSlot) *rules.Alert {
 	return r.Alert
 }
 
-// raise says that an alert was raised, and remembers what it said.
-func (s *Shard) raise(ks *keyState, slot alertSlot, a *alertState, d alerting.Decision, of raiseOf) {
+// compose writes what is to be said of an alert.
+func (s *Shard) compose(ks *keyState, slot alertSlot, a *alertState, d alerting.Decision, of grounds) *alerting.Transition {
 	r := s.env.rule
 	spec := r.spec(slot)
-	if of.event != nil {
-		of.steps = []alerting.Step{{Events: []*event.Event{of.event}}}
-	}
 	live := s.frame.Event
 	s.frame.Event, s.frame.Key = of.event, ks.values()
-	said := alerting.Transition{
-		Change: alerting.Raised, Reason: d.Reason, Rule: r.Name, Key: strings.Clone(ks.key), KeyNames: r.KeyNames,
-		Severity: spec.Severity, StartsAt: d.Time, Time: d.Time, Matches: a.Matches, To: spec.To,
-		Labels:  s.labels(ks, slot, spec),
+	said := &alerting.Transition{
+		Change: alerting.Raised, Rule: r.Name, Key: strings.Clone(ks.key), KeyNames: r.KeyNames,
+		Severity: spec.Severity, To: spec.To, Labels: s.labels(ks, slot, spec),
 		Summary: s.render(spec.Summary), Description: s.render(spec.Description), Runbook: s.render(spec.Runbook),
-		Position: of.last, AtEnd: of.atEnd,
+		Position: of.last, Evidence: of.evidence(),
 	}
-	s.frame.Event = live
 	said.Fingerprint = alerting.Fingerprint(r.Name, said.Labels)
-	s.tell(slot, said, of.steps, of.first, of.last)
-	a.raised = &said // without the evidence: what is kept must not grow with the match
-	s.out.stats.Raised.add(r.Name, "", 1)
+	s.frame.Event = live
+	return said
 }
 
-// clear says that an alert was cleared, in the words in which it was raised.
-func (s *Shard) clear(ks *keyState, slot alertSlot, a *alertState, d alerting.Decision, evidence []alerting.Step, at event.Position) {
-	t := *a.raised
-	t.Change, t.Reason, t.Time, t.EndsAt = alerting.Cleared, d.Reason, d.Time, d.Time
-	t.Matches, t.Position = a.Matches, at
-	a.raised = nil
-	s.tell(slot, t, evidence, at, at)
-	s.out.stats.Cleared.add(t.Rule, d.Reason, 1)
-}
-
-// tell gives a transition its id and its evidence, and puts it out. The slot
-// tells changes of a rule's two alerts apart that are equal in all else.
-func (s *Shard) tell(slot alertSlot, t alerting.Transition, evidence []alerting.Step, first, last event.Position) {
-	t.Evidence = evidence
+// tell puts out what sinks are told of an alert. A clear is told in the words
+// of its raise.
+func (s *Shard) tell(slot alertSlot, a *alertState, d alerting.Decision, of grounds) {
+	if d.Change == 0 {
+		return
+	}
+	t := *a.said
+	t.Change, t.Reason, t.Time, t.AtEnd = d.Change, d.Reason, d.Time, of.atEnd
+	t.Matches = max(a.Matches, 1)
+	first, last := a.first, t.Position
+	if d.Change == alerting.Raised {
+		t.StartsAt = d.Time
+		a.said.StartsAt, a.said.Evidence = d.Time, nil
+		s.out.stats.Raised.add(t.Rule, "", 1)
+	} else {
+		first, last = of.last, of.last
+		t.EndsAt, t.Evidence, t.Position = d.Time, of.evidence(), of.last
+		a.said = nil
+		s.out.stats.Cleared.add(t.Rule, d.Reason, 1)
+	}
+	// The slot tells changes of a rule's two alerts apart that are equal in all
+	// else.
 	t.ID = alerting.TransitionID(alerting.Identity{
 		Log: s.options.logID, Rule: t.Rule, Started: s.options.started[t.Rule], Key: t.Key, Change: t.Change,
 		Time: t.Time, First: first, Last: last, Ordinal: int(slot),

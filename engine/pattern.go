@@ -111,10 +111,11 @@ func (s *Shard) report(l *lane, ks *keyState, rule int, slot alertSlot, m *nfa.M
 			a = &alertState{}
 		}
 		d := s.decided(ks, r.policy().Match(&a.Instance, m.End, reason))
-		if d.Change == alerting.Raised {
-			s.raise(ks, slot, a, d, raiseOf{steps: evidence(r, m), first: first, last: last, atEnd: l.atEnd(m.End)})
+		of := grounds{first: first, last: last, atEnd: l.atEnd(m.End)}
+		if d.Change != 0 {
+			of.steps = evidence(r, m)
 		}
-		s.setAlert(l, ks, rule, slot, a)
+		s.judged(l, ks, rule, slot, a, d, of)
 	}
 	s.frame.Event, s.frame.History = live, nil
 }

@@ -81,9 +81,9 @@ func (e *Engine) clearAlerts(names []string, reason string) {
 			for _, ks := range t.keys { // what is put out is sorted by key
 				s.env.begin(t.rules[at.rule], nil, nil, nil)
 				for slot, a := range ks.states[at.rule].alerts {
-					if a != nil && a.Phase == alerting.Firing {
+					if a != nil && a.Told {
 						now := max(e.clocks[at.lane].mark, a.Since)
-						s.clear(ks, alertSlot(slot), a, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now}, nil, event.Position{})
+						s.tell(alertSlot(slot), a, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now}, grounds{})
 					}
 				}
 			}

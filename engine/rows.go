@@ -160,20 +160,30 @@ func (a *alertState) appendBinary(v []byte) []byte {
 		v = binary.AppendVarint(v, int64(t))
 	}
 	v = binary.AppendUvarint(v, uint64(a.Matches))
+	v = append(v, flag(a.Told), flag(a.Flapping))
+	v = binary.AppendUvarint(v, uint64(len(a.Changes)))
+	for _, t := range a.Changes {
+		v = binary.AppendVarint(v, int64(t))
+	}
 	v = append(v, flag(a.kept != nil))
 	if a.kept != nil {
-		v = a.kept.AppendBinary(event.AppendText(v, a.kept.Schema.Stream()))
+		v = appendKept(v, a.kept)
 	}
-	v = append(v, flag(a.raised != nil))
-	if a.raised != nil {
-		v = appendTransition(v, a.raised)
+	v = append(v, flag(a.said != nil))
+	if a.said != nil {
+		v = a.first.AppendBinary(appendTransition(v, a.said))
 	}
 	return v
 }
 
+// appendKept appends an event with the name of its stream.
+func appendKept(v []byte, e *event.Event) []byte {
+	return e.AppendBinary(event.AppendText(v, e.Schema.Stream()))
+}
+
 // appendTransition appends what a clear needs to know of its raise.
 func appendTransition(v []byte, t *alerting.Transition) []byte {
-	for _, s := range [...]string{t.ID, t.Reason, t.Rule, t.Key, t.Fingerprint, t.Severity, t.Summary, t.Description, t.Runbook} {
+	for _, s := range [...]string{t.Rule, t.Key, t.Fingerprint, t.Severity, t.Summary, t.Description, t.Runbook} {
 		v = event.AppendText(v, s)
 	}
 	v = appendTexts(v, t.KeyNames)
@@ -182,9 +192,14 @@ func appendTransition(v []byte, t *alerting.Transition) []byte {
 	for _, l := range t.Labels {
 		v = event.AppendText(event.AppendText(v, l.Name), l.Value)
 	}
-	v = binary.AppendVarint(binary.AppendVarint(v, int64(t.StartsAt)), int64(t.Time))
-	v = binary.AppendUvarint(v, uint64(t.Matches))
-	return append(t.Position.AppendBinary(v), flag(t.AtEnd))
+	v = binary.AppendUvarint(v, uint64(len(t.Evidence)))
+	for _, step := range t.Evidence {
+		v = binary.AppendUvarint(event.AppendText(v, step.Name), uint64(len(step.Events)))
+		for _, e := range step.Events {
+			v = appendKept(v, e)
+		}
+	}
+	return t.Position.AppendBinary(binary.AppendVarint(v, int64(t.StartsAt)))
 }
 
 func appendTexts(v []byte, texts []string) []byte {
@@ -195,19 +210,38 @@ func appendTexts(v []byte, texts []string) []byte {
 	return v
 }
 
-func readTransition(r *event.Reader) *alerting.Transition {
+func (r *rulePlan) readTransition(rd *event.Reader) *alerting.Transition {
 	t := &alerting.Transition{Change: alerting.Raised}
-	for _, s := range [...]*string{&t.ID, &t.Reason, &t.Rule, &t.Key, &t.Fingerprint, &t.Severity, &t.Summary, &t.Description, &t.Runbook} {
-		*s = r.Text()
+	for _, s := range [...]*string{&t.Rule, &t.Key, &t.Fingerprint, &t.Severity, &t.Summary, &t.Description, &t.Runbook} {
+		*s = rd.Text()
 	}
-	t.KeyNames = readTexts(r)
-	t.To = readTexts(r)
-	for range r.Count() {
-		t.Labels = append(t.Labels, alerting.Label{Name: r.Text(), Value: r.Text()})
+	t.KeyNames = readTexts(rd)
+	t.To = readTexts(rd)
+	for range rd.Count() {
+		t.Labels = append(t.Labels, alerting.Label{Name: rd.Text(), Value: rd.Text()})
 	}
-	t.StartsAt, t.Time = event.Time(r.Varint()), event.Time(r.Varint())
-	t.Matches, t.Position, t.AtEnd = int(r.Uvarint()), r.Position(), r.Byte() == 1
+	for range rd.Count() {
+		step := alerting.Step{Name: rd.Text()}
+		for range rd.Count() {
+			if e := r.readKept(rd); e != nil {
+				step.Events = append(step.Events, e)
+			}
+		}
+		t.Evidence = append(t.Evidence, step)
+	}
+	t.StartsAt, t.Position = event.Time(rd.Varint()), rd.Position()
 	return t
+}
+
+// readKept reads an event that the rule kept, nil for one of a stream that it
+// does not read.
+func (r *rulePlan) readKept(rd *event.Reader) *event.Event {
+	schema := r.schema(rd.Text())
+	if schema == nil {
+		rd.Fail()
+		return nil
+	}
+	return rd.Event(schema)
 }
 
 func readTexts(r *event.Reader) []string {
@@ -251,20 +285,21 @@ func (r *rulePlan) readAlert(rd *event.Reader) (*alertState, error) {
 	a.Phase, a.Clearing = alerting.Phase(rd.Byte()), rd.Byte() == 1
 	a.Since, a.ClearSince, a.Last = event.Time(rd.Varint()), event.Time(rd.Varint()), event.Time(rd.Varint())
 	a.Matches = int(rd.Uvarint())
-	if rd.Byte() == 1 {
-		schema := r.schema(rd.Text())
-		if schema == nil {
-			return nil, event.ErrEncoding
-		}
-		a.kept = rd.Event(schema)
+	a.Told, a.Flapping = rd.Byte() == 1, rd.Byte() == 1
+	for range rd.Count() {
+		a.Changes = append(a.Changes, event.Time(rd.Varint()))
 	}
 	if rd.Byte() == 1 {
-		a.raised = readTransition(rd)
+		a.kept = r.readKept(rd)
+	}
+	if rd.Byte() == 1 {
+		a.said = r.readTransition(rd)
+		a.first = rd.Position()
 	}
 	if err := rd.Err(); err != nil {
 		return nil, err
 	}
-	if a.Phase > alerting.Firing || a.Phase == alerting.Firing && a.raised == nil || a.Phase == alerting.Pending && a.kept == nil {
+	if a.Phase > alerting.Firing || (a.Phase == alerting.Firing || a.Told) && a.said == nil || a.Phase == alerting.Pending && a.kept == nil {
 		return nil, event.ErrEncoding
 	}
 	return a, nil
@@ -406,7 +441,8 @@ func (e *Engine) restoreState(name, value *event.Reader, skip map[string]bool) e
 	}
 	for slot, a := range st.alerts {
 		if a != nil {
-			l.arm(ks, at.rule, timerAlert+timerKind(slot), t.rules[at.rule].policy().Due(&a.Instance))
+			r := t.rules[at.rule]
+			l.arm(ks, at.rule, timerAlert+timerKind(slot), min(r.policy().Due(&a.Instance), r.flap().Due(&a.Gate)))
 		}
 	}
 	return nil

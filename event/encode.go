@@ -71,6 +71,9 @@ func (r *Reader) Err() error { return r.err }
 // Len returns the number of bytes left.
 func (r *Reader) Len() int { return len(r.b) }
 
+// Fail makes the reader fail, for a caller that finds what it read impossible.
+func (r *Reader) Fail() { r.fail() }
+
 func (r *Reader) fail() { r.b, r.err = nil, ErrEncoding }
 
 // Byte reads one byte.

@@ -65,12 +65,20 @@ type Rule struct {
 	For        event.Duration // how long `when` must hold before an alert is raised
 	ClearFor   event.Duration // how long the clear condition must hold
 	ClearAfter event.Duration // an alert clears when nothing raised it anew for that long; 0: never
+	Flap       Flap           // when an alert that comes and goes is told as one
 
 	KeyNames  []string // of the parts of the key, nil where `by` is one expression or missing
 	KeyLabels []string // names of the labels that the parts of the key become
 	Emit      *Emit    // nil where nothing is emitted
 	Alert     *Alert   // nil where nothing is alerted
 	Output    *Stream  // the derived stream of Emit; nil without
+}
+
+// Flap says when an alert flaps: that many raises and clears within that time.
+// The zero Flap never does.
+type Flap struct {
+	Changes int
+	Within  event.Duration
 }
 
 // Input is one stream that a rule reads.
