@@ -49,10 +49,7 @@ func (g *generator) simpleFunction(name string, codes []code) code {
 	case "time", "stream", "topic":
 		return ofEvent(name, a)
 	case "startsWith", "endsWith", "contains":
-		x, y := a.text(), codes[1].text()
-		if x != nil && y != nil {
-			return boolCode(textFunction(name, x, y))
-		}
+		return textFunction(name, a, codes[1])
 	case "matches":
 		return matching(a, codes[1])
 	case fnDuration:

@@ -177,6 +177,7 @@ var reasonPrefixes = []struct {
 	{"optional.none() dereference", ReasonNoSuchField},
 	{"no such overload", ReasonType},
 	{"type conversion error", ReasonArgument},
+	{"unsupported index value", ReasonIndex},
 	{"unsupported index type", ReasonType},
 	{"unsupported key type", ReasonType},
 	{"invalid qualifier type", ReasonType},

@@ -62,7 +62,7 @@ func (w *world) stream(line string) *event.Schema {
 //	self hot
 //	linked
 //	var value:double 3.5
-func (w *world) setup(t *testing.T, input string) {
+func (w *world) setup(t fataler, input string) {
 	for line := range strings.Lines(input) {
 		line = strings.TrimSpace(line)
 		verb, rest, _ := strings.Cut(line, " ")
@@ -90,7 +90,7 @@ func (w *world) setup(t *testing.T, input string) {
 			name, typ, _ := strings.Cut(decl, ":")
 			vt, err := event.ParseType(typ)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("%v", err)
 			}
 			w.scope.Vars = append(w.scope.Vars, Var{name, vt})
 			w.frame.Vars = append(w.frame.Vars, declared(parseJSON(t, value), vt))
@@ -100,7 +100,7 @@ func (w *world) setup(t *testing.T, input string) {
 	}
 }
 
-func (w *world) key(t *testing.T, rest string) {
+func (w *world) key(t fataler, rest string) {
 	decl, values, _ := strings.Cut(rest, " [")
 	for _, word := range strings.Fields(decl) {
 		name, typ, typed := strings.Cut(word, ":")
@@ -114,7 +114,7 @@ func (w *world) key(t *testing.T, rest string) {
 	w.frame.Key = parseJSON(t, "["+values).AsList()
 }
 
-func (w *world) step(t *testing.T, words []string) {
+func (w *world) step(t fataler, words []string) {
 	s := Step{Name: words[0]}
 	for _, word := range words[1:] {
 		switch word {
@@ -136,7 +136,7 @@ func (w *world) step(t *testing.T, words []string) {
 
 // fill makes the events, once it is known which fields are used, and folds the
 // aggregates.
-func (w *world) fill(t *testing.T) {
+func (w *world) fill(t fataler) {
 	w.frame.Event = nil
 	if w.scope.Event != nil {
 		w.frame.Event = makeEvent(t, w.scope.Event, w.eventIn, 0)
@@ -169,7 +169,7 @@ func (w *world) fill(t *testing.T) {
 
 // makeEvent makes an event of a JSON object, as a decoder would. Its time is
 // 2026-03-01T12:00:00Z and n seconds.
-func makeEvent(t testing.TB, s *event.Schema, payload string, n int) *event.Event {
+func makeEvent(t fataler, s *event.Schema, payload string, n int) *event.Event {
 	start, _ := event.ParseTime("2026-03-01T12:00:00Z")
 	e := &event.Event{Time: start + event.Time(n)*1e9, Schema: s, Topic: "plant/" + s.Stream(), Slots: make([]event.Value, len(s.Fields()))}
 	object := parseJSON(t, payload)
@@ -202,7 +202,7 @@ func declared(v event.Value, t event.Type) event.Value {
 	return event.Missing
 }
 
-func parseJSON(t testing.TB, text string) event.Value {
+func parseJSON(t fataler, text string) event.Value {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
 	v, err := readJSON(d)
@@ -411,4 +411,9 @@ func same(a, b event.Value) bool {
 		return false
 	}
 	return string(a.AppendJSON(nil)) == string(b.AppendJSON(nil))
+}
+
+// A fataler is a test, a benchmark, or a property that rapid checks.
+type fataler interface {
+	Fatalf(format string, args ...any)
 }

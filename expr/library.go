@@ -24,6 +24,9 @@ func (c *compilation) plan() (*library, error) {
 		return nil, fmt.Errorf("preparing: %w", err)
 	}
 	prog, err := env.PlanProgram(c.ast, cel.EvalOptions(cel.OptOptimize))
+	if err != nil { // a constant that cannot be computed: an error of each event
+		prog, err = env.PlanProgram(c.ast)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("planning: %w", err)
 	}

@@ -52,6 +52,11 @@ func (g *generator) index(args []ast.Expr) code {
 }
 
 func elementOf(x, at event.Value) (event.Value, Reason) {
+	switch at.Kind() {
+	case event.KindBool, event.KindInt, event.KindUint, event.KindDouble, event.KindString:
+	default:
+		return event.Missing, ReasonType
+	}
 	switch x.Kind() {
 	case event.KindList:
 		i, ok := indexOf(at)
@@ -71,7 +76,7 @@ func elementOf(x, at event.Value) (event.Value, Reason) {
 	return event.Missing, ReasonNoSuchField
 }
 
-// indexOf returns a whole number, whatever its kind.
+// indexOf returns a number as an index; ok is false for other values.
 func indexOf(v event.Value) (int64, bool) {
 	switch v.Kind() {
 	case event.KindInt:
@@ -79,7 +84,10 @@ func indexOf(v event.Value) (int64, bool) {
 	case event.KindUint:
 		return int64(min(v.AsUint(), 1<<62)), true
 	case event.KindDouble:
-		return int64(v.AsDouble()), isIntegral(v.AsDouble())
+		if isIntegral(v.AsDouble()) {
+			return int64(v.AsDouble()), true
+		}
+		return -1, true // no element has it
 	}
 	return 0, false
 }
@@ -368,7 +376,9 @@ func isFilterStep(step ast.CallExpr, variable string) bool {
 	return len(elems) == 1 && elems[0].Kind() == ast.IdentKind && elems[0].AsIdent() == variable
 }
 
-func textFunction(name string, a, b stringFn) boolFn {
+// textFunction covers tests of one text by another. All errors of arguments
+// come before type errors, as in the library.
+func textFunction(name string, a, b code) code {
 	var test func(s, t string) bool
 	switch name {
 	case "startsWith":
@@ -377,18 +387,37 @@ func textFunction(name string, a, b stringFn) boolFn {
 		test = strings.HasSuffix
 	case "contains":
 		test = strings.Contains
-	default:
-		return nil
 	}
-	return func(f *Frame) truth {
-		x, r := a(f)
+	if a.form == formString && b.form == formString {
+		s, t := a.s, b.s
+		return boolCode(func(f *Frame) truth {
+			x, r := s(f)
+			if r != 0 {
+				return failed(r)
+			}
+			y, r := t(f)
+			if r != 0 {
+				return failed(r)
+			}
+			return truthOf(test(x, y))
+		})
+	}
+	if !a.isScalar() || !b.isScalar() {
+		return code{}
+	}
+	v, w := a.box(), b.box()
+	return boolCode(func(f *Frame) truth {
+		x, r := v(f)
 		if r != 0 {
 			return failed(r)
 		}
-		y, r := b(f)
+		y, r := w(f)
 		if r != 0 {
 			return failed(r)
 		}
-		return truthOf(test(x, y))
-	}
+		if x.Kind() != event.KindString || y.Kind() != event.KindString {
+			return failed(ReasonType)
+		}
+		return truthOf(test(x.AsString(), y.AsString()))
+	})
 }

@@ -319,7 +319,7 @@ func arithmetic(op arithOp, a, b code) code {
 	case a.form == formTime && b.form == formDuration && (op == opAdd || op == opSub):
 		return code{form: formTime, i: arithTimes(op, a.i, b.i)}
 	case a.form == formDuration && b.form == formTime && op == opAdd:
-		return code{form: formTime, i: arithTimes(op, b.i, a.i)}
+		return code{form: formTime, i: durationAndTime(a.i, b.i)}
 	case !a.isScalar() || !b.isScalar():
 		return code{}
 	}
@@ -373,6 +373,22 @@ func arithTimes(op arithOp, t, d intFn) intFn {
 	}
 }
 
+// durationAndTime adds in the order of evaluation, so that the left error wins.
+func durationAndTime(d, t intFn) intFn {
+	return func(f *Frame) (int64, Reason) {
+		x, r := d(f)
+		if r != 0 {
+			return 0, r
+		}
+		y, r := t(f)
+		if r != 0 {
+			return 0, r
+		}
+		z, r := addTime(event.Time(y), time.Duration(x))
+		return int64(z), r
+	}
+}
+
 func concatenation(a, b stringFn) stringFn {
 	return func(f *Frame) (string, Reason) {
 		x, r := a(f)
@@ -416,6 +432,9 @@ func (g *generator) in(args []ast.Expr) code {
 	}
 	a, b := codes[0], codes[1]
 	if b.constant && b.value().Kind() == event.KindList {
+		if len(b.value().AsList()) == 0 {
+			return constantCode(event.Bool(false)) // also where the left side fails, as in the library
+		}
 		return fold(boolCode(inConstants(a, b.value().AsList())), a)
 	}
 	x, in := a.box(), b.box()
