@@ -33,7 +33,13 @@ func (l *loader) pattern(d *ruleDecl, n *node) {
 	o := nfa.Options{Predicates: map[string]nfa.Predicate{}, MaxRuns: l.runs(d)}
 	for id, name := range names {
 		if def := defs[name]; def != nil {
-			o.Predicates[name] = nfa.Predicate{ID: id, Linked: l.predicate(d, id, name, def)}
+			o.Predicates[name] = nfa.Predicate{ID: id, Linked: l.predicate(d, name, def)}
+		}
+	}
+	for _, name := range names {
+		if q := o.Predicates[name]; q.Linked {
+			q.Gate, q.Gated = d.gate(name, defs[name])
+			o.Predicates[name] = q
 		}
 	}
 	l.patternOptions(d, p, &o)
@@ -100,8 +106,8 @@ func (l *loader) brokenPattern(d *ruleDecl, defs map[string]*definition) {
 	}
 	d.rule.Pattern = &Pattern{Aggregates: &expr.Aggregates{}, Predicates: names}
 	d.steps = d.stepsOf(infos, defs)
-	for i, name := range names {
-		l.predicate(d, i, name, defs[name])
+	for _, name := range names {
+		l.predicate(d, name, defs[name])
 	}
 	l.patternOptions(d, nil, &nfa.Options{})
 }
@@ -246,16 +252,59 @@ func (d *ruleDecl) takes(def *definition, input int) bool {
 	return def.from == nil || def.from.text == d.rule.Inputs[input].Stream.Name
 }
 
-// predicate compiles the condition of a name for each input that it takes, and
-// reports whether it is linked: whether it looks at what a run has accepted.
-func (l *loader) predicate(d *ruleDecl, id int, name string, def *definition) (linked bool) {
+// stepScope is what the condition of a step sees on an event of an input.
+func (d *ruleDecl) stepScope(input, self int) *expr.Scope {
+	return &expr.Scope{
+		Event: d.rule.Inputs[input].Stream.Schema, Key: d.keyScope(input),
+		Steps: d.steps, Self: self, Linked: d.rule.Pattern.Aggregates,
+	}
+}
+
+// gate adds the part of a linked condition that looks at the event alone as a
+// predicate of its own, and returns its number.
+func (d *ruleDecl) gate(name string, def *definition) (id int, ok bool) {
 	self := slices.IndexFunc(d.steps, func(s expr.Step) bool { return s.Name == name })
-	programs := make([]*expr.Program, len(d.rule.Inputs))
+	parts := conjuncts(def.where.text)
+	gates := make([]int, len(d.rule.Inputs))
 	for i, in := range d.rule.Inputs {
+		gates[i] = -1
 		if !d.takes(def, i) {
 			continue
 		}
-		scope := &expr.Scope{Event: in.Stream.Schema, Key: d.keyScope(i), Steps: d.steps, Self: self, Linked: d.rule.Pattern.Aggregates}
+		var plainParts []string
+		for _, part := range parts {
+			if p, _ := expr.Compile(part, d.stepScope(i, self), expr.WantBool); p != nil && !p.Linked() {
+				plainParts = append(plainParts, part)
+			}
+		}
+		if len(plainParts) == 0 {
+			return 0, false
+		}
+		p, _ := expr.Compile(strings.Join(plainParts, " && "), d.stepScope(i, self), expr.WantBool)
+		if p == nil {
+			return 0, false
+		}
+		gates[i] = d.streams[i].conditionOf(p, in.Key)
+	}
+	for i, in := range d.rule.Inputs {
+		in.Plain = append(in.Plain, gates[i])
+		in.Linked = append(in.Linked, nil)
+	}
+	p := d.rule.Pattern
+	p.Predicates = append(p.Predicates, name)
+	return len(p.Predicates) - 1, true
+}
+
+// predicate compiles the condition of a name for each input that it takes, and
+// reports whether it is linked: whether it looks at what a run has accepted.
+func (l *loader) predicate(d *ruleDecl, name string, def *definition) (linked bool) {
+	self := slices.IndexFunc(d.steps, func(s expr.Step) bool { return s.Name == name })
+	programs := make([]*expr.Program, len(d.rule.Inputs))
+	for i := range d.rule.Inputs {
+		if !d.takes(def, i) {
+			continue
+		}
+		scope := d.stepScope(i, self)
 		if def.where == nil {
 			programs[i], _ = expr.Compile("true", scope, expr.WantBool)
 		} else {

@@ -331,7 +331,7 @@ func (p *repairer) plain(pos, line int, message string) {
 		return
 	}
 	switch message {
-	case "non-map value is specified":
+	case "non-map value is specified", "unexpected key name":
 		message, advice = "this line is no `key: value`", "write `key: value`, or indent the line if it goes on from the one before"
 	case "value is not allowed in this context", "value is not allowed in this context. map key-value is pre-defined", "unexpected scalar value":
 		message, advice = "YAML does not expect this here", "look at the indentation of this line and of the one before"

@@ -110,6 +110,8 @@ type Pattern struct {
 	Prog       *nfa.Prog
 	Aggregates *expr.Aggregates
 	// Predicates names the predicates of Prog by number, as `define` does.
+	// The plain part of a linked condition follows as a predicate of the same
+	// name.
 	Predicates []string
 	Timeout    *Timeout // nil: partial matches end in silence
 }

@@ -197,9 +197,10 @@ func (c *converter) mapping(n ast.Node, values []*ast.MappingValueNode) *node {
 	if m, ok := n.(*ast.MappingNode); ok && m.IsFlowStyle {
 		out.flow = true
 	}
+	var merges []*ast.MappingValueNode
 	for _, v := range values {
 		if v.Key.IsMergeKey() {
-			c.merge(out, v)
+			merges = append(merges, v)
 			continue
 		}
 		key := c.key(v)
@@ -217,6 +218,9 @@ func (c *converter) mapping(n ast.Node, values []*ast.MappingValueNode) *node {
 	}
 	if out.flow {
 		c.cut(out)
+	}
+	for _, v := range merges { // what is written here goes before
+		c.merge(out, v)
 	}
 	return out
 }

@@ -242,7 +242,7 @@ func (l *loader) template(n *node, what string, scope *expr.Scope) *expr.Text {
 	if _, ok := l.text(n, what); !ok {
 		return nil
 	}
-	text := n.text
+	text := strings.TrimRight(n.text, " \n") // after | a text ends in a line break
 	t, issues := expr.CompileText(text, scope)
 	for _, i := range issues {
 		l.expressionIssue(n, scope, i)
