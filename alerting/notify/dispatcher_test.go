@@ -403,13 +403,14 @@ func TestRandomFailures(t *testing.T) {
 			f := newFake(answer)
 			d := start(t, Config{Sinks: []Sink{{Name: "s", Notifier: f, Workers: 2}, {Name: "t", Notifier: f, Workers: 5}}})
 			want := map[string][]string{}
+			load := rand.New(rand.NewPCG(seed, 2))
 			for i := range 60 {
-				alert := string(rune('a' + r.IntN(6)))
+				alert := string(rune('a' + load.IntN(6)))
 				c := change(alert, i)
 				enqueue(t, d, c)
 				want["s "+alert] = append(want["s "+alert], c.ID)
 				want["t "+alert] = append(want["t "+alert], c.ID)
-				if r.IntN(3) == 0 {
+				if load.IntN(3) == 0 {
 					time.Sleep(time.Second)
 				}
 			}

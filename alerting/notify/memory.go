@@ -18,7 +18,7 @@ type Memory struct {
 	mu      sync.Mutex
 	entries []memoryEntry // by place, without gaps
 	first   uint64        // place of entries[0]
-	pending map[string]int
+	sinks   map[string]*memorySink
 	ids     map[string]struct{}
 	order   []string // the ids, as a ring once it is full
 	oldest  int
@@ -29,9 +29,15 @@ type memoryEntry struct {
 	open       []string // the sinks that need it still
 }
 
+// memorySink is what an outbox knows of one sink.
+type memorySink struct {
+	places  []uint64 // of what goes to it, in order; those before the first unmarked one are dropped
+	pending int
+}
+
 // NewMemory returns an empty outbox in memory.
 func NewMemory() *Memory {
-	return &Memory{first: 1, pending: map[string]int{}, ids: map[string]struct{}{}}
+	return &Memory{first: 1, sinks: map[string]*memorySink{}, ids: map[string]struct{}{}}
 }
 
 // Append adds transitions at the end; it never fails.
@@ -45,8 +51,15 @@ func (m *Memory) Append(ts []alerting.Transition) error {
 		open := slices.Clone(t.To)
 		slices.Sort(open)
 		open = slices.Compact(open)
-		for _, sink := range open {
-			m.pending[sink]++
+		place := m.first + uint64(len(m.entries))
+		for _, name := range open {
+			s := m.sinks[name]
+			if s == nil {
+				s = &memorySink{}
+				m.sinks[name] = s
+			}
+			s.places = append(s.places, place)
+			s.pending++
 		}
 		m.entries = append(m.entries, memoryEntry{t, open})
 	}
@@ -74,10 +87,15 @@ func (m *Memory) remember(id string) bool {
 func (m *Memory) Read(sink string, after uint64, limit int) ([]Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	s := m.sinks[sink]
+	if s == nil {
+		return nil, nil
+	}
 	var out []Entry
-	for seq := max(after+1, m.first); seq < m.first+uint64(len(m.entries)) && len(out) < limit; seq++ {
-		if e := &m.entries[seq-m.first]; slices.Contains(e.open, sink) {
-			out = append(out, Entry{seq, e.transition})
+	i, _ := slices.BinarySearch(s.places, after+1)
+	for ; i < len(s.places) && len(out) < limit; i++ {
+		if e := m.at(s.places[i]); e != nil && slices.Contains(e.open, sink) {
+			out = append(out, Entry{s.places[i], e.transition})
 		}
 	}
 	return out, nil
@@ -87,10 +105,10 @@ func (m *Memory) Read(sink string, after uint64, limit int) ([]Entry, error) {
 func (m *Memory) Mark(sink string, seq uint64, _ Outcome) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if seq < m.first || seq >= m.first+uint64(len(m.entries)) {
+	e := m.at(seq)
+	if e == nil {
 		return nil
 	}
-	e := &m.entries[seq-m.first]
 	i := slices.Index(e.open, sink)
 	if i < 0 {
 		return nil
@@ -98,9 +116,24 @@ func (m *Memory) Mark(sink string, seq uint64, _ Outcome) error {
 	if e.open = slices.Delete(e.open, i, i+1); len(e.open) == 0 {
 		e.transition = alerting.Transition{} // its evidence may be large
 	}
-	m.pending[sink]--
+	s := m.sinks[sink]
+	s.pending--
+	for len(s.places) > 0 {
+		if e := m.at(s.places[0]); e != nil && slices.Contains(e.open, sink) {
+			break
+		}
+		s.places = s.places[1:]
+	}
 	m.trim()
 	return nil
+}
+
+// at returns the entry at a place, nil where there is none any more.
+func (m *Memory) at(seq uint64) *memoryEntry {
+	if seq < m.first || seq >= m.first+uint64(len(m.entries)) {
+		return nil
+	}
+	return &m.entries[seq-m.first]
 }
 
 // trim lets go of the entries at the front that no sink needs.
@@ -120,5 +153,8 @@ func (m *Memory) trim() {
 func (m *Memory) Pending(sink string) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.pending[sink]
+	if s := m.sinks[sink]; s != nil {
+		return s.pending
+	}
+	return 0
 }

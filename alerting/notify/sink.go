@@ -94,23 +94,24 @@ func (s *sink) close() {
 // work is what a worker does.
 func (s *sink) work() {
 	for {
-		l, ok := s.next()
+		l, e, ok := s.next()
 		if !ok {
 			return
 		}
-		s.try(l)
+		s.try(l, e)
 	}
 }
 
-// next waits for a lane that is ready, and false when there is no more work.
-func (s *sink) next() (*lane, bool) {
+// next waits for a lane that is ready, and returns it with its first entry;
+// false when there is no more work.
+func (s *sink) next() (*lane, Entry, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
 		s.fill()
 		switch {
 		case s.closed:
-			return nil, false
+			return nil, Entry{}, false
 		case len(s.ready) > 0 && !time.Now().Before(s.held):
 			l := s.ready[0]
 			s.ready = s.ready[1:]
@@ -118,11 +119,11 @@ func (s *sink) next() (*lane, bool) {
 			if len(s.ready) > 0 {
 				s.changed.Signal()
 			}
-			return l, true
+			return l, l.entries[0], true
 		case s.draining && s.finished():
 			s.closed = true
 			s.changed.Broadcast()
-			return nil, false
+			return nil, Entry{}, false
 		}
 		s.changed.Wait()
 	}
@@ -184,9 +185,9 @@ func (s *sink) finished() bool {
 	return true
 }
 
-// try sends the first entry of a lane once.
-func (s *sink) try(l *lane) {
-	e := l.entries[0]
+// try sends the first entry of a lane once. Of the lane it may use tries and
+// since without the lock; entries may grow meanwhile.
+func (s *sink) try(l *lane, e Entry) {
 	if l.tries == 0 {
 		l.since = time.Now()
 	}
