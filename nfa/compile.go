@@ -1,6 +1,7 @@
 package nfa
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -10,6 +11,87 @@ import (
 // maxStates bounds a program. Counts within counts multiply, so the text of a
 // pattern says little about the size of its program.
 const maxStates = 20000
+
+// Compile checks a pattern and compiles it. The program is nil if any of the
+// issues is an error. Issues are sorted by where they are.
+func Compile(p *Pattern, o Options) (*Prog, []Issue) {
+	check := &checker{o: o}
+	check.check(p)
+	var prog *Prog
+	if !check.failed {
+		prog = build(p, o)
+		switch {
+		case prog == nil:
+			check.errorf(nil, "use smaller counts, or loops with conditions on the number of events", "the pattern is too large: its counts multiply to more than %d states, or leave too many ways open", maxStates)
+		case prog.waitsForEver() && o.Within == 0:
+			check.warnf(nil, "say within", "a partial match may wait for ever, until limits.runs drops it")
+		}
+	}
+	slices.SortStableFunc(check.issues, func(a, b Issue) int {
+		return cmp.Or(cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.End, b.End))
+	})
+	return prog, check.issues
+}
+
+// build compiles a pattern that has been checked, nil if it is too large.
+func build(p *Pattern, o Options) *Prog {
+	prog := &Prog{
+		root: p.Root, steps: p.Steps(),
+		within: o.Within, skip: o.Skip, skipTo: -1, order: o.Order, maxRuns: o.MaxRuns, timeout: o.Timeout,
+	}
+	if prog.maxRuns <= 0 {
+		prog.maxRuns = DefaultMaxRuns
+	}
+	c := &compiler{prog: prog, preds: map[string]cond{}, steps: map[string]int{}, stop: map[int]*state{}}
+	for _, s := range prog.steps {
+		c.steps[s.Name] = s.Number
+		if s.Name == o.SkipTo {
+			prog.skipTo = s.Number
+		}
+		c.predicate(s.Name, o.Predicates[s.Name])
+	}
+	for _, u := range p.Untils() {
+		c.predicate(u.Name, o.Predicates[u.Name])
+	}
+	prog.aggregates(o)
+	p.Root.walk(false, func(n *Node, _ bool) {
+		prog.grouped = prog.grouped || n.Max == Unlimited && n.Op != OpStep
+	})
+	c.compile(p.Root)
+	if c.full || !prog.flatten() {
+		return nil
+	}
+	return prog
+}
+
+// aggregates lays out the states of the aggregates over each step.
+func (p *Prog) aggregates(o Options) {
+	p.stepAggs = make([][]int, len(p.steps))
+	p.stepVals = make([]int, len(p.steps))
+	for i, step := range o.AggregateSteps {
+		p.aggs = append(p.aggs, aggregate{step, p.stepVals[step], o.AggregateWidths[i]})
+		p.stepAggs[step] = append(p.stepAggs[step], i)
+		p.stepVals[step] += o.AggregateWidths[i]
+	}
+}
+
+// predicate gives the condition of a name its place in the program.
+func (c *compiler) predicate(name string, q Predicate) {
+	if _, ok := c.preds[name]; ok {
+		return
+	}
+	var all cond
+	if q.Gated {
+		all = append(all, clause{c.literal(name, Predicate{ID: q.Gate})})
+	}
+	c.preds[name] = append(all, clause{c.literal(name, Predicate{ID: q.ID, Linked: q.Linked})})
+}
+
+func (c *compiler) literal(name string, q Predicate) literal {
+	c.prog.preds = append(c.prog.preds, q)
+	c.prog.labels = append(c.prog.labels, name)
+	return literal(2 * (len(c.prog.preds) - 1))
+}
 
 // A state is a place where a run waits. What it may do with the next event are
 // its edges, each with a condition over the event and the run's history:
@@ -406,8 +488,10 @@ func (c *compiler) branches(n *Node, in entry, out *next) []*state {
 	case OpSequence:
 		return c.sequence(n.Subs, in, out)
 	case OpAll:
+		in.head = false
 		return c.all(n.Subs, (1<<len(n.Subs))-1, in, out, map[int]*next{})
 	}
+	in.head = false
 	var heads []*state
 	for _, s := range n.Subs {
 		heads = append(heads, c.branches(s, in, out)...)
@@ -433,7 +517,27 @@ func (c *compiler) sequence(items []*Node, in entry, out *next) []*state {
 		}
 		after = append(after, c.negated(n))
 	}
+	if items[0].Optional && negationAhead(items[1:]) {
+		// A run that is waiting for this part must not be killed by what may
+		// not come behind it. So it is not left for what follows: that is
+		// another run from the start.
+		kept := *items[0]
+		kept.Optional = false
+		skip := entry{nots: in.nots, guard: in.guard}
+		return append(c.part(&kept, in, rest, after), rest.enter(skip)...)
+	}
 	return c.part(items[0], in, rest, after)
+}
+
+// negationAhead reports whether a negated step comes next, or behind parts that
+// may be left out.
+func negationAhead(items []*Node) bool {
+	for _, n := range items {
+		if n.Op == OpNot || !n.Optional {
+			return n.Op == OpNot
+		}
+	}
+	return false
 }
 
 // timed reports whether a trailing negated step has a deadline.

@@ -8,8 +8,7 @@ import (
 
 // Prog is a compiled pattern. It is immutable.
 type Prog struct {
-	text   string
-	shape  string
+	root   *Node
 	states []*state // as compiled, for printing
 	flat   []flat   // as run
 	preds  []Predicate
@@ -39,11 +38,6 @@ func (p *Prog) StepNames() []string {
 	}
 	return names
 }
-
-// Shape returns a text that is the same for two programs exactly if the one's
-// machines can be read by the other. Thresholds and lengths of time are no
-// part of it.
-func (p *Prog) Shape() string { return p.shape }
 
 // flat is a state with every edge that can be reached by proceeding from it,
 // so that a step over an event is one pass over arcs.
@@ -177,4 +171,19 @@ func (p *Prog) ends(s *state, on cond, path map[*state]bool) []cond {
 		return all[:1] // always
 	}
 	return slices.CompactFunc(all, equalCond)
+}
+
+// waitsForEver reports whether a run can skip events without end.
+func (p *Prog) waitsForEver() bool {
+	for i, f := range p.flat {
+		if i == startState || f.window > 0 || f.pending {
+			continue
+		}
+		for _, a := range f.arcs {
+			if a.kind == arcIgnore && a.to == i {
+				return true
+			}
+		}
+	}
+	return false
 }
