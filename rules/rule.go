@@ -219,14 +219,14 @@ func (l *loader) by(d *ruleDecl) {
 	for i, in := range r.Inputs {
 		k := &Key{Names: r.KeyNames}
 		for _, e := range parts {
-			what := "`by`"
+			what, name := "`by`", ""
 			if e.key != nil {
-				what = "`" + e.key.text + "` of `by`"
+				what, name = "`"+e.key.text+"` of `by`", e.key.text
 			}
 			if p := l.expression(e.value, what, &expr.Scope{Event: in.Stream.Schema, NoKey: true, Self: -1}, expr.WantKey); p != nil {
 				k.Parts = append(k.Parts, p)
 				if i == 0 {
-					d.shape = append(d.shape, "by "+p.Canonical())
+					d.shape = append(d.shape, "by "+name+" "+p.Canonical())
 				}
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/expr"
 	"github.com/cepd/cepd/nfa"
+	"github.com/cepd/cepd/window"
 )
 
 // Set is a checked and compiled set of rules: what the engine runs. It is
@@ -58,14 +59,24 @@ type Rule struct {
 	Shape  string // hash of what must stay the same for the rule's state to be kept
 	Inputs []*Input
 
-	// Exactly one of When, Pattern and Emit-alone says what to look for.
-	When    bool     // each Input has a When condition
+	// At most one of When, Pattern, Window and Absent says what to look for; a
+	// rule with none of them emits every event.
+	When    bool     // the Input has a When condition
 	Pattern *Pattern // nil where there is none
+	Window  *Window
+	Absent  bool // silence is what it looks for, see NoData and Silence
 
 	For        event.Duration // how long `when` must hold before an alert is raised
 	ClearFor   event.Duration // how long the clear condition must hold
 	ClearAfter event.Duration // an alert clears when nothing raised it anew for that long; 0: never
 	Flap       Flap           // when an alert that comes and goes is told as one
+	NoData     event.Duration // a key that sends nothing for that long is silent; 0: never
+	Silence    Silence        // what silence does to the alert
+	Forget     event.Duration // a key that sends nothing for that long is forgotten; 0: never
+	Unless     *Unless        // holds alerts back while another rule's fires; nil: never
+	Active     Hours          // outside of them alerts are held back; nil: never
+	Shadow     bool           // judged, counted and shown, but told to no sink
+	MaxKeys    int            // of one rule; 0: no limit
 
 	KeyNames  []string // of the parts of the key, nil where `by` is one expression or missing
 	KeyLabels []string // names of the labels that the parts of the key become
@@ -79,6 +90,53 @@ type Rule struct {
 type Flap struct {
 	Changes int
 	Within  event.Duration
+}
+
+// Silence says what becomes of the alert of a key that sends nothing.
+type Silence uint8
+
+// What silence may do.
+const (
+	SilenceKeep Silence = iota
+	SilenceClear
+	SilenceRaise
+)
+
+// Unless names the rule whose alert holds this rule's alerts back.
+type Unless struct {
+	Rule  string
+	Parts []int // of this rule's key: those that make up the other rule's key, in its order
+}
+
+// Hours are the times in which a rule alerts.
+type Hours interface {
+	// Open reports whether t is within the hours, and the next time at which
+	// that changes, [event.MaxTime] if it never does.
+	Open(t event.Time) (open bool, until event.Time)
+}
+
+// Window is a rule's window, its aggregates, and what is computed from them.
+type Window struct {
+	Spec *window.Spec
+	Args []Argument // by number of the aggregate
+	// Vars names what expressions over a result see: Frame.Vars[i] is the value
+	// of field i. The aggregates come first, then what Compute yields.
+	Vars    *event.Schema
+	Compute []Computation // in order; computation i yields variable len(Args)+i
+	When    *expr.Program // nil: every result
+	Clear   *expr.Program // nil: when `when` is false
+}
+
+// Argument is what an aggregate takes of each event.
+type Argument struct {
+	Value  *expr.Program // nil: nothing, as in count()
+	Filter *expr.Program // nil: every event
+}
+
+// Computation is a `let`, or a baseline that an expression asks for.
+type Computation struct {
+	Value    *expr.Program
+	Baseline *window.BaselineSpec // nil for a `let`; else Value is what the baseline learns
 }
 
 // Input is one stream that a rule reads.

@@ -1,0 +1,132 @@
+package rules
+
+import (
+	"strings"
+	"testing"
+)
+
+const shapeBase = `streams: {telemetry: , other: }
+rules:
+  - name: failure
+    from: telemetry
+    by: e.device
+    pattern: hot{3,} -> spike -> stop
+    define:
+      hot: e.temperature > 80
+      spike: e.vibration > 1.5 * hot.avg(h, h.vibration)
+      stop: e.status == "stopped"
+    within: 5m
+    alert: {summary: stopped}
+  - name: warm
+    from: telemetry
+    by: e.device
+    when: e.temperature > 60
+    alert: {summary: warm}
+`
+
+func shapes(t *testing.T, text string) map[string]string {
+	t.Helper()
+	set, report := Load([]File{{"f.yaml", []byte(text)}}, Options{})
+	if set == nil {
+		t.Fatal(report)
+	}
+	out := map[string]string{}
+	for _, r := range set.Rules {
+		out[r.Name] = r.Shape
+	}
+	return out
+}
+
+// TestShape changes one thing of a rule and looks whether its state is kept.
+func TestShape(t *testing.T) {
+	tests := []struct {
+		name, from, to string
+		kept           bool
+	}{
+		{"threshold", "e.temperature > 80", "e.temperature > 85", true},
+		{"threshold of when", "e.temperature > 60", "e.temperature > 65", true},
+		{"texts", "summary: stopped", "severity: critical, labels: {a: b}, summary: broken, to: [ops]", true},
+		{"layout", "hot{3,} -> spike -> stop", `"hot{3,}->spike  ->  stop"`, true},
+		{"for", "when: e.temperature > 60", "{when: e.temperature > 60, for: 5m, clear: e.temperature < 50}", true},
+		{"limits", "within: 5m", "within: 5m\n    limits: {runs: 10}", true},
+		{"another rule", "  - name: warm", "  - {name: new, from: other, when: e.x, alert: {}}\n  - name: warm", true},
+		{"stream", "from: telemetry", "from: other", false},
+		{"key", "by: e.device", "by: e.site", false},
+		{"names of the key", "by: e.device", "by: {device: e.device}", false},
+		{"order of steps", "spike -> stop", "stop -> spike", false},
+		{"count", "hot{3,}", "hot{4,}", false},
+		{"window", "within: 5m", "within: 6m", false},
+		{"skip", "within: 5m", "within: 5m\n    skip: none", false},
+		{"order", "within: 5m", "within: 5m\n    order: start", false},
+		{"aggregate", "hot.avg(h, h.vibration)", "hot.max(h, h.vibration)", false},
+		{"kind", "when: e.temperature > 60", "{pattern: a{2}, define: {a: e.temperature > 60}, within: 5m}", false},
+	}
+	base := shapes(t, shapeBase)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if !strings.Contains(shapeBase, tt.from) {
+				t.Fatal("nothing to change")
+			}
+			text := strings.Replace(shapeBase, tt.from, tt.to, 1)
+			if to, ok := strings.CutPrefix(tt.to, "{"); ok { // several keys
+				keys := strings.ReplaceAll(strings.TrimSuffix(to, "}"), ", ", "\n    ")
+				text = strings.Replace(shapeBase, tt.from, keys, 1)
+			}
+			changed := shapes(t, text)
+			kept := true
+			for name, shape := range base {
+				kept = kept && changed[name] == shape
+			}
+			if kept != tt.kept {
+				t.Errorf("state kept: %v, want %v", kept, tt.kept)
+			}
+		})
+	}
+}
+
+// TestHash checks that a set's hash is that of its files, in whatever order
+// they are given.
+func TestHash(t *testing.T) {
+	hash := func(files ...File) string {
+		set, report := Load(files, Options{})
+		if set == nil {
+			t.Fatal(report)
+		}
+		return set.Hash
+	}
+	a, b := File{"a.yaml", []byte("streams: {a: }\n")}, File{"b.yaml", []byte("streams: {b: }\n")}
+	if hash(a, b) != hash(b, a) {
+		t.Error("the order of files changes the hash")
+	}
+	if hash(a, b) == hash(a) || hash(a, b) == hash(a, File{"c.yaml", b.Data}) || hash(a, b) == hash(a, File{"b.yaml", []byte("streams: {c: }\n")}) {
+		t.Error("different files have the same hash")
+	}
+}
+
+// TestArrange gives rules that take what others emit their levels.
+func TestArrange(t *testing.T) {
+	source := &Stream{Name: "source"}
+	maker := func(name string, from ...*Stream) *Rule {
+		r := &Rule{Name: name, Output: &Stream{Name: name, Producer: name}}
+		for _, s := range from {
+			r.Inputs = append(r.Inputs, &Input{Stream: s})
+		}
+		return r
+	}
+	a := maker("z-first", source)
+	b := maker("y-second", a.Output, source)
+	c := maker("x-third", b.Output, a.Output)
+	d := maker("a-alone", source)
+	s := &Set{Rules: []*Rule{c, b, a, d}, Streams: []*Stream{source, c.Output, b.Output, a.Output, d.Output}}
+	s.arrange()
+	var got []string
+	for _, r := range s.Rules {
+		got = append(got, r.Name)
+	}
+	if want := "a-alone z-first y-second x-third"; strings.Join(got, " ") != want {
+		t.Errorf("order %v, want %s", got, want)
+	}
+	if s.Levels != 3 || a.Level != 0 || b.Level != 1 || c.Level != 2 || c.Output.Level != 3 || b.Output.Level != 2 || source.Level != 0 {
+		t.Errorf("levels %d: %d %d %d, streams %d %d %d", s.Levels, a.Level, b.Level, c.Level, source.Level, b.Output.Level, c.Output.Level)
+	}
+}
