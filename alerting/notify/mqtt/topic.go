@@ -13,8 +13,8 @@ import (
 // maxTopic is the length in bytes that MQTT allows a topic.
 const maxTopic = 65535
 
-// template is a topic with placeholders: texts at even places, names of
-// placeholders at odd ones.
+// template is a topic with variables: texts at even places, names of
+// variables at odd ones.
 type template []string
 
 func parseTemplate(s string) (template, error) {
@@ -70,7 +70,7 @@ func (t template) expand(a *alerting.Transition) (string, error) {
 }
 
 // key writes the parts of a key as levels. Where there is no key and the
-// placeholder, at place i, is a level of its own, it takes the slash before it
+// variable, at place i, is a level of its own, it takes the slash before it
 // away, since many dislike empty levels.
 func (t template) key(b *strings.Builder, i int, key string) error {
 	if key == "" {
