@@ -32,7 +32,7 @@ const patience = 20 * time.Second
 var brokers = []struct {
 	name  string
 	start func(t *testing.T) (address string)
-}{{"mochi", startMochi}, {"mosquitto", startMosquitto}}
+}{{"mochi", startMochi}, {"mosquitto", func(t *testing.T) string { return startMosquitto(t) }}}
 
 // testHook lets everybody in who has the right password, and hides topics.
 type testHook struct {
@@ -85,7 +85,7 @@ func startMochiWith(t *testing.T, c *tls.Config) (*testHook, string) {
 }
 
 // startMosquitto runs a mosquitto, where there is one.
-func startMosquitto(t *testing.T) string {
+func startMosquitto(t testing.TB) string {
 	t.Helper()
 	bin, err := exec.LookPath("mosquitto")
 	if err != nil {
@@ -107,7 +107,7 @@ func startMosquitto(t *testing.T) string {
 	}
 }
 
-func tryMosquitto(t *testing.T, bin string) (address string, ok bool) {
+func tryMosquitto(t testing.TB, bin string) (address string, ok bool) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -221,6 +221,13 @@ func (p *publisher) publish(topic, payload string, qos byte, retained bool) {
 	if token := p.client.Publish(topic, qos, retained, payload); !token.WaitTimeout(patience) || token.Error() != nil {
 		p.t.Fatal("cannot publish:", token.Error())
 	}
+}
+
+// settle waits until the broker has dealt with all that was published: mochi
+// acknowledges a message before it has, but takes one after the other.
+func (p *publisher) settle() {
+	p.t.Helper()
+	p.publish("nobody", "", 1, false)
 }
 
 // configFor returns a configuration whose clock counts.

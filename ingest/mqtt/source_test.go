@@ -30,7 +30,7 @@ func TestDelivery(t *testing.T) {
 	forBrokers(t, func(t *testing.T, address string, line *proxy) {
 		p := newPublisher(t, address)
 		p.publish("plant/kept", "0", 1, true)
-		p.publish("nobody", "0", 1, true) // the broker has finished with one message when it acknowledges the next
+		p.settle()
 		cfg := configFor(line.address())
 		cfg.Subscriptions = append(cfg.Subscriptions, Subscription{"other/+/x", 0})
 		r := &reader{t: t, source: newSource(t, cfg)}
@@ -125,6 +125,59 @@ func TestSubscribesOnEveryConnection(t *testing.T) {
 	})
 }
 
+// However often the line is cut, every message of QoS 1 arrives, each
+// connection is announced and ended, and its messages lie between. Mochi
+// loses messages when a session moves to a new connection.
+func TestCuts(t *testing.T) {
+	t.Run("mosquitto", func(t *testing.T) {
+		address := startMosquitto(t)
+		line := startProxy(t, address)
+		p := newPublisher(t, address)
+		cfg := configFor(line.address())
+		cfg.BatchRecords = 3
+		r := &reader{t: t, source: newSource(t, cfg)}
+		r.up("source up 1")
+		const messages = 200
+		go func() {
+			for i := range messages {
+				if token := p.client.Publish(fmt.Sprintf("plant/%03d", i), 1, false, "x"); !token.WaitTimeout(patience) {
+					return
+				}
+				if i%20 == 19 {
+					line.cut()
+				}
+			}
+		}()
+		seen := map[string]bool{}
+		conn, up := 1, true
+		for len(seen) < messages {
+			fields := strings.Fields(r.next())
+			r.ack(nil)
+			switch kind := fields[0]; {
+			case kind == "source" && fields[1] == "up":
+				conn++
+				if up || fields[2] != fmt.Sprint(conn) || len(fields) < 4 {
+					t.Fatalf("after connection %d: %q", conn-1, fields)
+				}
+				up = true
+			case kind == "source":
+				if !up || fields[2] != fmt.Sprint(conn) {
+					t.Fatalf("in connection %d: %q", conn, fields)
+				}
+				up = false
+			default:
+				if !up || fields[1] != fmt.Sprint(conn) {
+					t.Fatalf("in connection %d (up: %v): %q", conn, up, fields)
+				}
+				seen[fields[len(fields)-2]] = true
+			}
+		}
+		if conn == 1 {
+			t.Error("the line was never cut")
+		}
+	})
+}
+
 // With a full buffer the source leaves, and comes back when there is room.
 func TestFullBuffer(t *testing.T) {
 	forBrokers(t, func(t *testing.T, address string, line *proxy) {
@@ -138,6 +191,7 @@ func TestFullBuffer(t *testing.T) {
 		for i := range messages {
 			p.publish(fmt.Sprintf("plant/%02d", i), payload, 1, false)
 		}
+		p.settle()
 		r.until("paused", func(s Status) bool { return s.Paused && !s.Connected })
 		if s := r.source.Status(); s.Buffered > cfg.BufferBytes+entryBytes || !errors.Is(s.Err, errFull) || !errors.Is(s.Err, ingest.ErrNotConnected) {
 			t.Errorf("status %+v", s)

@@ -82,6 +82,7 @@ func TestTLS(t *testing.T) {
 		"a broker that nobody trusts": {CAFile: certFile, CertFile: certFile, KeyFile: keyFile},
 	} {
 		cfg.Conn.TLS = wrong
+		cfg.MinBackoff, cfg.Rand = time.Hour, func() float64 { return 1 } // one attempt
 		r := &reader{t: t, source: newSource(t, cfg)}
 		r.until(name, func(s Status) bool { return s.Failures > 0 && errors.Is(s.Err, ingest.ErrNotConnected) })
 		r.source.Close()
