@@ -63,6 +63,7 @@ type Transition struct {
 	Evidence    []Step
 	To          []string // sinks, fixed at the raise
 	Position    event.Position
+	Shadow      bool // of a rule in shadow mode: shown, but told to no sink
 	AtEnd       bool // decided because a replay ended, not because time came
 }
 

@@ -23,16 +23,24 @@ const (
 type alertState struct {
 	alerting.Instance
 	alerting.Gate
-	kept *event.Event // the last event on which the condition held, while pending
+	// kept is the last event on which the condition held, while pending; where
+	// silence matters, the last event.
+	kept *event.Event
 	// said is what is told of the alert from its raise to its clear. Its
 	// evidence is there until it is told: what is kept for the clear must not
 	// grow with the match.
 	said  *alerting.Transition
 	first event.Position // of the events that it was raised on
+	// forgotten says that the key fell silent for so long that nothing of it is
+	// kept; it is set in the moment before the state goes.
+	forgotten bool
 }
 
 func (r *rulePlan) policy() alerting.Policy {
-	return alerting.Policy{For: r.For, ClearFor: r.ClearFor, ClearAfter: r.ClearAfter}
+	return alerting.Policy{
+		For: r.For, ClearFor: r.ClearFor, ClearAfter: r.ClearAfter,
+		NoData: r.NoData, Silence: alerting.Silence(r.Silence), Forget: r.Forget,
+	}
 }
 
 func (r *rulePlan) flap() alerting.Flap { return alerting.Flap(r.Flap) }
@@ -41,14 +49,15 @@ func (r *rulePlan) flap() alerting.Flap { return alerting.Flap(r.Flap) }
 func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, e *event.Event) {
 	v := &s.env
 	r, in, st := v.rule, v.input, &ks.states[rule]
-	holds := v.holds(in.When)
+	holds := in.When >= 0 && v.holds(in.When)
 	if s.options.tracer != nil {
 		s.options.tracer.Held(r.Name, ks.key, e, holds)
 	}
 	if holds && r.Emit != nil {
 		s.emit(r, ks, r.Emit, e.Time, e.Pos)
 	}
-	if r.Alert == nil || !holds && st.alerts[alertMain] == nil {
+	hears := r.policy().Hears()
+	if r.Alert == nil && !hears || !holds && !hears && st.alerts[alertMain] == nil {
 		return
 	}
 	clears := !holds && (in.Clear < 0 || v.holds(in.Clear))
@@ -57,7 +66,7 @@ func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, e *event.Event) {
 		a = &alertState{}
 	}
 	d := s.decided(ks, r.policy().Level(&a.Instance, holds, clears, e.Time))
-	if a.Phase == alerting.Pending {
+	if hears || a.Phase == alerting.Pending {
 		a.kept = v.Keep()
 	}
 	of := grounds{last: e.Pos, first: e.Pos}
@@ -74,35 +83,74 @@ func (s *Shard) expireAlert(l *lane, ks *keyState, rule int, slot alertSlot, now
 		return
 	}
 	r := s.env.rule
-	if r.policy().Due(&a.Instance) == now {
-		of := grounds{atEnd: l.atEnd(now)}
-		if a.kept != nil {
-			of.event, of.first, of.last = a.kept, a.kept.Pos, a.kept.Pos
-		}
-		s.judged(l, ks, rule, slot, a, s.decided(ks, r.policy().Expire(&a.Instance, now)), of)
+	switch {
+	case r.policy().Due(&a.Instance) == now:
+		s.expireInstance(l, ks, rule, slot, a, now)
 		return
+	case r.flap().Due(&a.Gate) == now:
+		d := r.flap().Settle(&a.Gate, a.Phase == alerting.Firing, s.hold(ks, now), now)
+		s.tell(ks, slot, a, d, grounds{atEnd: l.atEnd(now)})
+	default: // the rule's hours begin
+		s.release(l, ks, slot, a, now)
 	}
-	if r.flap().Due(&a.Gate) == now {
-		d := r.flap().Settle(&a.Gate, a.Phase == alerting.Firing, s.hold(), now)
-		s.tell(slot, a, d, grounds{atEnd: l.atEnd(now)})
+	s.setAlert(l, ks, rule, slot, a, now)
+}
+
+func (s *Shard) expireInstance(l *lane, ks *keyState, rule int, slot alertSlot, a *alertState, now event.Time) {
+	r := s.env.rule
+	of := grounds{atEnd: l.atEnd(now)}
+	if a.kept != nil {
+		of.event, of.first, of.last = a.kept, a.kept.Pos, a.kept.Pos
 	}
-	s.setAlert(l, ks, rule, slot, a)
+	d := s.decided(ks, r.policy().Expire(&a.Instance, now))
+	switch d.Reason {
+	case alerting.ReasonForgotten:
+		a.forgotten = true
+	case alerting.ReasonNoData:
+		if r.Absent && r.Emit != nil {
+			s.frame.Event = a.kept
+			s.emit(r, ks, r.Emit, now, of.last)
+			s.frame.Event = nil
+		}
+	}
+	s.judged(l, ks, rule, slot, a, d, of)
 }
 
 // judged tells sinks of a change that was judged, as far as the rule lets it
 // through.
 func (s *Shard) judged(l *lane, ks *keyState, rule int, slot alertSlot, a *alertState, d alerting.Decision, of grounds) {
-	if d.Change == alerting.Raised && !a.Told {
-		a.said, a.first = s.compose(ks, slot, a, d, of), of.first
+	r := s.env.rule
+	if r.spec(slot) != nil {
+		if d.Change == alerting.Raised && !a.Told {
+			a.said, a.first = s.compose(ks, slot, a, d, of), of.first
+		}
+		t := r.flap().Judged(&a.Gate, d, s.hold(ks, d.Time))
+		s.tell(ks, slot, a, t, of)
 	}
-	t := s.env.rule.flap().Judged(&a.Gate, d, s.hold())
-	s.tell(slot, a, t, of)
-	s.setAlert(l, ks, rule, slot, a)
+	s.setAlert(l, ks, rule, slot, a, d.Time)
 }
 
-// hold returns the reason for which a raise of the rule at hand is held back,
-// empty for none.
-func (s *Shard) hold() string { return "" }
+// hold returns the reason for which a raise of the rule at hand is held back
+// at a time, empty for none.
+func (s *Shard) hold(ks *keyState, now event.Time) string {
+	r := s.env.rule
+	if r.Active != nil {
+		if open, _ := r.Active.Open(now); !open {
+			return alerting.ReasonOutsideHours
+		}
+	}
+	if r.Unless != nil && s.parentFires(ks, r) {
+		return alerting.ReasonUnless
+	}
+	return ""
+}
+
+// release tells of an alert that was held back, if nothing holds it back now.
+func (s *Shard) release(l *lane, ks *keyState, slot alertSlot, a *alertState, now event.Time) {
+	if s.hold(ks, now) == "" {
+		s.tell(ks, slot, a, s.decided(ks, a.Release(a.Phase == alerting.Firing, now)), grounds{atEnd: l.atEnd(now)})
+	}
+}
 
 // decided shows a decision to the tracer.
 func (s *Shard) decided(ks *keyState, d alerting.Decision) alerting.Decision {
@@ -114,20 +162,34 @@ func (s *Shard) decided(ks *keyState, d alerting.Decision) alerting.Decision {
 
 // setAlert keeps the alert as long as there is anything to remember, and arms
 // its next deadline.
-func (s *Shard) setAlert(l *lane, ks *keyState, rule int, slot alertSlot, a *alertState) {
-	st := &ks.states[rule]
+func (s *Shard) setAlert(l *lane, ks *keyState, rule int, slot alertSlot, a *alertState, now event.Time) {
+	r, st := ks.table.rules[rule], &ks.states[rule]
+	hears := r.policy().Hears() && !a.forgotten
 	st.alerts[slot] = a
-	if a.Phase == alerting.Inactive && a.Gate.Idle() {
+	if a.Phase == alerting.Inactive && a.Gate.Idle() && !hears {
 		st.alerts[slot] = nil
 	}
-	if a.Phase != alerting.Pending {
+	if a.Phase != alerting.Pending && !hears {
 		a.kept = nil
 	}
 	if a.Phase == alerting.Inactive && !a.Told {
 		a.said = nil
 	}
-	r := ks.table.rules[rule]
-	l.arm(ks, rule, timerAlert+timerKind(slot), min(r.policy().Due(&a.Instance), r.flap().Due(&a.Gate)))
+	l.arm(ks, rule, timerAlert+timerKind(slot), r.due(a, now))
+}
+
+// due returns the next time at which time alone changes an alert.
+func (r *rulePlan) due(a *alertState, now event.Time) event.Time {
+	due := min(r.policy().Due(&a.Instance), r.flap().Due(&a.Gate))
+	if a.forgotten {
+		due = r.flap().Due(&a.Gate)
+	}
+	if r.Active != nil && a.Phase == alerting.Firing && !a.Told {
+		if open, until := r.Active.Open(now); !open {
+			due = min(due, until)
+		}
+	}
+	return due
 }
 
 // atEnd reports whether a decision at t was made only because the input ended.
@@ -177,7 +239,7 @@ func (s *Shard) compose(ks *keyState, slot alertSlot, a *alertState, d alerting.
 
 // tell puts out what sinks are told of an alert. A clear is told in the words
 // of its raise.
-func (s *Shard) tell(slot alertSlot, a *alertState, d alerting.Decision, of grounds) {
+func (s *Shard) tell(ks *keyState, slot alertSlot, a *alertState, d alerting.Decision, of grounds) {
 	if d.Change == 0 {
 		return
 	}
@@ -201,7 +263,9 @@ func (s *Shard) tell(slot alertSlot, a *alertState, d alerting.Decision, of grou
 		Log: s.options.logID, Rule: t.Rule, Started: s.options.started[t.Rule], Key: t.Key, Change: t.Change,
 		Time: t.Time, First: first, Last: last, Ordinal: int(slot),
 	})
+	t.Shadow = s.env.rule.Shadow
 	s.out.transitions = append(s.out.transitions, t)
+	s.announce(ks, slot, d)
 }
 
 // labels renders the labels of an alert: the rule's name, the parts of the

@@ -241,7 +241,11 @@ func (e *Engine) run() {
 func (e *Engine) runLevel(level int) {
 	for i, l := range e.plan.lanes {
 		if l.level == level {
-			e.clocks[i].mark = max(e.clocks[i].mark, e.router.mark(l, e.streamMark))
+			m := e.router.mark(l, e.streamMark)
+			for _, p := range l.parents {
+				m = min(m, behind(e.clocks[p].mark))
+			}
+			e.clocks[i].mark = max(e.clocks[i].mark, m)
 		}
 	}
 	e.config.Do(len(e.shards), func(i int) {
@@ -260,6 +264,7 @@ func (e *Engine) runLevel(level int) {
 		clear(s.out.derived)
 		s.out.derived = s.out.derived[:0]
 	}
+	e.toChildren()
 }
 
 // streamMark returns the watermark of a stream. That of a derived stream is
@@ -269,11 +274,15 @@ func (e *Engine) streamMark(s *streamPlan) event.Time {
 	if s.Producer == "" {
 		return e.router.streams[s.number].marks.mark
 	}
-	m := e.clocks[s.producer].mark
-	if m == event.MinTime || m == event.MaxTime {
-		return m
+	return behind(e.clocks[s.producer].mark)
+}
+
+// behind returns a time one smallest unit before t.
+func behind(t event.Time) event.Time {
+	if t == event.MinTime || t == event.MaxTime {
+		return t
 	}
-	return m - 1
+	return t - 1
 }
 
 // collect puts the output of all shards into one order.
@@ -340,6 +349,9 @@ func (e *Engine) laneDue(lane int, t event.Time) event.Time {
 		} else {
 			at = max(at, e.laneDue(s.producer, t.Add(1)))
 		}
+	}
+	for _, p := range e.plan.lanes[lane].parents {
+		at = max(at, e.laneDue(p, t.Add(1)))
 	}
 	return at
 }

@@ -1,18 +1,41 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/nfa"
 )
 
-// item is an event on its way to a table.
+// item is an event on its way to a table, or what a lane is told of a parent.
 type item struct {
+	at     event.Time // when it is judged: its time; for a late event the watermark when it came
 	event  *event.Event
+	parent *parentChange // in place of an event
 	stream int32
 	table  int32
+	late   bool
 	key    string // encoded
+}
+
+// compare is the order in which a lane judges.
+func (a *item) compare(b *item) int {
+	if c := cmp.Compare(a.at, b.at); c != 0 {
+		return c
+	}
+	switch p, q := a.parent, b.parent; {
+	case p != nil && q != nil:
+		return cmp.Or(cmp.Compare(p.rule, q.rule), cmp.Compare(p.key, q.key), cmp.Compare(p.ordinal, q.ordinal))
+	case p != nil:
+		return -1
+	case q != nil:
+		return 1
+	}
+	if c := a.event.Pos.Compare(b.event.Pos); c != 0 {
+		return c
+	}
+	return a.event.Origin.Compare(b.event.Origin)
 }
 
 // lane holds events back until its watermark passes them, and judges them and
@@ -23,13 +46,15 @@ type lane struct {
 	arrived []item // since the last advance, in order of arrival
 	waiting heap[item]
 	timers  heap[timer]
-	latest  event.Time // highest time of an event in any shard
-	ended   bool       // the input is at its end: nothing is armed behind latest
+	fires   map[parentKey]bool // alerts that hold back others of this lane
+	latest  event.Time         // highest time of an event in any shard
+	ended   bool               // the input is at its end: nothing is armed behind latest
 }
 
 // table is the keyed state of the rules that share a lane and a `by`.
 type table struct {
 	*tablePlan
+	lane   *lane
 	keys   map[string]*keyState
 	spare  *keyState      // empty, for the next key that is not known
 	spares []*nfa.Machine // empty, by number of the rule
@@ -38,12 +63,13 @@ type table struct {
 func newLane(p *lanePlan) *lane {
 	l := &lane{
 		plan:    p,
-		waiting: heap[item]{less: func(a, b *item) bool { return event.Compare(a.event, b.event) < 0 }},
+		waiting: heap[item]{less: func(a, b *item) bool { return a.compare(b) < 0 }},
 		timers:  heap[timer]{less: func(a, b *timer) bool { return a.compare(b) < 0 }},
+		fires:   map[parentKey]bool{},
 		latest:  event.MinTime,
 	}
 	for _, t := range p.tables {
-		l.tables = append(l.tables, &table{tablePlan: t, keys: map[string]*keyState{}, spares: make([]*nfa.Machine, len(t.rules))})
+		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: map[string]*keyState{}, spares: make([]*nfa.Machine, len(t.rules))})
 	}
 	return l
 }
@@ -52,7 +78,7 @@ func newLane(p *lanePlan) *lane {
 func (l *lane) due() event.Time {
 	due := event.MaxTime
 	if it := l.waiting.top(); it != nil {
-		due = it.event.Time
+		due = it.at
 	}
 	if t := l.timer(); t != nil {
 		at := t.at
@@ -70,21 +96,25 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 	next := 0
 	for {
 		it := l.waiting.top()
-		fromArrived := next < len(l.arrived) && (it == nil || event.Compare(l.arrived[next].event, it.event) < 0)
+		fromArrived := next < len(l.arrived) && (it == nil || l.arrived[next].compare(it) < 0)
 		if fromArrived {
 			it = &l.arrived[next]
 		}
-		if it == nil || it.event.Time > mark {
+		if it == nil || it.at > mark {
 			break
 		}
-		l.fire(s, it.event.Time, phaseEvents)
+		l.fire(s, it.at, phaseEvents)
 		if fromArrived {
 			next++
-			s.judge(l, l.tables[it.table], it)
 		} else {
 			w := l.waiting.pop()
-			s.judge(l, l.tables[w.table], &w)
+			it = &w
 		}
+		if it.parent != nil {
+			s.parentChanged(l, it)
+			continue
+		}
+		s.judge(l, l.tables[it.table], it)
 	}
 	for ; next < len(l.arrived); next++ {
 		l.waiting.push(l.arrived[next])
@@ -96,7 +126,7 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 
 // sortArrived puts new events into the order of judgment. They mostly are.
 func (l *lane) sortArrived() {
-	compare := func(a, b item) int { return event.Compare(a.event, b.event) }
+	compare := func(a, b item) int { return a.compare(&b) }
 	if !slices.IsSortedFunc(l.arrived, compare) {
 		slices.SortStableFunc(l.arrived, compare)
 	}

@@ -16,6 +16,9 @@ type plan struct {
 	order   []*streamPlan // by name
 	lanes   []*lanePlan
 	places  map[string]place // of rules, by name
+	// children holds, by name of a rule, the lanes of the rules that look at
+	// its alerts.
+	children map[string][]int
 }
 
 // place says where the state of a rule lives: a lane, a table in it, and the
@@ -38,6 +41,7 @@ type lanePlan struct {
 	name    string // of the streams, joined; part of the name of stored rows
 	level   int
 	streams []*streamPlan
+	parents []int // lanes of the rules whose alerts its rules look at
 	tables  []*tablePlan
 }
 
@@ -57,7 +61,7 @@ type rulePlan struct {
 }
 
 func newPlan(set *rules.Set) *plan {
-	p := &plan{set: set, streams: map[string]*streamPlan{}, places: map[string]place{}}
+	p := &plan{set: set, streams: map[string]*streamPlan{}, places: map[string]place{}, children: map[string][]int{}}
 	for i, s := range set.Streams {
 		sp := &streamPlan{Stream: s, number: i, keys: make([][]target, len(s.Keys))}
 		p.streams[s.Name] = sp
@@ -65,6 +69,11 @@ func newPlan(set *rules.Set) *plan {
 	}
 	for _, r := range set.Rules {
 		p.place(r)
+	}
+	for _, r := range set.Rules {
+		if r.Unless != nil {
+			p.adopt(p.places[r.Unless.Rule].lane, p.places[r.Name].lane, r.Unless.Rule)
+		}
 	}
 	return p
 }
@@ -115,6 +124,16 @@ func usesKey(r *rules.Rule) bool {
 		}
 	}
 	return r.Pattern != nil && r.Pattern.Aggregates != nil && r.Pattern.Aggregates.Len() > 0
+}
+
+// adopt makes a lane wait for the lane of a rule whose alerts it looks at.
+func (p *plan) adopt(parent, child int, rule string) {
+	if l := p.lanes[child]; !slices.Contains(l.parents, parent) {
+		l.parents = append(l.parents, parent)
+	}
+	if !slices.Contains(p.children[rule], child) {
+		p.children[rule] = append(p.children[rule], child)
+	}
 }
 
 func (p *plan) lane(r *rules.Rule) (int, *lanePlan) {

@@ -83,7 +83,7 @@ func (e *Engine) clearAlerts(names []string, reason string) {
 				for slot, a := range ks.states[at.rule].alerts {
 					if a != nil && a.Told {
 						now := max(e.clocks[at.lane].mark, a.Since)
-						s.tell(alertSlot(slot), a, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now}, grounds{})
+						s.tell(ks, alertSlot(slot), a, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now}, grounds{})
 					}
 				}
 			}

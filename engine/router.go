@@ -195,7 +195,7 @@ func (r *router) route(s *streamPlan, e *event.Event, to func(shard int, it item
 		}
 		shard := r.options.shard(event.Group([]byte(key)))
 		for _, t := range targets {
-			to(shard, item{event: e, stream: int32(s.number), table: int32(t.table), key: key}, t.lane)
+			to(shard, item{at: e.Time, event: e, stream: int32(s.number), table: int32(t.table), key: key}, t.lane)
 		}
 	}
 }

@@ -29,6 +29,8 @@ const (
 	rowRule    = 'r' // rule: where it started, and its shape
 	rowState   = 's' // key group, rule, key: the state of one rule and key
 	rowWaiting = 'w' // level, lane, time, position: an event that is held back
+	rowParent  = 'p' // level, lane, rule, key: an alert that holds back others
+	rowChange  = 'q' // level, lane, time, rule, key, ordinal: a change of one, to come
 )
 
 // Rows returns the engine's state, sorted by name. It is the same for any
@@ -52,6 +54,7 @@ func (e *Engine) Rows() []Row {
 		put(l.rowName(rowLane), v)
 		for _, s := range e.shards {
 			s.lanes[i].appendWaiting(put)
+			s.lanes[i].appendParents(put)
 		}
 	}
 	for _, s := range e.shards {
@@ -104,8 +107,13 @@ func (m *marks) read(r *event.Reader) {
 func (l *lane) appendWaiting(put func(name, value []byte)) {
 	for i := range l.waiting.items {
 		it := &l.waiting.items[i]
-		name := l.plan.rowName(rowWaiting)
-		name = binary.BigEndian.AppendUint64(name, uint64(it.event.Time)^1<<63)
+		if p := it.parent; p != nil {
+			name := it.at.AppendOrdered(l.plan.rowName(rowChange))
+			name = event.AppendText(event.AppendText(name, p.rule), p.key)
+			put(binary.AppendUvarint(name, uint64(p.ordinal)), []byte{rowVersion, flag(p.fires)})
+			continue
+		}
+		name := it.event.Time.AppendOrdered(l.plan.rowName(rowWaiting))
 		name = binary.BigEndian.AppendUint64(name, it.event.Pos.Seq)
 		name = binary.BigEndian.AppendUint32(name, it.event.Pos.Partition)
 		name = event.AppendText(name, it.event.Schema.Stream())
@@ -113,6 +121,13 @@ func (l *lane) appendWaiting(put func(name, value []byte)) {
 			name = binary.BigEndian.AppendUint32(event.AppendText(name, o.Key), uint32(o.Ordinal))
 		}
 		put(name, it.event.AppendBinary(event.AppendText([]byte{rowVersion}, it.event.Schema.Stream())))
+	}
+}
+
+// appendParents puts the alerts that hold back others of the lane.
+func (l *lane) appendParents(put func(name, value []byte)) {
+	for who := range l.fires { // the caller sorts
+		put(event.AppendText(event.AppendText(l.plan.rowName(rowParent), who.rule), who.key), []byte{rowVersion})
 	}
 }
 
@@ -155,8 +170,8 @@ func flag(b bool) byte {
 }
 
 func (a *alertState) appendBinary(v []byte) []byte {
-	v = append(v, byte(a.Phase), flag(a.Clearing))
-	for _, t := range [...]event.Time{a.Since, a.ClearSince, a.Last} {
+	v = append(v, byte(a.Phase), flag(a.Clearing), flag(a.Silent))
+	for _, t := range [...]event.Time{a.Since, a.ClearSince, a.Last, a.Seen} {
 		v = binary.AppendVarint(v, int64(t))
 	}
 	v = binary.AppendUvarint(v, uint64(a.Matches))
@@ -282,8 +297,10 @@ func (r *rulePlan) readState(rd *event.Reader) (st ruleState, err error) {
 
 func (r *rulePlan) readAlert(rd *event.Reader) (*alertState, error) {
 	a := &alertState{}
-	a.Phase, a.Clearing = alerting.Phase(rd.Byte()), rd.Byte() == 1
-	a.Since, a.ClearSince, a.Last = event.Time(rd.Varint()), event.Time(rd.Varint()), event.Time(rd.Varint())
+	a.Phase, a.Clearing, a.Silent = alerting.Phase(rd.Byte()), rd.Byte() == 1, rd.Byte() == 1
+	for _, t := range [...]*event.Time{&a.Since, &a.ClearSince, &a.Last, &a.Seen} {
+		*t = event.Time(rd.Varint())
+	}
 	a.Matches = int(rd.Uvarint())
 	a.Told, a.Flapping = rd.Byte() == 1, rd.Byte() == 1
 	for range rd.Count() {
@@ -352,6 +369,10 @@ func (e *Engine) restoreRow(kind byte, name, value *event.Reader, skip map[strin
 		}
 	case rowWaiting:
 		e.restoreWaiting(name, value)
+	case rowParent:
+		e.restoreParent(name)
+	case rowChange:
+		e.restoreChange(name, value)
 	case rowState:
 		return e.restoreState(name, value, skip)
 	default:
@@ -412,6 +433,32 @@ func (rt *routed) decodeAgain(e *event.Event) {
 	}
 }
 
+// restoreParent puts an alert back that holds back others, as long as they ask
+// for it.
+func (e *Engine) restoreParent(name *event.Reader) {
+	lane := e.laneByName(name)
+	who := parentKey{rule: name.Text(), key: name.Text()}
+	if lane < 0 || !slices.Contains(e.plan.children[who.rule], lane) {
+		return
+	}
+	for _, s := range e.shards {
+		s.lanes[lane].fires[who] = true
+	}
+}
+
+func (e *Engine) restoreChange(name, value *event.Reader) {
+	lane := e.laneByName(name)
+	it := item{at: name.Time(), parent: &parentChange{
+		rule: name.Text(), key: name.Text(), ordinal: int(name.Uvarint()), fires: value.Byte() == 1,
+	}}
+	if lane < 0 || !slices.Contains(e.plan.children[it.parent.rule], lane) {
+		return
+	}
+	for _, s := range e.shards {
+		s.lanes[lane].waiting.push(it)
+	}
+}
+
 func (e *Engine) restoreState(name, value *event.Reader, skip map[string]bool) error {
 	group, rule := name.Byte(), name.Text()
 	key := name.Rest()
@@ -442,7 +489,7 @@ func (e *Engine) restoreState(name, value *event.Reader, skip map[string]bool) e
 	for slot, a := range st.alerts {
 		if a != nil {
 			r := t.rules[at.rule]
-			l.arm(ks, at.rule, timerAlert+timerKind(slot), min(r.policy().Due(&a.Instance), r.flap().Due(&a.Gate)))
+			l.arm(ks, at.rule, timerAlert+timerKind(slot), r.due(a, e.clocks[at.lane].mark))
 		}
 	}
 	return nil

@@ -29,6 +29,7 @@ type shardOutput struct {
 	matches     []Match
 	emitted     []Emitted
 	derived     []derived
+	parents     []item
 	stats       Stats
 }
 
@@ -160,7 +161,7 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 		switch {
 		case r.Pattern != nil:
 			s.stepPattern(l, ks, i, e)
-		case r.When:
+		case r.When || r.Absent:
 			s.judgeLevel(l, ks, i, e)
 		default:
 			s.emit(r, ks, r.Emit, e.Time, e.Pos)

@@ -120,6 +120,23 @@ func (r *Reader) Count() int {
 	return int(n)
 }
 
+// Time reads a time of eight bytes whose order is that of the times.
+func (r *Reader) Time() Time {
+	if len(r.b) < 8 {
+		r.fail()
+		return 0
+	}
+	t := Time(binary.BigEndian.Uint64(r.b) ^ 1<<63)
+	r.b = r.b[8:]
+	return t
+}
+
+// AppendOrdered appends t as eight bytes in the order of times, for names that
+// are sorted.
+func (t Time) AppendOrdered(dst []byte) []byte {
+	return binary.BigEndian.AppendUint64(dst, uint64(t)^1<<63)
+}
+
 // Text reads a length and as many bytes, and copies them.
 func (r *Reader) Text() string {
 	n := r.Count()

@@ -34,7 +34,8 @@ type Origin struct {
 	Ordinal int    // among the events emitted by one judgment
 }
 
-func (o *Origin) compare(p *Origin) int {
+// Compare orders origins; nil, for an event from a source, comes first.
+func (o *Origin) Compare(p *Origin) int {
 	switch {
 	case o == p:
 		return 0
@@ -55,5 +56,5 @@ func Compare(a, b *Event) int {
 	if c := a.Pos.Compare(b.Pos); c != 0 {
 		return c
 	}
-	return a.Origin.compare(b.Origin)
+	return a.Origin.Compare(b.Origin)
 }

@@ -5,7 +5,6 @@ import (
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/expr"
 	"github.com/cepd/cepd/nfa"
-	"github.com/cepd/cepd/window"
 )
 
 // Set is a checked and compiled set of rules: what the engine runs. It is
@@ -59,11 +58,10 @@ type Rule struct {
 	Shape  string // hash of what must stay the same for the rule's state to be kept
 	Inputs []*Input
 
-	// At most one of When, Pattern, Window and Absent says what to look for; a
+	// At most one of When, Pattern and Absent says what to look for; a
 	// rule with none of them emits every event.
 	When    bool     // the Input has a When condition
 	Pattern *Pattern // nil where there is none
-	Window  *Window
 	Absent  bool // silence is what it looks for, see NoData and Silence
 
 	For        event.Duration // how long `when` must hold before an alert is raised
@@ -113,30 +111,6 @@ type Hours interface {
 	// Open reports whether t is within the hours, and the next time at which
 	// that changes, [event.MaxTime] if it never does.
 	Open(t event.Time) (open bool, until event.Time)
-}
-
-// Window is a rule's window, its aggregates, and what is computed from them.
-type Window struct {
-	Spec *window.Spec
-	Args []Argument // by number of the aggregate
-	// Vars names what expressions over a result see: Frame.Vars[i] is the value
-	// of field i. The aggregates come first, then what Compute yields.
-	Vars    *event.Schema
-	Compute []Computation // in order; computation i yields variable len(Args)+i
-	When    *expr.Program // nil: every result
-	Clear   *expr.Program // nil: when `when` is false
-}
-
-// Argument is what an aggregate takes of each event.
-type Argument struct {
-	Value  *expr.Program // nil: nothing, as in count()
-	Filter *expr.Program // nil: every event
-}
-
-// Computation is a `let`, or a baseline that an expression asks for.
-type Computation struct {
-	Value    *expr.Program
-	Baseline *window.BaselineSpec // nil for a `let`; else Value is what the baseline learns
 }
 
 // Input is one stream that a rule reads.
