@@ -12,7 +12,7 @@ type names struct {
 	list    []string
 	table   map[tableName]struct{}
 	objects uint32 // numbered so far, in table
-	dirty   bool
+	longest int    // that list has been, for this payload
 }
 
 type tableName struct {
@@ -25,7 +25,6 @@ const manyNames = 24
 
 // add adds a name of o, and reports whether it is new there.
 func (n *names) add(o *object, name string) bool {
-	n.dirty = true
 	if o.count < manyNames {
 		for _, old := range n.list[o.base : o.base+o.count] {
 			if old == name {
@@ -34,6 +33,7 @@ func (n *names) add(o *object, name string) bool {
 		}
 		n.list = append(n.list[:o.base+o.count], name)
 		o.count++
+		n.longest = max(n.longest, len(n.list))
 		if o.count == manyNames {
 			n.fillTable(o)
 		}
@@ -60,12 +60,11 @@ func (n *names) fillTable(o *object) {
 
 // reset forgets everything, so that no payload is kept in memory.
 func (n *names) reset() {
-	if !n.dirty {
+	if n.longest == 0 {
 		return
 	}
-	n.dirty = false
-	clear(n.list[:cap(n.list)])
-	n.list = n.list[:0]
+	clear(n.list[:n.longest])
+	n.list, n.longest = n.list[:0], 0
 	if n.objects > 0 {
 		n.objects = 0
 		if len(n.table) > 1024 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"testing"
@@ -288,4 +289,76 @@ func FuzzJSON(f *testing.F) {
 			checkAgainstOracle(t, d, schema, payload)
 		}
 	})
+}
+
+// TestEverywhere puts every kind of byte at every place of a text, a name and
+// a number, since the scanner looks at eight bytes at once.
+func TestEverywhere(t *testing.T) {
+	schema := schemaOf(oracleFields, "a", "d", "s")
+	d, _ := New("json", schema)
+	odd := []string{"\x00", "\x1f", " ", "\"", "\\", `\n`, `\"`, `\u00e9`, `\ud83d\ude00`, `\ude00\ude00`, `\ud83d`, "\x7f", "\u00e9", "\x80", "\xff", "\U0001f600", "\xc3", "1", ".", "e", "-"}
+	for n := range 20 {
+		for at := range n + 1 {
+			for _, o := range odd {
+				text := strings.Repeat("x", at) + o + strings.Repeat("y", n-at)
+				checkAgainstOracle(t, d, schema, []byte(`{"a":"`+text+`","x":"`+text+`"}`))
+				checkAgainstOracle(t, d, schema, []byte(`{"x":1,"`+text+`":{"`+text+`":2},"a":{"`+text+`":3}}`))
+				digits := strings.Repeat("1", at) + o + strings.Repeat("9", n-at)
+				checkAgainstOracle(t, d, schema, []byte(`{"a":`+digits+`,"x":`+digits+`}`))
+			}
+		}
+	}
+}
+
+// A name that was written with an escape is not the same bytes without.
+func TestEscapedNames(t *testing.T) {
+	schema := schemaOf(nil, "a")
+	d, _ := New("json", schema)
+	for _, payload := range []string{`{"x\"y":1,"a":1}`, `{"x"y":1,"a":1}`, `{"b\\":1}`, `{"b\":1}`, `{"c\u0000":1}`, "{\"c\x00\":1}", `{"\u0061":2}`, `{"a":2}`, `{"a":1,"\u0061":2}`, `{"\u0061":2,"a":1}`} {
+		for range 2 {
+			checkAgainstOracle(t, d, schema, []byte(payload))
+		}
+	}
+}
+
+// Objects of many names are checked without the trie.
+func TestManyNames(t *testing.T) {
+	schema := schemaOf(nil, "a", "n7")
+	object := func(n int, last string) string {
+		var b strings.Builder
+		for i := range n {
+			b.WriteString(`"n` + strconv.Itoa(i) + `":` + strconv.Itoa(i) + `,`)
+		}
+		return `{` + b.String() + `"` + last + `":0}`
+	}
+	for _, n := range []int{10, manyNames - 1, manyNames, manyNames + 1, maxPath - 1, maxPath, maxPath + 1, 300, 1200} {
+		d, _ := New("json", schema)
+		for _, last := range []string{"z", "n0", "n9", "n" + strconv.Itoa(n-1), "N3", "\\u006e5"} {
+			for range 2 {
+				checkAgainstOracle(t, d, schema, []byte(object(n, last)))
+				checkAgainstOracle(t, d, schema, []byte(`{"x":`+object(n, "z")+`,"a":[`+object(n, "y")+`,{"z":`+object(n, last)+`}]}`))
+			}
+		}
+	}
+}
+
+// TestRandomNumbers compares numbers of all sizes.
+func TestRandomNumbers(t *testing.T) {
+	schema := schemaOf(oracleFields, "a", "d", "i", "u")
+	d, _ := New("json", schema)
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 50_000 {
+		text := strconv.FormatUint(random.Uint64()>>random.UintN(64), 10)
+		if random.UintN(2) == 0 {
+			at := random.IntN(len(text))
+			text = text[:at] + "0."[min(at, 1):] + text[at:]
+		}
+		switch random.UintN(4) {
+		case 0:
+			text += "e" + strconv.Itoa(random.IntN(60)-30)
+		case 1:
+			text = "-" + text
+		}
+		checkAgainstOracle(t, d, schema, []byte(`{"a":`+text+`,"d":`+text+`,"i":`+text+`,"u":`+text+`}`))
+	}
 }
