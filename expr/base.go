@@ -31,7 +31,7 @@ const (
 	// cost in its match time.
 	maxRegexp = 2000
 	// maxRange bounds the lists that lists.range makes.
-	maxRange = 10_000
+	maxRange = 1000
 )
 
 // base is what all expressions share: the language without any names.

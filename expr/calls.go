@@ -37,8 +37,11 @@ func (g *generator) simpleFunction(name string, codes []code) code {
 	a := codes[0]
 	switch name {
 	case "first", "last":
-		if a.form == formEvents {
+		switch a.form {
+		case formEvents:
 			return pick(a.list, name == "last", ReasonIndex)
+		case formValue:
+			return pickValue(a.v, name == "last")
 		}
 	case fnLast:
 		if a.form == formEvents {
@@ -52,6 +55,12 @@ func (g *generator) simpleFunction(name string, codes []code) code {
 		return textFunction(name, a, codes[1])
 	case "matches":
 		return matching(a, codes[1])
+	case "timestamp":
+		if a.form == formString && a.constant {
+			return converted(a, toTime, event.TypeTimestamp)
+		}
+	case "sum", "avg", "min", "max", "stddev":
+		return aggregateOfList(aggregateKindOf(name), a)
 	case fnDuration:
 		return converted(a, toDuration, event.TypeDuration)
 	case "double", "int":

@@ -49,7 +49,7 @@ var grammar = map[string][]string{
 	"any": {
 		"({any} {arith} {any})", "({any} % {any})", "({bool} ? {any} : {any})", "({bool} ? {any} : dyn({scalar}))",
 		"dyn.?x.orValue({any})", "dyn.?y.orValue({any})", "dyn.?z.orValue({any})", "dyn.?y.k.orValue({any})", "dyn.?y.?k.orValue({any})",
-		"dyn.l[{int}]", "dyn.l[{any}]", "-{any}", `matched("dyn").sum(d, d.x)`, `matched("dyn").min(d, d.x)`, `matched("dyn").max(d, d.x + d.z)`,
+		"dyn.l[{int}]", "dyn.l[{any}]", "{list}.first()", "dyn.l.last()", "sum({list})", "avg({list})", "max({list})", "min({list})", "stddev({list})", "-{any}", `matched("dyn").sum(d, d.x)`, `matched("dyn").min(d, d.x)`, `matched("dyn").max(d, d.x + d.z)`,
 		`matched("dyn").avg(d, d.x)`, `matched("dyn").stddev(d, d.x)`, "{scalar}", "{scalar}",
 	},
 }

@@ -224,22 +224,33 @@ func libAggregate(kind *aggregateKind, v ref.Val, collected bool) ref.Val {
 	if !ok {
 		return libErrors[ReasonType]
 	}
-	var buf [maxAggregateWidth]event.Value
-	state := buf[:kind.width]
-	for it := l.Iterator(); it.HasNext() == types.True; {
-		x, r := fromLibrary(it.Next())
-		if r != 0 {
-			return libErrors[r]
-		}
-		if x.Kind() == event.KindNull && !collected {
-			return libErrors[ReasonType]
+	list, r := fromLibraryList(l)
+	switch {
+	case r != 0:
+		return libErrors[r]
+	case !collected:
+		return libResult(foldList(kind, list.AsList()))
+	}
+	state := make([]event.Value, kind.width)
+	for _, x := range list.AsList() {
+		kind.fold(state, x)
+	}
+	return libResult(kind.read(state))
+}
+
+// foldList computes an aggregate of a user's own list. The sum of none is 0.
+func foldList(kind *aggregateKind, list []event.Value) (event.Value, Reason) {
+	if len(list) == 0 && kind.name == "sum" {
+		return event.Int(0), 0
+	}
+	state := make([]event.Value, kind.width)
+	for _, x := range list {
+		if x.Kind() == event.KindNull {
+			return event.Missing, ReasonType
 		}
 		kind.fold(state, x)
 	}
-	if !collected && kind.name == "sum" && state[0].IsMissing() {
-		return types.IntZero
-	}
-	return libResult(kind.read(state))
+	return kind.read(state)
 }
 
 // eventFunctions are those over events, times and places.
@@ -368,6 +379,14 @@ func toDuration(v event.Value) (event.Value, Reason) {
 		return event.DurationOf(d), 0
 	}
 	return event.Missing, ReasonType
+}
+
+func toTime(v event.Value) (event.Value, Reason) {
+	t, err := event.ParseTime(v.AsString())
+	if err != nil {
+		return event.Missing, ReasonArgument
+	}
+	return event.Timestamp(t), 0
 }
 
 // cidrIn reports whether an address lies in one of the given networks. Text

@@ -106,6 +106,41 @@ func pick(list *eventSource, last bool, empty Reason) code {
 	}}
 }
 
+func pickValue(v valueFn, last bool) code {
+	return valueCode(func(f *Frame) (event.Value, Reason) {
+		x, r := v(f)
+		switch {
+		case r != 0:
+			return event.Missing, r
+		case x.Kind() != event.KindList:
+			return event.Missing, ReasonType
+		case len(x.AsList()) == 0:
+			return event.Missing, ReasonIndex
+		case last:
+			return x.AsList()[len(x.AsList())-1], 0
+		}
+		return x.AsList()[0], 0
+	})
+}
+
+// aggregateOfList covers sum(list) and its kin.
+func aggregateOfList(kind *aggregateKind, a code) code {
+	if a.form != formValue {
+		return code{}
+	}
+	v := a.v
+	return valueCode(func(f *Frame) (event.Value, Reason) {
+		x, r := v(f)
+		switch {
+		case r != 0:
+			return event.Missing, r
+		case x.Kind() != event.KindList:
+			return event.Missing, ReasonType
+		}
+		return foldList(kind, x.AsList())
+	})
+}
+
 // size covers the size of all that has one.
 func size(a code) code {
 	switch a.form {

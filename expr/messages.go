@@ -180,36 +180,77 @@ func (c *compilation) nodes() map[int64]ast.Expr {
 
 func (c *compilation) undeclared(e ast.Expr, name string) {
 	if e.Kind() == ast.CallKind {
-		advice := didYouMean(name, c.functionNames())
-		if k := aggregateKindOf(name); k != nil {
-			advice = fmt.Sprintf("as in hot.%s(h, h.temperature)", name)
-		}
-		c.issue(e, fmt.Sprintf("there is no function %s()", name), advice)
+		c.undeclaredFunction(e, name)
 		return
 	}
-	if first, _, ok := strings.Cut(name, "."); ok {
-		name = first
-	}
-	advice := ""
-	if ev, ok := c.names.visible[c.event]; ok && ev.kind == varEvent {
-		o := c.provider.object(ev.typ)
-		if _, known := o.field(name); known && !o.schemas[0].Dynamic() {
-			advice = fmt.Sprintf("a field of the event is written %s.%s", c.event, name)
+	name, _, _ = strings.Cut(name, ".")
+	if isGroup(name) {
+		if len(c.issues) == 0 {
+			c.issue(e, fmt.Sprintf("%s is a group of functions", name), "")
 		}
+		return
 	}
-	if advice == "" {
-		advice = didYouMean(name, c.names.userNames())
-	}
-	if advice == "" && isWord(name) {
-		advice = fmt.Sprintf("text needs quotes: %q", name)
-		if ev, ok := c.names.visible["e"]; ok && ev.kind == varEvent {
-			advice = fmt.Sprintf("a field of the event is written e.%s; text needs quotes", name)
-		}
-	}
-	c.issue(e, fmt.Sprintf("there is no %s here", name), advice)
+	c.issue(e, fmt.Sprintf("there is no %s here", name), c.nameAdvice(name))
 }
 
-func isWord(s string) bool { return isName(s) && strings.ToLower(s) == s }
+// nameAdvice advises on a name that means nothing: it may be a field, a
+// mistyped name, or text without quotes.
+func (c *compilation) nameAdvice(name string) string {
+	var o *object
+	if ev, ok := c.names.visible[c.event]; ok && ev.kind == varEvent {
+		o = c.provider.object(ev.typ)
+	}
+	if o != nil && !o.schemas[0].Dynamic() {
+		if _, known := o.field(name); known {
+			return fmt.Sprintf("a field of the event is written %s.%s", c.event, name)
+		}
+	}
+	if o != nil && (name == "event" || name == "msg" || name == "message" || name == "payload") {
+		return "the event is called " + c.event
+	}
+	if advice := didYouMean(name, c.names.userNames()); advice != "" {
+		return advice
+	}
+	if o != nil {
+		if n := nearest(name, o.names()); n != "" {
+			return fmt.Sprintf("did you mean %s.%s?", c.event, n)
+		}
+		if o.schemas[0].Dynamic() {
+			return fmt.Sprintf("a field of the event is written %s.%s; text is written in quotes", c.event, name)
+		}
+	}
+	return "text is written in quotes"
+}
+
+func (c *compilation) undeclaredFunction(e ast.Expr, name string) {
+	if call := e.AsCall(); call.IsMemberFunction() && call.Target().Kind() == ast.IdentKind && isGroup(call.Target().AsIdent()) {
+		name = call.Target().AsIdent() + "." + name
+		c.issues = slices.DeleteFunc(c.issues, func(i Issue) bool {
+			start, _ := c.src.node(call.Target().ID())
+			return i.Offset == start
+		})
+	}
+	advice := didYouMean(name, c.functionNames())
+	if k := aggregateKindOf(name); k != nil {
+		advice = fmt.Sprintf("as in hot.%s(h, h.temperature)", name)
+	}
+	if _, macro := macroUses[name]; macro {
+		c.issue(e, fmt.Sprintf("%s() takes other arguments", name), "as in "+macroUses[name])
+		return
+	}
+	c.issue(e, fmt.Sprintf("there is no function %s()", name), advice)
+}
+
+// macroUses show how macros are called.
+var macroUses = map[string]string{
+	"has": "has(e.temperature)", "all": "list.all(x, x > 0)", "exists": "list.exists(x, x > 0)", "exists_one": "list.exists_one(x, x > 0)",
+	"map": "list.map(x, x * 2)", "filter": "list.filter(x, x > 0)", "sortBy": "list.sortBy(x, x.temperature)",
+	"optMap": "e.?x.optMap(v, v * 2)", "optFlatMap": "e.?x.optFlatMap(v, v.?y)",
+	"matched": `matched("step")`,
+}
+
+// isGroup reports whether a name only stands before functions, as in math.abs.
+func isGroup(name string) bool { return reservedNames[name] == "a group of CEL functions" }
 
 func (c *compilation) functionNames() []string {
 	var names []string
@@ -334,13 +375,7 @@ func (c *compilation) overloadAdvice(function string, args []ast.Expr, ts []*typ
 			continue
 		}
 		if t.Kind() == types.StringKind && isNumeric(ts[other]) {
-			if isStringLiteral(args[i]) {
-				return "a number is written without quotes"
-			}
-			if function == fnAdd {
-				return "string() turns a number into text"
-			}
-			return "double() turns text into a number"
+			return textAndNumber(function, args[i], args[other])
 		}
 		if isStringLiteral(args[i]) && isKind(other, types.DurationKind) {
 			return `a duration is written duration("5m")`
@@ -348,7 +383,7 @@ func (c *compilation) overloadAdvice(function string, args []ast.Expr, ts []*typ
 		if isStringLiteral(args[i]) && isKind(other, types.TimestampKind) {
 			return `a time is written timestamp("2026-03-01T12:00:00Z")`
 		}
-		if isNumeric(t) && isKind(other, types.DurationKind) {
+		if isNumeric(t) && isKind(other, types.DurationKind) && function != fnMul && function != fnDiv {
 			return `a duration is written duration("5m")`
 		}
 		if isNumeric(t) && isKind(other, types.TimestampKind) {
@@ -361,7 +396,25 @@ func (c *compilation) overloadAdvice(function string, args []ast.Expr, ts []*typ
 	return ""
 }
 
+// textAndNumber advises where a text meets a number.
+func textAndNumber(function string, text, number ast.Expr) string {
+	_, operator := symbols[function]
+	switch {
+	case function == fnAdd || !operator:
+		return "string() turns a number into text"
+	case isStringLiteral(text):
+		return "a number is written without quotes"
+	case number.Kind() == ast.LiteralKind && (function == fnEq || function == fnNe):
+		return "text is written in quotes"
+	}
+	return "double() turns text into a number"
+}
+
 func (c *compilation) orValue(e ast.Expr, ts []*types.Type) {
+	if !e.AsCall().IsMemberFunction() || len(ts) != 2 {
+		c.issue(e, "orValue() stands after a value that may be absent, and takes one", "as in e.?x.orValue(0)")
+		return
+	}
 	if !isOptional(ts[0]) {
 		c.issue(e, fmt.Sprintf("orValue() is for values that may be absent, but this is %s", c.typeName(ts[0])), "select with .? as in e.?x.orValue(0)")
 		return
@@ -382,7 +435,7 @@ func (c *compilation) index(e ast.Expr, ts []*types.Type) {
 
 func (c *compilation) functionArguments(e ast.Expr, function string, ts []*types.Type, advice string) {
 	name := strings.TrimPrefix(strings.TrimPrefix(function, fnAggregate+"_"), "@")
-	if a := c.aggregates[e.ID()]; a != nil {
+	if a := c.aggregates[e.ID()]; a != nil && len(ts) == 1 && ts[0].Kind() == types.ListKind {
 		t := ts[0].Parameters()[0]
 		start, end := c.src.span(a.arg)
 		c.issues = append(c.issues, Issue{start, end, fmt.Sprintf("%s() does not take %s", name, c.typeName(t)), ""})
@@ -462,8 +515,15 @@ func (c *compilation) typeName(t *types.Type) string {
 	if isOptional(t) {
 		return c.typeName(t.Parameters()[0]) + " that may be absent"
 	}
-	if t.Kind() == types.ListKind && c.provider.object(t.Parameters()[0]) != nil {
-		return "a list of events"
+	if t.Kind() == types.ListKind {
+		elem := t.Parameters()[0]
+		switch {
+		case c.provider.object(elem) != nil:
+			return "a list of events"
+		case isNumeric(elem), elem.Kind() == types.StringKind, elem.Kind() == types.TimestampKind, elem.Kind() == types.DurationKind, elem.Kind() == types.BoolKind:
+			_, name, _ := strings.Cut(typeNames[elem.Kind()], " ")
+			return "a list of " + name + "s"
+		}
 	}
 	if name, ok := typeNames[t.Kind()]; ok {
 		return name

@@ -36,8 +36,13 @@ func (c *compilation) verifyCall(e ast.Expr) {
 	args := call.Args()
 	switch name := call.FunctionName(); name {
 	case "time", "stream", "topic":
-		if o := c.provider.object(c.typeOf(args[0])); o == nil || len(o.schemas) == 0 {
-			c.issueSpan(args[0], fmt.Sprintf("%s() takes an event, not %s", name, c.typeName(c.typeOf(args[0]))), "as in "+name+"(e)")
+		t := c.typeOf(args[0])
+		if o := c.provider.object(t); o == nil || len(o.schemas) == 0 {
+			advice := "as in " + name + "(e)"
+			if t.Kind() == types.ListKind {
+				advice = "as in " + name + "(hot.last())"
+			}
+			c.issueSpan(args[0], fmt.Sprintf("%s() takes an event, not %s", name, c.typeName(t)), advice)
 		}
 	case fnEq, fnNe:
 		if !comparable(c.typeOf(args[0]), c.typeOf(args[1])) {
@@ -238,7 +243,7 @@ func conditionAdvice(t *types.Type) string {
 	case t.Kind() == types.StringKind:
 		return `compare it, as in ... == "on"`
 	case t.Kind() == types.ListKind:
-		return "ask for its size, as in ....size() > 0"
+		return "ask for its size, as in hot.size() > 0"
 	case t.Kind() == types.StructKind:
 		return "compare one of its fields"
 	}
