@@ -16,6 +16,10 @@ func newJSON(schema *event.Schema, captured []string) *jsonDecoder {
 	return &jsonDecoder{scanner: scanner{fields: newFields(schema, captured)}}
 }
 
+// maxScratch is how many elements of lists and maps keep their memory for the
+// next payload.
+const maxScratch = 4096
+
 // Decode implements [Decoder].
 func (d *jsonDecoder) Decode(payload []byte, e *event.Event) (int, error) {
 	d.fields.clear(e)
@@ -35,8 +39,10 @@ func (d *jsonDecoder) begin(payload []byte) { d.b, d.err, d.missed = payload, ni
 func (d *jsonDecoder) end() (int, error) {
 	d.b = nil
 	d.seen.reset()
+	if d.err != nil || cap(d.values)+cap(d.pairs) > maxScratch {
+		d.values, d.pairs = nil, nil // unfinished, or made large by one payload of many
+	}
 	if d.err != nil {
-		d.dropScratch()
 		return 0, d.err
 	}
 	return d.missed, nil
@@ -291,6 +297,3 @@ func (d *jsonDecoder) mapValue(p, depth int, at place) (event.Value, int) {
 		return event.Map(entries), p
 	}
 }
-
-// dropScratch forgets the lists and maps that a mistake left unfinished.
-func (d *jsonDecoder) dropScratch() { d.values, d.pairs = nil, nil }

@@ -58,12 +58,19 @@ func (s *Source) sendAcks() {
 		}
 		for batch := s.acks.take(); len(batch) > 0; batch = s.acks.take() {
 			for _, p := range batch {
-				if !p.conn.alive() {
-					s.count(func(t *Status) { t.AcksDropped++ })
-					continue
-				}
-				p.message.Ack()
+				s.sendAck(p)
 			}
 		}
+	}
+}
+
+func (s *Source) sendAck(p pending) {
+	switch {
+	case !p.conn.alive():
+		s.count(func(t *Status) { t.AcksDropped++ })
+	case p.failed != nil:
+		p.conn.end(p.failed)
+	default:
+		p.message.Ack()
 	}
 }

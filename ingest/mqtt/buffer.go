@@ -16,6 +16,7 @@ const entryBytes = 256
 type pending struct {
 	conn    *connection
 	message paho.Message
+	failed  error // why it must not be acknowledged, if so
 }
 
 // buffer holds the records that nobody has read yet.

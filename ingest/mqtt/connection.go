@@ -280,7 +280,7 @@ func (c *connection) receive(_ paho.Client, m paho.Message) {
 	}
 	ack := pending{}
 	if m.Qos() > 0 {
-		ack = pending{c, m}
+		ack = pending{conn: c, message: m}
 	}
 	if !s.buffer.offer(r, ack) {
 		if m.Qos() == 0 {

@@ -92,16 +92,16 @@ func (s *Source) Read(ctx context.Context) (ingest.Batch, error) {
 	}
 }
 
-// ack lets messages be acknowledged, or, if they could not be kept, drops
-// their connection, so that the broker sends them again.
+// ack lets messages be acknowledged, or, if they could not be kept, lets their
+// connection end behind the acknowledgements before them, so that the broker
+// sends them again.
 func (s *Source) ack(messages []pending, err error) {
-	if err == nil {
-		s.acks.add(messages)
-		return
+	if err != nil {
+		for i := range messages {
+			messages[i].failed = err
+		}
 	}
-	for _, p := range messages {
-		p.conn.end(err)
-	}
+	s.acks.add(messages)
 }
 
 // Close sends what acknowledgements it can within a second and disconnects.

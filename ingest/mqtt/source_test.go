@@ -90,7 +90,8 @@ func TestRedelivery(t *testing.T) {
 	})
 }
 
-// A batch that could not be kept comes again at once.
+// A batch that could not be kept comes again at once, and the one before it
+// does not.
 func TestRefusedByTheLog(t *testing.T) {
 	forBrokers(t, func(t *testing.T, address string, line *proxy) {
 		p := newPublisher(t, address)
@@ -98,8 +99,11 @@ func TestRefusedByTheLog(t *testing.T) {
 		r.up("source up 1")
 		p.publish("plant/a", "1", 1, false)
 		r.want("message 1 q1 plant/a 1")
-		r.ack(errors.New("the disk is full"))
-		r.want("source down 1", "source up 2 session", "message 2 dup q1 plant/a 1")
+		p.publish("plant/b", "2", 1, false)
+		r.want("message 1 q1 plant/b 2")
+		r.acks[len(r.acks)-2](nil)
+		r.acks[len(r.acks)-1](errors.New("the disk is full"))
+		r.want("source down 1", "source up 2 session", "message 2 dup q1 plant/b 2")
 		if s := r.source.Status(); s.Duplicates != 1 {
 			t.Errorf("status %+v", s)
 		}
