@@ -67,7 +67,7 @@ var synonyms = map[string]string{
 	"keep_firing_for": "clear_for", "hysteresis": "clear", "cooldown": "clear_after",
 	"message": "summary", "title": "summary", "text": "description", "runbook_url": "runbook",
 	"sinks": "to", "receivers": "to", "notify": "to", "level": "severity", "priority": "severity",
-	"id": "name", "after_match": "skip", "select": "emit", "output": "emit",
+	"id": "name", "groups": "rules", "after_match": "skip", "select": "emit", "output": "emit",
 	"broker": "source", "type": "format", "timestamp": "time", "delay": "lag", "timeout": "idle",
 }
 

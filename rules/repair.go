@@ -150,6 +150,10 @@ func (p *repairer) refuse(err error) bool {
 		p.plain(pos, line, syntax.Message)
 		return false
 	}
+	if pos < p.src.offset(o.line, 1)+o.start && line == o.line && !strings.Contains(syntax.Message, "'\t'") {
+		p.misplaced(o)
+		return false
+	}
 	if !p.explain(o, line, syntax.Message) {
 		p.plain(pos, line, syntax.Message)
 	}
@@ -165,6 +169,9 @@ type owned struct {
 	head   string // the line up to the value
 	value  string // the rest of the line
 }
+
+// noSpace finds a key without a space behind its colon.
+var noSpace = regexp.MustCompile(`^ *(?:- +)*[A-Za-z_][A-Za-z0-9_.-]*:[^ /]`)
 
 var keyLine = regexp.MustCompile(`^( *(?:- +)*)("[^"]*"|'[^']*'|[A-Za-z_][A-Za-z0-9_.-]*) *:(?:[ \t]+|$)`)
 
@@ -241,6 +248,9 @@ func (p *repairer) explain(o owned, line int, message string) bool {
 	case '[':
 		return say(begin, end, o.quoted(), "YAML reads a value that begins with [ as a list")
 	case '{':
+		if strings.Count(v, "'")%2 == 1 {
+			return say(begin, end, "write a quote inside of '...' twice, or put \"...\" around the text", "a text in '...' ends at the next quote")
+		}
 		return say(begin, end, o.quoted(), "inside of {...} YAML ends a value at a comma, and at [ { ] and }")
 	case '&', '*':
 		return say(begin, end, o.quoted(), fmt.Sprintf("YAML reads a value that begins with %c as a reference", v[0]))
@@ -256,6 +266,14 @@ func (p *repairer) explain(o owned, line int, message string) bool {
 		return say(end-1, end, o.quoted(), "YAML reads `:` at the end of a value as a second key")
 	}
 	return p.indentation(o)
+}
+
+// misplaced says that a line with a key of its own does not belong where it
+// stands.
+func (p *repairer) misplaced(o owned) {
+	at := p.src.offset(o.line, 1)
+	p.errorAt(at+o.indent, at+o.start+len(o.value), "indent it like the keys that it belongs to",
+		fmt.Sprintf("this line is indented by %d spaces, which fits none of the lines before", o.indent))
 }
 
 // indentation says that the line after a value is indented wrongly.
@@ -318,7 +336,11 @@ func (p *repairer) explainQuote(o owned, begin int, message string) bool {
 	if rest == "" {
 		return p.indentation(o)
 	}
-	p.errorAt(begin+len(v)-len(rest), begin+len(v), o.quoted(), "YAML ends the value at the closing quote, and more follows")
+	advice := o.quoted()
+	if v[0] == '\'' && strings.Count(v, "'")%2 == 1 {
+		advice = "write a quote inside of '...' twice, or put \"...\" around the text"
+	}
+	p.errorAt(begin+len(v)-len(rest), begin+len(v), advice, "YAML ends the value at the closing quote, and more follows")
 	return true
 }
 
@@ -328,6 +350,10 @@ func (p *repairer) plain(pos, line int, message string) {
 	end := p.src.offset(line, 1) + len(p.src.line(line))
 	advice := ""
 	if strings.Contains(message, "'\t'") && p.tab(line) {
+		return
+	}
+	if m := noSpace.FindString(p.src.line(line)); m != "" {
+		p.errorAt(p.src.offset(line, 1)+len(m)-2, p.src.offset(line, 1)+len(m), "write a space after the colon", "this line is no `key: value`")
 		return
 	}
 	switch message {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // TestPlaces finds the word BAD, which each document holds in one value, back
@@ -100,7 +102,7 @@ func findText(n *node, word string) *node {
 
 // checkOrigin checks that every byte of a text comes from the same byte of the
 // file, or from white space, an escape or a doubled quote, in order.
-func checkOrigin(t *testing.T, n *node) {
+func checkOrigin(t rapid.TB, n *node) {
 	t.Helper()
 	if len(n.origin) != len(n.text)+1 {
 		t.Fatalf("%d places for %d bytes", len(n.origin), len(n.text))
@@ -115,4 +117,63 @@ func checkOrigin(t *testing.T, n *node) {
 			t.Errorf("byte %d of %q is %q in the file", i, n.text, c)
 		}
 	}
+}
+
+// TestRandomPlaces writes random texts in random styles at random places of a
+// file, and expects to read the same texts from the right places.
+func TestRandomPlaces(t *testing.T) {
+	words := []string{"a", "é", "e.x", "== 'b'", `"c"`, `\`, "#", " #", "&&", "(", "[", "{", ": ", "-", "!x", "%", "  ", "\U0001f600"}
+	rapid.Check(t, func(t *rapid.T) {
+		var b strings.Builder
+		b.WriteString("top:\n")
+		var want []string
+		for i := range rapid.IntRange(1, 6).Draw(t, "values") {
+			text := strings.TrimSpace("x" + strings.Join(rapid.SliceOfN(rapid.SampledFrom(words), 0, 6).Draw(t, "words"), ""))
+			fmt.Fprintf(&b, "  - key%d: ", i)
+			switch rapid.SampledFrom([]string{"single", "double", "literal", "folded"}).Draw(t, "style") {
+			case "single":
+				b.WriteString("'" + strings.ReplaceAll(text, "'", "''") + "' # comment\n")
+			case "double":
+				b.WriteString(doubleQuote(t, text) + "\n")
+			case "literal":
+				text += "\n\n  " + text
+				b.WriteString("|\n      " + strings.ReplaceAll(text, "\n", "\n      ") + "\n")
+				text += "\n"
+			case "folded":
+				b.WriteString(">-\n      " + text + "\n      y\n")
+				text += " y"
+			}
+			want = append(want, text)
+		}
+		report := &Report{}
+		root, damaged := parse(File{"f", []byte(b.String())}, report)
+		if damaged || len(report.Issues) > 0 {
+			t.Fatalf("%s\n%v", b.String(), report)
+		}
+		for i, item := range root.get("top").items {
+			n := item.entries[0].value
+			if n.text != want[i] {
+				t.Errorf("in\n%s\nvalue %d is %q, want %q", b.String(), i, n.text, want[i])
+			}
+			checkOrigin(t, n)
+		}
+	})
+}
+
+// doubleQuote writes a text in double quotes, with escapes where they are
+// needed and elsewhere by chance.
+func doubleQuote(t *rapid.T, text string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range text {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteString("\\" + string(r))
+		case rapid.IntRange(0, 3).Draw(t, "escape") == 0:
+			fmt.Fprintf(&b, "\\U%08x", r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String() + `"`
 }

@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,7 +45,11 @@ func (l *loader) mapping(n *node, what string) bool {
 		l.errorf(n, "", "%s is empty: `key: value` lines are wanted below it", what)
 		return false
 	}
-	l.errorf(n, "", "%s takes `key: value` lines, and this is %s", what, n.what())
+	advice := ""
+	if n.kind == listNode {
+		advice = "write `name: value`, without - and [ ]"
+	}
+	l.errorf(n, advice, "%s takes `key: value` lines, and this is %s", what, n.what())
 	return false
 }
 
@@ -63,7 +68,7 @@ func (l *loader) text(n *node, what string) (string, bool) {
 	case n.bad:
 		return "", false
 	case n.kind != scalarNode:
-		l.errorf(n, "", "%s must be a text, and this is %s", what, n.what())
+		l.errorf(n, "write it as one text", "%s must be a text, and this is %s", what, n.what())
 		return "", false
 	case n.typ == emptyType, n.typ == textType && strings.TrimSpace(n.text) == "":
 		l.errorf(n, "write a text, or remove the key", "%s is empty", what)
@@ -79,7 +84,13 @@ func (l *loader) text(n *node, what string) (string, bool) {
 func (l *loader) looseName(n *node, what string) (string, bool) {
 	s, ok := l.text(n, what)
 	if ok && !looseName.MatchString(s) {
-		l.errorf(n, "names are letters, digits, _ . and -", "%s cannot be %q", what, s)
+		advice := "names are letters, digits, _ . and -"
+		if strings.ContainsRune(s, ',') {
+			advice = "write a list: [" + s + "]"
+		} else if better := strings.Join(strings.Fields(s), "-"); looseName.MatchString(better) {
+			advice += ": write `" + better + "`"
+		}
+		l.errorf(n, advice, "%s cannot be %q", what, s)
 		return "", false
 	}
 	return s, ok
@@ -237,6 +248,9 @@ func (l *loader) cutByComment(n *node) bool {
 	return true
 }
 
+// foreign finds what stands for a value in texts elsewhere.
+var foreign = regexp.MustCompile(`\{\{|\$(?:key|e)\b|\{(?:key|e)[.}]`)
+
 // template compiles a text with ${...} in it. It returns nil after a mistake.
 func (l *loader) template(n *node, what string, scope *expr.Scope) *expr.Text {
 	if _, ok := l.text(n, what); !ok {
@@ -247,8 +261,8 @@ func (l *loader) template(n *node, what string, scope *expr.Scope) *expr.Text {
 	for _, i := range issues {
 		l.expressionIssue(n, scope, i)
 	}
-	if i := strings.Index(text, "{{"); i >= 0 && !strings.Contains(text[:i], "${") {
-		l.report.add(n.issueIn(Warning, i, i+2, "{{ is printed as it stands", "a value goes into a text as ${...}, with CEL inside"))
+	if m := foreign.FindStringIndex(text); m != nil && !strings.Contains(text, "${") {
+		l.report.add(n.issueIn(Warning, m[0], m[1], text[m[0]:m[1]]+" is printed as it stands", "a value goes into a text as ${...}, with CEL inside, such as ${key}"))
 	}
 	if len(issues) > 0 {
 		return nil
