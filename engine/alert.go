@@ -53,8 +53,8 @@ func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, e *event.Event) {
 	if s.options.tracer != nil {
 		s.options.tracer.Held(r.Name, ks.key, e, holds)
 	}
-	if holds && r.Emit != nil {
-		s.emit(r, ks, r.Emit, e.Time, e.Pos)
+	if holds && in.Emit != nil {
+		s.emit(r, ks, in.Emit, e.Time, e.Pos)
 	}
 	hears := r.policy().Hears()
 	if r.Alert == nil && !hears || !holds && !hears && st.alerts[alertMain] == nil {
@@ -109,7 +109,7 @@ func (s *Shard) expireInstance(l *lane, ks *keyState, rule int, slot alertSlot, 
 	case alerting.ReasonNoData:
 		if r.Absent && r.Emit != nil {
 			s.frame.Event = a.kept
-			s.emit(r, ks, r.Emit, now, of.last)
+			s.emit(r, ks, r.input(a.kept).Emit, now, of.last)
 			s.frame.Event = nil
 		}
 	}
@@ -224,6 +224,9 @@ func (r *rulePlan) spec(slot alertSlot) *rules.Alert {
 func (s *Shard) compose(ks *keyState, slot alertSlot, a *alertState, d alerting.Decision, of grounds) *alerting.Transition {
 	r := s.env.rule
 	spec := r.spec(slot)
+	if of.event != nil {
+		spec = r.input(of.event).Alert
+	}
 	live := s.frame.Event
 	s.frame.Event, s.frame.Key = of.event, ks.values()
 	said := &alerting.Transition{

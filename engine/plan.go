@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/rules"
 )
 
@@ -58,6 +59,16 @@ type rulePlan struct {
 	*rules.Rule
 	inputs  []*rules.Input // by number of the stream; nil where it does not read it
 	keepRaw bool           // the rule's evidence keeps every field
+}
+
+// input returns the input that an event which the rule kept came by.
+func (r *rulePlan) input(kept *event.Event) *rules.Input {
+	for _, in := range r.Inputs {
+		if in.Keep == kept.Schema {
+			return in
+		}
+	}
+	panic("engine: rule " + r.Name + " keeps no events of " + kept.Schema.Stream())
 }
 
 func newPlan(set *rules.Set) *plan {

@@ -164,7 +164,7 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 		case r.When || r.Absent:
 			s.judgeLevel(l, ks, i, e)
 		default:
-			s.emit(r, ks, r.Emit, e.Time, e.Pos)
+			s.emit(r, ks, in.Emit, e.Time, e.Pos)
 		}
 	}
 	t.settle(ks, known)
