@@ -247,7 +247,7 @@ func printSteps(by map[string][]int) string {
 }
 
 // reread returns the machine that is read from m's bytes.
-func reread(t testing.TB, m *Machine, schema *event.Schema) *Machine {
+func reread(t failer, m *Machine, schema *event.Schema) *Machine {
 	t.Helper()
 	b := m.AppendBinary(nil)
 	r := event.NewReader(b)

@@ -168,6 +168,7 @@ type ended struct {
 // Advance ends what ends up to and including time t: runs past their window,
 // and trailing negations that held until their deadline.
 func (m *Machine) Advance(t event.Time, out *Result) {
+	t = min(t, event.MaxTime-1) // MaxTime is the deadline of what never ends
 	if len(m.buckets) == 0 || t < m.Deadline() {
 		return
 	}

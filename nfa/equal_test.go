@@ -1,0 +1,249 @@
+package nfa
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cepd/cepd/event"
+	"pgregory.net/rapid"
+)
+
+// failer is what a test and a rapid check have in common.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+func seconds0(t event.Time) float64 { return time.Duration(t).Seconds() }
+
+// machineRun gives what the machine finds, as the oracle prints it. With
+// restart it is written and read back after every event.
+func machineRun(t failer, prog *Prog, events []scenarioEvent, restart bool) []string {
+	var out Result
+	m := NewMachine(prog)
+	env := &letterEnv{}
+	for i, e := range events {
+		env.at, env.held = e, 0
+		env.e = &event.Event{Time: e.time, Pos: event.Position{Seq: uint64(i + 1)}, Schema: letterSchema}
+		m.Advance(e.time, &out)
+		m.Step(env.e, env, &out)
+		if env.held > 1 {
+			t.Fatalf("event %d was kept %d times", i, env.held)
+		}
+		if restart {
+			m = reread(t, m, letterSchema)
+		}
+	}
+	m.Advance(event.MaxTime, &out)
+	var text []string
+	for i := range out.Matches {
+		var words []string
+		for step, e := range out.Matches[i].All() {
+			words = append(words, fmt.Sprintf("%s=%d", prog.StepNames()[step], e.Pos.Seq-1))
+		}
+		text = append(text, fmt.Sprintf("%s at %v", strings.Join(words, " "), seconds0(out.Matches[i].End)))
+	}
+	return text
+}
+
+// agree compares machine and oracle on one pattern and stream.
+func agree(t failer, text string, o Options, events []scenarioEvent) {
+	p, err := Parse(text)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	s := scenario{options: o}
+	s.define(p)
+	prog, issues := Compile(p, s.options)
+	if prog == nil {
+		t.Fatalf("%s: %v", text, issues)
+	}
+	got := machineRun(t, prog, events, false)
+	want := (&oracle{pattern: p, events: events, options: s.options}).run()
+	if !slices.Equal(got, want) {
+		var words []string
+		for _, e := range events {
+			words = append(words, e.name)
+		}
+		t.Fatalf("%s  within %v skip %v %s order %v\non %s\n got %q\nwant %q\n%s",
+			text, o.Within, o.Skip, o.SkipTo, o.Order, strings.Join(words, " "), got, want, prog)
+	}
+	if again := machineRun(t, prog, events, true); !slices.Equal(got, again) {
+		t.Fatalf("%s: written and read back %q\nelse %q", text, again, got)
+	}
+}
+
+// streams returns all streams of n events over words, a second apart.
+func streams(n int, words ...string) [][]scenarioEvent {
+	all := [][]scenarioEvent{nil}
+	for i := range n {
+		var longer [][]scenarioEvent
+		for _, s := range all {
+			for _, w := range words {
+				longer = append(longer, append(slices.Clone(s), scenarioEvent{fmt.Sprint(w, i+1), w, seconds(float64(i + 1))}))
+			}
+		}
+		all = longer
+	}
+	return all
+}
+
+var allSkips = []Options{
+	{Skip: SkipNone}, {Skip: SkipPastLast}, {Skip: SkipToNext}, {Skip: SkipToFirst, SkipTo: "a"}, {Skip: SkipToLast, SkipTo: "a"},
+}
+
+// TestOracleSmall runs every small pattern of a kind over every short stream.
+func TestOracleSmall(t *testing.T) {
+	items := []string{"%s", "%s?", "%s+", "%s*", "%s{2}", "%s{1,2}", "%s{2,}[strict]", "%s+[any]", "%s{1,2}[optional]", "%s+[greedy]"}
+	follows := []string{"=>", "->", "~>"}
+	n := 0
+	for _, x := range items {
+		for _, f := range follows {
+			for _, y := range items {
+				text := fmt.Sprintf(x, "a") + " " + f + " " + fmt.Sprintf(y, "b")
+				for i, events := range streams(4, "a", "b", "ab", "x") {
+					o := allSkips[(i+n)%len(allSkips)]
+					o.Order = Order((i / 2) % 2)
+					if i%3 == 0 {
+						o.Within = 2 * time.Second
+					}
+					agree(t, text, o, events)
+				}
+				n++
+			}
+		}
+	}
+}
+
+// TestOracleForms runs patterns with the larger constructs over every short
+// stream.
+func TestOracleForms(t *testing.T) {
+	for _, text := range []string{
+		"a -> b | b -> a", "(a & b)", "(a & b & c)", "(a+ & b)", "(a & b?)", "c -> (a & b)", "(a & b) => c", "((a => b) & c)",
+		"a -> (b | c)", "a -> (b | c)+", "(a | b -> c){2}", "(a | b)+ -> c", "(a -> b)+ -> c", "(a -> b)? -> c", "(a -> b){2}", "(a -> b){1,2} => c",
+		"c ~> (a -> b)*", "(a -> b?)+ -> c", "(a+ -> b){1,2}", "a => !b -> c", "a => !b => c", "a => !b", "a -> !b -> c", "a+ -> !b -> c",
+		"a{2} -> !b -> c", "a? -> !b -> c", "a -> b? -> !a2 -> c", "a -> !b -> c? -> a2", "a -> !b -> c+", "a -> (b -> !c -> a2 | c2)", "a -> b -> !c",
+		"a -> (b | c) -> !a2", "c -> a+[until b]", "c -> a*[until b] -> b2", "(a -> b)+[until c]", "a+[greedy] -> b -> c", "a+[greedy] -> b? -> c",
+		"a -> b{1,2}[greedy] -> c", "a+[greedy, until c] -> b", "a -> (b -> (c | a2)?)+", "a* -> (b & c)",
+		"c -> (a+[strict] -> b)+[strict]", "c ~> ((a -> b){2} -> c2)", "a+[greedy] -> (b | c)", "(a | b+[greedy]) -> c",
+	} {
+		p, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := p.Steps()[0].Name
+		for i, events := range streams(5, "a", "b", "c", "bc") {
+			o := allSkips[i%len(allSkips)]
+			if o.SkipTo != "" {
+				o.SkipTo = first
+			}
+			o.Order = Order((i / 5) % 2)
+			if i%4 == 1 || strings.HasSuffix(text, "-> !c") || strings.HasSuffix(text, "-> !a2") {
+				o.Within = 3 * time.Second
+			}
+			agree(t, text, o, events)
+		}
+	}
+}
+
+// randomPattern draws a pattern that check accepts and the oracle knows.
+type randomPattern struct {
+	t     *rapid.T
+	steps int
+}
+
+func (r *randomPattern) draw(n int, what string) int { return rapid.IntRange(0, n-1).Draw(r.t, what) }
+
+func (r *randomPattern) name() string {
+	r.steps++
+	return fmt.Sprintf("%c%d", "abc"[r.draw(3, "letter")], r.steps)
+}
+
+func (r *randomPattern) sequence(depth int, top bool) string {
+	n := 1 + r.draw(3, "items")
+	var b strings.Builder
+	plain := false // what stands last is one mandatory step
+	for i := range n {
+		if i > 0 {
+			switch f := r.draw(10, "follow"); {
+			case f == 0 && plain && (i < n-1 || top):
+				b.WriteString(" => !" + r.name())
+				plain = false
+				continue
+			case f <= 2 && plain && i < n-1:
+				b.WriteString(" -> !" + r.name())
+				plain = false
+				continue
+			default:
+				b.WriteString([]string{" -> ", " => ", " ~> "}[f%3])
+			}
+		}
+		var item string
+		item, plain = r.item(depth)
+		b.WriteString(item)
+	}
+	return b.String()
+}
+
+func (r *randomPattern) item(depth int) (text string, plain bool) {
+	kind := r.draw(10, "kind")
+	if depth == 0 {
+		kind = 0
+	}
+	switch {
+	case kind < 6:
+		text = r.name()
+		c := r.draw(12, "count")
+		text += []string{"", "", "", "?", "+", "*", "{2}", "{1,2}", "{2,}", "{0,2}", "+", "+"}[c]
+		if c >= 4 {
+			text += []string{"", "[strict]", "[any]", "[greedy]"}[r.draw(4, "inner")]
+		}
+		return text, c < 3
+	case kind == 6:
+		text = "(" + r.sequence(depth-1, false) + " | " + r.sequence(depth-1, false) + ")"
+	case kind == 7:
+		text = "(" + r.name() + " & " + r.name() + ")"
+	default:
+		text = "(" + r.sequence(depth-1, false) + ")"
+	}
+	text += []string{"", "", "?", "{2}", "{1,2}", "+"}[r.draw(6, "rounds")]
+	return text, false
+}
+
+func randomEvents(t *rapid.T, n int) []scenarioEvent {
+	var events []scenarioEvent
+	at := 0
+	for range rapid.IntRange(0, n).Draw(t, "events") {
+		w := rapid.SampledFrom([]string{"a", "b", "c", "ab", "bc", "x"}).Draw(t, "event")
+		at += rapid.IntRange(0, 2).Draw(t, "gap")
+		events = append(events, scenarioEvent{fmt.Sprint(w, at), w, seconds(float64(at))})
+	}
+	return events
+}
+
+// TestOracleRandom compares machine and oracle on random patterns and streams.
+func TestOracleRandom(t *testing.T) {
+	rapid.Check(t, checkOracle)
+}
+
+func checkOracle(t *rapid.T) {
+	r := &randomPattern{t: t}
+	text := r.sequence(2, true)
+	p, err := Parse(text)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	o := Options{Skip: Skip(r.draw(5, "skip")), Order: Order(r.draw(2, "order")), Within: time.Duration(r.draw(8, "within")) * time.Second}
+	steps := p.Steps()
+	o.SkipTo = steps[r.draw(len(steps), "target")].Name
+	s := scenario{options: o}
+	s.define(p)
+	if prog, _ := Compile(p, s.options); prog == nil {
+		t.Skip("not a valid pattern")
+	}
+	agree(t, text, o, randomEvents(t, 8))
+}
