@@ -153,7 +153,7 @@ func (e *Engine) Rules() *rules.Set { return e.plan.set }
 func (e *Engine) Step(in Input) Output {
 	e.out = Output{Stats: newStats(), Deadline: event.MaxTime, Settled: event.MinTime}
 	e.out.Stats.Records = int64(len(in.Records))
-	e.router.batch()
+	e.router.batch(e.holds())
 	for i := range in.Records {
 		e.record(&in.Records[i])
 	}
@@ -162,6 +162,18 @@ func (e *Engine) Step(in Input) Output {
 	e.out.Deadline = e.deadline()
 	e.out.Settled = e.settled()
 	return e.out
+}
+
+// holds reports whether any lane holds events back.
+func (e *Engine) holds() bool {
+	for _, s := range e.shards {
+		for _, l := range s.lanes {
+			if len(l.waiting.items) > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (e *Engine) record(rec *event.Record) {

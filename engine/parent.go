@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"strings"
+
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/event"
 )
@@ -24,7 +26,7 @@ func (s *Shard) announce(ks *keyState, slot alertSlot, d alerting.Decision) {
 	if slot != alertMain || len(s.plan.children[rule]) == 0 {
 		return
 	}
-	p := &parentChange{rule: rule, key: ks.key, fires: d.Change == alerting.Raised}
+	p := &parentChange{rule: rule, key: strings.Clone(ks.key), fires: d.Change == alerting.Raised}
 	if n := len(s.out.parents); n > 0 {
 		last := s.out.parents[n-1]
 		if last.at == d.Time && last.parent.rule == rule && last.parent.key == ks.key {

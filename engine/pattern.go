@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/event"
@@ -87,7 +88,7 @@ func (s *Shard) timedOut(l *lane, ks *keyState, rule int, m *nfa.Match) {
 func (s *Shard) record(ks *keyState, r *rulePlan, m *nfa.Match, timeout bool) {
 	if s.options.matches {
 		s.out.matches = append(s.out.matches, Match{
-			Rule: r.Name, Key: ks.key, Names: r.KeyNames, Timeout: timeout, Time: m.End, Steps: evidence(r, m),
+			Rule: r.Name, Key: strings.Clone(ks.key), Names: r.KeyNames, Timeout: timeout, Time: m.End, Steps: evidence(r, m),
 		})
 	}
 }

@@ -84,9 +84,16 @@ func (r *router) connect(rt *routed) (err error) {
 	return err
 }
 
-// batch begins a new batch. Memory that events of the last one share is left
-// to them.
-func (r *router) batch() { r.keys = make([]byte, 0, cap(r.keys)) }
+// batch begins a new batch. Memory that events of the last one share is used
+// again if none of them is held back, and left to them otherwise.
+func (r *router) batch(held bool) {
+	if held {
+		r.keys, r.slab = make([]byte, 0, cap(r.keys)), slab{}
+		return
+	}
+	r.keys = r.keys[:0]
+	r.slab.reset()
+}
 
 // message routes one message.
 func (r *router) message(rec *event.Record, to func(shard int, it item, lane int)) {
@@ -252,32 +259,6 @@ func (r *router) mark(l *lanePlan, streamMark func(*streamPlan) event.Time) even
 		return event.MinTime
 	}
 	return clocked
-}
-
-// slab hands out events and their slots from larger pieces of memory, which
-// the collector takes back when no event of them is in use.
-type slab struct {
-	events []event.Event
-	values []event.Value
-}
-
-const (
-	slabEvents = 256
-	slabValues = 2048
-)
-
-func (s *slab) event(fields int) *event.Event {
-	if len(s.events) == 0 {
-		s.events = make([]event.Event, slabEvents)
-	}
-	if len(s.values) < fields {
-		s.values = make([]event.Value, max(slabValues, fields))
-	}
-	e := &s.events[0]
-	s.events = s.events[1:]
-	e.Slots = s.values[:fields:fields]
-	s.values = s.values[fields:]
-	return e
 }
 
 // take moves what was counted to st.

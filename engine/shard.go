@@ -42,7 +42,7 @@ type derived struct {
 // keyState is the state of one key in one table.
 type keyState struct {
 	table  *table
-	key    string
+	key    string        // shares the batch's memory until the state is kept
 	parts  []event.Value // of the key, decoded when first asked for
 	states []ruleState
 }
