@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/mqttconn"
@@ -26,8 +24,13 @@ type Config struct {
 	// Conn says how to reach the broker. Its client id names the session there:
 	// it must be the same after a restart, and no other client may have it.
 	Conn mqttconn.Config
-	// Subscriptions are the topics to read; at least one.
+	// Subscriptions are the topics to read; at least one. What is covered by
+	// another is not asked for; filters that overlap otherwise can bring a
+	// message twice, where the broker does so.
 	Subscriptions []Subscription
+	// Unsubscribe are topic filters of an earlier configuration that are not
+	// wanted any more. The session at the broker would keep them for ever.
+	Unsubscribe []string
 	// LastConn is the number of the last connection of this source that the log
 	// knows, from an earlier run. Default 0: none.
 	LastConn uint64
@@ -102,18 +105,4 @@ func (c Config) Validate() error {
 		bad("there is no clock")
 	}
 	return errors.Join(errs...)
-}
-
-// checkFilter checks an MQTT topic filter.
-func checkFilter(filter string) error {
-	levels := strings.Split(filter, "/")
-	for i, level := range levels {
-		switch {
-		case filter == "", len(filter) > 65535, !utf8.ValidString(filter), strings.ContainsRune(level, 0),
-			level == "#" && i < len(levels)-1,
-			len(level) > 1 && strings.ContainsAny(level, "+#"):
-			return fmt.Errorf("%q is no topic filter", filter)
-		}
-	}
-	return nil
 }

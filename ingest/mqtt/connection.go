@@ -214,9 +214,9 @@ func (s *Source) serve(c *connection) error {
 
 // subscribe asks for all topics and looks at the answer.
 func (s *Source) subscribe(c *connection) error {
-	filters := make(map[string]byte, len(s.cfg.Subscriptions))
-	for _, sub := range s.cfg.Subscriptions {
-		filters[sub.Filter] = sub.QoS
+	filters, unwanted := s.filters()
+	if len(unwanted) > 0 {
+		c.client.Unsubscribe(unwanted...) // nothing depends on the answer
 	}
 	token := c.client.SubscribeMultiple(filters, nil)
 	timeout := time.NewTimer(s.cfg.Conn.ConnectTimeout)
@@ -245,6 +245,24 @@ func (s *Source) subscribe(c *connection) error {
 		s.cfg.Logger.Error("the broker refuses topics", "source", s.cfg.Name, "topics", refused)
 	}
 	return nil
+}
+
+// filters returns the topics to ask for, and those that the session may have
+// and must not.
+func (s *Source) filters() (wanted map[string]byte, unwanted []string) {
+	wanted = map[string]byte{}
+	for _, sub := range reduce(s.cfg.Subscriptions) {
+		wanted[sub.Filter] = sub.QoS
+	}
+	for _, sub := range s.cfg.Subscriptions {
+		unwanted = append(unwanted, sub.Filter)
+	}
+	unwanted = append(unwanted, s.cfg.Unsubscribe...)
+	unwanted = slices.DeleteFunc(unwanted, func(filter string) bool {
+		_, ok := wanted[filter]
+		return ok
+	})
+	return wanted, unwanted
 }
 
 // drain waits a little for the acknowledgements that may be sent.

@@ -32,7 +32,7 @@ func TestDelivery(t *testing.T) {
 		p.publish("plant/kept", "0", 1, true)
 		p.settle()
 		cfg := configFor(line.address())
-		cfg.Subscriptions = append(cfg.Subscriptions, Subscription{"other/+/x", 0})
+		cfg.Subscriptions = append(cfg.Subscriptions, Subscription{"other/+/x", 0}, Subscription{"plant/+", 0})
 		r := &reader{t: t, source: newSource(t, cfg)}
 		r.up("source up 1")
 		r.want("message 1 retained q1 plant/kept 0")
@@ -182,6 +182,28 @@ func TestCuts(t *testing.T) {
 	})
 }
 
+// What an earlier configuration asked for goes out of the session.
+func TestUnsubscribes(t *testing.T) {
+	forBrokers(t, func(t *testing.T, address string, line *proxy) {
+		p := newPublisher(t, address)
+		cfg := configFor(line.address())
+		cfg.Subscriptions = append(cfg.Subscriptions, Subscription{"old/#", 1})
+		r := &reader{t: t, source: newSource(t, cfg)}
+		r.up("source up 1")
+		p.publish("old/a", "1", 1, false)
+		r.want("message 1 q1 old/a 1")
+		r.ack(nil)
+		r.source.Close()
+
+		cfg.Subscriptions, cfg.Unsubscribe, cfg.LastConn = cfg.Subscriptions[:1], []string{"old/#", "plant/#"}, 1
+		r = &reader{t: t, source: newSource(t, cfg)}
+		r.up("source up 2 session")
+		p.publish("old/b", "1", 1, false)
+		p.publish("plant/b", "1", 1, false)
+		r.want("message 2 q1 plant/b 1")
+	})
+}
+
 // With a full buffer the source leaves, and comes back when there is room.
 func TestFullBuffer(t *testing.T) {
 	forBrokers(t, func(t *testing.T, address string, line *proxy) {
@@ -321,6 +343,28 @@ func TestConfig(t *testing.T) {
 	cfg.Conn.URL, cfg.Conn.TLS.CAFile = "mqtts://127.0.0.1:1", "/does/not/exist"
 	if _, err := New(cfg); err == nil {
 		t.Error("no error for a missing file")
+	}
+}
+
+func TestReduce(t *testing.T) {
+	for _, test := range []struct{ a, b string }{
+		{"#", "a"}, {"#", "a/+/b"}, {"#", "+/#"}, {"a/#", "a"}, {"a/#", "a/b/#"}, {"a/#", "a/+"}, {"a/+", "a/b"}, {"+/b", "a/b"}, {"+/+", "a/+"}, {"a", "a"}, {"$x/#", "$x/y"},
+	} {
+		if !covers(test.a, test.b) {
+			t.Errorf("%s does not cover %s", test.a, test.b)
+		}
+		if test.a != test.b && covers(test.b, test.a) {
+			t.Errorf("%s covers %s", test.b, test.a)
+		}
+	}
+	for _, test := range []struct{ a, b string }{{"#", "$SYS/#"}, {"+/x", "$a/x"}, {"a/+", "a"}, {"a/+", "a/#"}, {"a/+", "a/b/c"}, {"a/+/c", "a/b/+"}, {"a", "b"}, {"a/b", "a"}, {"#", "$share/g/a"}} {
+		if covers(test.a, test.b) {
+			t.Errorf("%s covers %s", test.a, test.b)
+		}
+	}
+	got := fmt.Sprint(reduce([]Subscription{{"a/b", 1}, {"a/#", 0}, {"a/+", 0}, {"+/b", 0}, {"c", 1}, {"$SYS/x", 0}}))
+	if want := "[{a/# 1} {+/b 1} {c 1} {$SYS/x 0}]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
