@@ -41,6 +41,17 @@ func (a *Aggregates) Width(i int) int { return a.list[i].kind.width }
 // String returns aggregate i as it was written.
 func (a *Aggregates) String(i int) string { return a.list[i].text }
 
+// Fields returns the names of the fields that aggregate i reads of the events of
+// a stream, by the stream's own schema.
+func (a *Aggregates) Fields(i int, stream *event.Schema) []string {
+	for _, arg := range a.list[i].args {
+		if arg.schema == stream {
+			return arg.program.EventFields()
+		}
+	}
+	return nil
+}
+
 // Fold folds the event that its step accepts, f.Event, into the state of
 // aggregate i. The event has the stream's own schema. Values that the state
 // keeps share no memory with the event's payload.

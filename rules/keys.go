@@ -25,7 +25,7 @@ var (
 	streamPlace = &place{
 		name: "a stream", where: "in a stream",
 		keys:  []string{"source", "topic", "format", "time", "fields", "watermark"},
-		later: []string{"id", "late", "retained", "schema", "proto"},
+		later: []string{"id", "late", "retained"},
 	}
 	watermarkPlace = &place{
 		name: "`watermark`", where: "under `watermark` of a stream",

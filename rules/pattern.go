@@ -28,7 +28,7 @@ func (l *loader) pattern(d *ruleDecl, n *node) {
 		return
 	}
 	names := l.patternNames(d, n, p, defs)
-	d.rule.Pattern = &Pattern{Text: n.text, Aggregates: &expr.Aggregates{}, Predicates: names}
+	d.rule.Pattern = &Pattern{Text: strings.TrimSpace(n.text), Aggregates: &expr.Aggregates{}, Predicates: names}
 	d.steps = d.stepsOf(p.Steps(), defs)
 	o := nfa.Options{Predicates: map[string]nfa.Predicate{}, MaxRuns: l.runs(d)}
 	for id, name := range names {
@@ -50,6 +50,9 @@ func (l *loader) pattern(d *ruleDecl, n *node) {
 	for i := range aggs.Len() {
 		o.AggregateSteps = append(o.AggregateSteps, aggs.Step(i))
 		o.AggregateWidths = append(o.AggregateWidths, aggs.Width(i))
+		for j, in := range d.rule.Inputs {
+			d.used[j] = append(d.used[j], aggs.Fields(i, in.Stream.Schema)...)
+		}
 	}
 	prog, issues := nfa.Compile(p, o)
 	for _, i := range issues {
