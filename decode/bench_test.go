@@ -9,7 +9,7 @@ import (
 )
 
 // reading is what a sensor sends: 206 bytes, 8 fields.
-const reading = `{"ts":"2026-03-01T12:00:00.250Z","msg_id":"6f1c2a9e-77aa-4b1c-9f0e-2d6f5c1b8a34","site":"oslo","device":"pump-0017","temperature":71.25,"vibration":3.125,"status":"running","fw":"4.12.1-rc.2+build.88.ab"}`
+const reading = `{"ts":"2026-03-01T12:00:00.250Z","msg_id":"6f1c2a9e-77aa-4b1c-9f0e-2d6f5c1b8a34","site":"oslo","device":"pump-0017","temperature":71.25,"vibration":3.125,"status":"running","fw":"4.12.1-rc.2+build.88.abcd"}`
 
 var readingFields = []event.Field{
 	{Name: "ts", Type: event.TypeTimestamp}, {Name: "msg_id", Type: event.TypeString},
