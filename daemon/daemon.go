@@ -13,6 +13,7 @@ import (
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/rules"
+	"github.com/cepd/cepd/web"
 )
 
 // waitingBatches bounds the channel between sources and loop. A full one makes
@@ -31,13 +32,18 @@ type Daemon struct {
 	engine     *engine.Engine
 	pool       *pool
 	dispatcher *notify.Dispatcher
-	metrics    *metrics
+	metrics    *web.Metrics
+	addr       string
 
 	batches  chan sourceBatch
 	commands chan command
 	quit     chan struct{} // closed when the sources have stopped
 	loopDone chan struct{}
-	coming   *rules.Set // of the loop alone
+
+	// Of the loop alone.
+	coming   *rules.Set            // that the next rule set record names
+	marked   event.Time            // when the watermarks were last exported
+	rejected map[string]event.Time // when a message of a stream was last logged, by stream and reason
 
 	rules     atomic.Pointer[rules.Set] // in force
 	ready     atomic.Bool
@@ -81,12 +87,12 @@ func New(opts Options) (*Daemon, error) {
 		opts: opts, cfg: opts.Config, log: opts.Logger, clock: newClock(opts.Now),
 		pool:    newPool(),
 		batches: make(chan sourceBatch, waitingBatches), commands: make(chan command), quit: make(chan struct{}), loopDone: make(chan struct{}),
-		sources: map[string]*runningSource{},
-		done:    make(chan struct{}), stopped: make(chan struct{}),
+		sources: map[string]*runningSource{}, rejected: map[string]event.Time{}, marked: event.MinTime,
+		done: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	set, report, err := d.cfg.LoadRules()
-	if err == nil {
-		err = report.Err()
+	if err == nil && !report.OK() {
+		err = &MistakesError{report}
 	}
 	if err != nil {
 		return nil, err
@@ -250,12 +256,4 @@ func (d *Daemon) send(ctx context.Context, c command) error {
 		return ctx.Err()
 	}
 	return <-c.done // the loop answers whatever it has taken
-}
-
-// observe counts what a step led to, and logs what an operator should know.
-func (d *Daemon) observe(out *engine.Output) {
-	d.mu.Lock()
-	d.stats.Add(out.Stats)
-	d.mu.Unlock()
-	d.metrics.observe(out)
 }

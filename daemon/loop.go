@@ -159,13 +159,11 @@ func (l *loop) apply() error {
 	l.d.pool.serial = len(l.records) < smallBatch
 	out := l.d.engine.Step(engine.Input{Records: l.records})
 	l.deadline = out.Deadline
-	l.d.observe(&out)
+	err := l.d.dispatcher.Enqueue(out.Transitions)
+	l.d.observe(&out, l.records)
 	if l.after != nil {
 		l.after(&out)
 		l.after = nil
 	}
-	if err := l.d.dispatcher.Enqueue(out.Transitions); err != nil {
-		return err
-	}
-	return nil
+	return err
 }

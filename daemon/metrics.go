@@ -1,21 +1,157 @@
 package daemon
 
 import (
-	"context"
 	"time"
 
+	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/engine"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/ingest/mqtt"
+	"github.com/cepd/cepd/rules"
+	"github.com/cepd/cepd/web"
 )
 
-type metrics struct{}
+// newMetrics returns the metrics of a daemon. What sources and sinks count
+// themselves is read when somebody looks.
+func newMetrics(d *Daemon) *web.Metrics {
+	m := web.NewMetrics(web.BuildInfo{Version: d.opts.Version})
+	m.Add(web.Reloads, 0, "success")
+	m.Add(web.Reloads, 0, "failure")
+	m.Set(web.ReloadSuccessful, 1)
+	m.OnCollect(d.collect)
+	return m
+}
 
-func newMetrics(d *Daemon) *metrics { return &metrics{} }
+// knowRules makes the counters of a set's rules and streams known, so that
+// their first increase is seen.
+func (d *Daemon) knowRules(set *rules.Set) {
+	for _, s := range set.Streams {
+		if s.Producer == "" {
+			d.metrics.Add(web.Events, 0, s.Name)
+			d.metrics.Add(web.Late, 0, s.Name)
+		}
+	}
+	for _, r := range set.Rules {
+		d.metrics.Add(web.AlertsRaised, 0, r.Name)
+		d.metrics.Add(web.Matches, 0, r.Name)
+	}
+}
 
-func (m *metrics) observe(out *engine.Output) {}
+// observe counts what a step led to, and logs what an operator should know. It
+// is called by the loop.
+func (d *Daemon) observe(out *engine.Output, records []event.Record) {
+	d.mu.Lock()
+	d.stats.Add(out.Stats)
+	d.mu.Unlock()
+	st, m := &out.Stats, d.metrics
+	for _, c := range []struct {
+		metric web.Metric
+		counts engine.Counter
+	}{
+		{web.Events, st.Events}, {web.Late, st.Late}, {web.Rejected, st.Rejected}, {web.Unrouted, st.Unrouted},
+		{web.Mismatches, st.Mismatched}, {web.KeyErrors, st.KeyErrors}, {web.EvalErrors, st.EvalErrors},
+		{web.Matches, st.Matches}, {web.Timeouts, st.Timeouts}, {web.Evictions, st.Evictions},
+		{web.Emitted, st.Emitted}, {web.AlertsRaised, st.Raised}, {web.AlertsCleared, st.Cleared},
+	} {
+		web.AddCounts(m, c.metric, c.counts)
+	}
+	now := d.clock.now()
+	for i := range out.Transitions {
+		d.observeAlert(&out.Transitions[i], records, now)
+	}
+	for i := range out.Rejects {
+		d.logReject(&out.Rejects[i], now)
+	}
+	if now.Sub(d.marked) >= time.Second || out.Deadline == event.MaxTime {
+		d.marked = now
+		for stream, t := range d.engine.Watermarks() {
+			m.SetTime(web.Watermark, t, stream)
+		}
+	}
+}
 
-func (d *Daemon) startHTTP(context.Context) error { return nil }
+// observeAlert measures how long an alert took that a message of this step has
+// decided.
+func (d *Daemon) observeAlert(t *alerting.Transition, records []event.Record, now event.Time) {
+	first := records[0].Pos.Seq
+	if i := t.Position.Seq - first; t.Change == alerting.Raised && t.Position.Seq >= first && i < uint64(len(records)) {
+		d.metrics.ObserveAlert(now.Sub(records[i].Arrival))
+	}
+}
 
-// Addr returns the address.
-func (d *Daemon) Addr() string { return "" }
+// rejectLogEvery is how often messages that are no events are logged, for each
+// stream and reason; all are counted.
+const rejectLogEvery = 10 * time.Second
 
-func (m *metrics) reloaded(err error, at time.Time) {}
+// logReject logs a message that is no event, unless one like it was logged a
+// moment ago. The payload is not logged: it may hold anything.
+func (d *Daemon) logReject(r *engine.Reject, now event.Time) {
+	kind := r.Stream + " " + r.Reason
+	if last, ok := d.rejected[kind]; ok && now.Sub(last) < rejectLogEvery {
+		return
+	}
+	d.rejected[kind] = now
+	d.log.Warn("message rejected", "stream", r.Stream, "source", r.Source, "topic", r.Topic, "reason", r.Reason,
+		"position", r.Position.String(), "err", r.Err)
+}
+
+// collect sets the metrics that are known elsewhere. It is called when somebody
+// asks for the metrics.
+func (d *Daemon) collect() {
+	d.mu.Lock()
+	firing := map[string]int64{}
+	for k, n := range d.stats.Raised {
+		firing[k.Name] += n
+	}
+	for k, n := range d.stats.Cleared {
+		firing[k.Name] -= n
+	}
+	d.mu.Unlock()
+	for rule, n := range firing {
+		d.metrics.Set(web.AlertsFiring, float64(n), rule)
+	}
+	for name, s := range d.sourceStatus() {
+		up := 0.0
+		if s.Subscribed {
+			up = 1
+		}
+		d.metrics.Set(web.SourceUp, up, name)
+		d.metrics.Set(web.SourceMessages, float64(s.Messages), name)
+	}
+	for _, s := range d.dispatcher.Stats().Sinks {
+		d.metrics.Set(web.Deliveries, float64(s.Sent), s.Name, "sent")
+		for reason, n := range s.Failed {
+			d.metrics.Set(web.Deliveries, float64(n), s.Name, string(reason))
+		}
+		d.metrics.Set(web.Retries, float64(s.Retries), s.Name)
+		d.metrics.Set(web.Pending, float64(s.Pending), s.Name)
+	}
+}
+
+// sourceStatus returns how the sources are, by name.
+func (d *Daemon) sourceStatus() map[string]mqtt.Status {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := map[string]mqtt.Status{}
+	for _, s := range d.cfg.Sources {
+		all[s.Name] = mqtt.Status{}
+	}
+	for name, r := range d.sources {
+		if m, ok := r.Source.(*mqtt.Source); ok {
+			all[name] = m.Status()
+			continue
+		}
+		s := mqtt.Status{Messages: r.messages.Load()}
+		select {
+		case <-r.done:
+		default:
+			s.Connected, s.Subscribed = true, true
+		}
+		all[name] = s
+	}
+	return all
+}
+
+// Connected reports whether a source is read now: a broker that has taken our
+// subscriptions, or a file.
+func (d *Daemon) Connected(source string) bool { return d.sourceStatus()[source].Subscribed }

@@ -8,6 +8,7 @@ import (
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/rules"
+	"github.com/cepd/cepd/web"
 )
 
 // ReloadReport says what a reload did, by names of rules.
@@ -21,6 +22,26 @@ type ReloadReport struct {
 	Same    bool     `json:"same,omitempty"`    // no file changed
 }
 
+// MistakesError says that rule files have mistakes.
+type MistakesError struct{ Report *rules.Report }
+
+func (e *MistakesError) Error() string { return strings.TrimRight(e.Report.String(), "\n") }
+
+// Details says it in a line, with the names of the rules that are not as they
+// were.
+func (r ReloadReport) Details() string {
+	text := r.String()
+	for _, p := range []struct {
+		what  string
+		names []string
+	}{{"added", r.Added}, {"started afresh", r.Afresh}, {"removed", r.Removed}} {
+		if len(p.names) > 0 {
+			text += "; " + p.what + ": " + strings.Join(p.names, ", ")
+		}
+	}
+	return text
+}
+
 // String says it in a line.
 func (r ReloadReport) String() string {
 	if r.Same {
@@ -30,7 +51,7 @@ func (r ReloadReport) String() string {
 	for _, p := range []struct {
 		names []string
 		what  string
-	}{{r.Added, "added"}, {r.Kept, "kept with their state"}, {r.Afresh, "started afresh"}, {r.Removed, "removed"}} {
+	}{{r.Added, "added"}, {r.Kept, "kept with state"}, {r.Afresh, "started afresh"}, {r.Removed, "removed"}} {
 		if len(p.names) > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", len(p.names), p.what))
 		}
@@ -50,7 +71,12 @@ func plural(n int, what string) string {
 // what was in force stays so. cepd.yaml is not read again.
 func (d *Daemon) Reload(ctx context.Context) (ReloadReport, error) {
 	report, err := d.reload(ctx)
-	d.metrics.reloaded(err, d.opts.Now())
+	result, ok := "success", 1.0
+	if err != nil {
+		result, ok = "failure", 0
+	}
+	d.metrics.Add(web.Reloads, 1, result)
+	d.metrics.Set(web.ReloadSuccessful, ok)
 	if d.opts.OnReload != nil {
 		d.opts.OnReload(report, err)
 	}
@@ -64,8 +90,8 @@ func (d *Daemon) reload(ctx context.Context) (ReloadReport, error) {
 		return ReloadReport{}, errStopped
 	}
 	set, report, err := d.cfg.LoadRules()
-	if err == nil {
-		err = report.Err()
+	if err == nil && !report.OK() {
+		err = &MistakesError{report}
 	}
 	if err != nil {
 		d.log.Error("reload refused, the running rules stay", "err", err)
@@ -103,6 +129,7 @@ func (d *Daemon) bringIntoForce(ctx context.Context, set *rules.Set) (ReloadRepo
 		return ReloadReport{}, fmt.Errorf("bringing rules into force: %w", done.Err)
 	}
 	d.rules.Store(set)
+	d.knowRules(set)
 	return ReloadReport{
 		Hash: set.Hash, Rules: len(set.Rules),
 		Added: done.Added, Kept: done.Kept, Afresh: done.Restarted, Removed: done.Removed,

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/cepd/cepd/config"
 	"github.com/cepd/cepd/ingest"
@@ -103,6 +104,8 @@ type runningSource struct {
 	subs   []mqtt.Subscription // that it was opened with
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the goroutine has ended
+
+	messages atomic.Uint64 // that were read, where the source does not count them
 }
 
 // startSources opens the sources that the rules read.
@@ -130,10 +133,12 @@ func (d *Daemon) runSource(s config.Source, subs []mqtt.Subscription, lastConn u
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &runningSource{Source: src, subs: subs, cancel: cancel, done: make(chan struct{})}
+	d.mu.Lock()
 	d.sources[s.Name] = r
+	d.mu.Unlock()
 	go func() {
 		defer close(r.done)
-		d.readSource(ctx, s.Name, src)
+		d.readSource(ctx, s.Name, r)
 	}()
 	return nil
 }
@@ -167,6 +172,8 @@ func (d *Daemon) closeSources() {
 			d.log.Warn("closing failed", "source", name, "err", err)
 		}
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	clear(d.sources)
 }
 
@@ -190,7 +197,9 @@ func (d *Daemon) resubscribe(set *rules.Set) error {
 			if m, ok := r.Source.(*mqtt.Source); ok {
 				lastConn = m.Status().Conn
 			}
+			d.mu.Lock()
 			delete(d.sources, s.Name)
+			d.mu.Unlock()
 		}
 		d.log.Info("topics have changed", "source", s.Name, "topics", len(subs))
 		errs = append(errs, d.runSource(s, subs, lastConn))
@@ -200,7 +209,7 @@ func (d *Daemon) resubscribe(set *rules.Set) error {
 
 // readSource hands what a source reads to the loop until the source ends or
 // ctx is cancelled.
-func (d *Daemon) readSource(ctx context.Context, name string, src ingest.Source) {
+func (d *Daemon) readSource(ctx context.Context, name string, src *runningSource) {
 	for {
 		b, err := src.Read(ctx)
 		if err != nil {
@@ -211,6 +220,7 @@ func (d *Daemon) readSource(ctx context.Context, name string, src ingest.Source)
 			b.Ack(ctx.Err())
 			return
 		}
+		src.messages.Add(uint64(len(b.Records)))
 		select {
 		case d.batches <- sourceBatch{name, b}:
 		case <-ctx.Done():
@@ -236,19 +246,4 @@ func (d *Daemon) sourceEnded(ctx context.Context, name string, err error) {
 	if d.reading--; d.reading == 0 {
 		d.finish(nil)
 	}
-}
-
-// Connected reports whether a source is read now: a broker that has taken our
-// subscriptions, or a file.
-func (d *Daemon) Connected(source string) bool {
-	d.reloading.Lock()
-	defer d.reloading.Unlock()
-	r := d.sources[source]
-	if r == nil {
-		return false
-	}
-	if m, ok := r.Source.(*mqtt.Source); ok {
-		return m.Status().Subscribed
-	}
-	return true
 }

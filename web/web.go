@@ -23,8 +23,9 @@ type Config struct {
 	// always ready.
 	Ready func() error
 	// Reload loads the rules again, all or nothing. It returns a [*ReloadRejected]
-	// where the rules are wrong. nil: there is nothing to reload.
-	Reload func(context.Context) error
+	// where the rules are wrong, and otherwise says in a line what it did. nil:
+	// there is nothing to reload.
+	Reload func(context.Context) (done string, err error)
 	// Version of cepd.
 	Version string
 	// Logger is told of errors that no client sees. Default: nobody.
@@ -105,11 +106,11 @@ func (h *handler) reload(w http.ResponseWriter, r *http.Request) {
 		text(w, http.StatusNotFound, "There is nothing to reload.\n")
 		return
 	}
-	err := h.cfg.Reload(r.Context())
+	done, err := h.cfg.Reload(r.Context())
 	var rejected *ReloadRejected
 	switch {
 	case err == nil:
-		text(w, http.StatusOK, "Reloaded.\n")
+		text(w, http.StatusOK, "Reloaded: "+done+".\n")
 	case errors.As(err, &rejected):
 		text(w, http.StatusUnprocessableEntity, "The rules stay as they were, since the new ones are wrong:\n\n"+rejected.Report+"\n")
 	default:

@@ -23,7 +23,7 @@ func TestEndpoints(t *testing.T) {
 	h := New(Config{
 		Gatherer: m.Registry(), Version: "1.2.3 <beta>",
 		Ready:  func() error { return notReady },
-		Reload: func(context.Context) error { reloads++; return reload },
+		Reload: func(context.Context) (string, error) { reloads++; return "2 rules", reload },
 	})
 	down := errors.New("source plant is down")
 	wrong := fmt.Errorf("checking: %w", &ReloadRejected{Report: "pump.yaml:3:5: unknown key whn"})
@@ -46,7 +46,7 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/readyz", down, nil, 503, "source plant is down"},
 		{"POST", "/-/ready", nil, nil, 405, ""},
 		{"GET", "/-/reload", nil, nil, 405, ""},
-		{"POST", "/-/reload", nil, nil, 200, "Reloaded."},
+		{"POST", "/-/reload", nil, nil, 200, "Reloaded: 2 rules."},
 		{"POST", "/-/reload", nil, wrong, 422, "pump.yaml:3:5: unknown key whn"},
 		{"POST", "/-/reload", nil, errors.New("no such directory"), 500, "Reloading failed: no such directory"},
 		{"GET", "/metrics", nil, nil, 200, `cepd_build_info{goversion=`},

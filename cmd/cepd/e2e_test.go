@@ -16,7 +16,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-
 )
 
 const e2eStreams = `
@@ -296,7 +295,7 @@ func (p *process) follow(stderr io.Reader, ready chan<- string) {
 // waitReady waits until the daemon says that it reads its source.
 func (p *process) waitReady(t *testing.T) {
 	t.Helper()
-	connected := regexp.MustCompile(`(?m)^cepd_source_connected\{source="plant"\} 1$`)
+	connected := regexp.MustCompile(`(?m)^cepd_source_up\{source="plant"\} 1$`)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -358,4 +357,3 @@ func write(t *testing.T, dir, name, text string) {
 func grep(text, pattern string) string {
 	return strings.Join(regexp.MustCompile(`(?m)`+pattern+`.*$`).FindAllString(text, -1), "\n")
 }
-

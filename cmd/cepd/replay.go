@@ -109,6 +109,9 @@ decided; --until last stops at the last event.`,
 			}
 			defer o.Source.Close()
 			o.Matches = matches
+			if matches && !cmd.Flags().Changed("output") {
+				output = "json"
+			}
 			out := bufio.NewWriter(s.out)
 			if o.Print, err = printer(output, out, color(s.out)); err != nil {
 				return err
@@ -125,7 +128,7 @@ decided; --until last stops at the last event.`,
 	}
 	flags.register(c)
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
-	c.Flags().BoolVar(&matches, "matches", false, "print every match of every pattern, with all fields of its events, in place of alerts")
+	c.Flags().BoolVar(&matches, "matches", false, "print every match and timed-out partial match of every pattern with its events as they came, in place of alerts; as JSON unless --output says otherwise")
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print no summary")
 	return c
 }
