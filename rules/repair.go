@@ -168,6 +168,7 @@ type owned struct {
 	start  int    // of the value in the line, in bytes
 	head   string // the line up to the value
 	value  string // the rest of the line
+	more   bool   // it goes on over lines
 }
 
 // noSpace finds a key without a space behind its colon.
@@ -182,7 +183,9 @@ func (p *repairer) owner(line int) (owned, bool) {
 	for n := line; n >= 1; n-- {
 		text := p.lines[n-1]
 		if m := keyLine.FindStringSubmatch(text); m != nil && len(m[1]) < indent {
-			return owned{line: n, indent: len(m[1]), start: len(m[0]), head: m[0], value: strings.TrimRight(text[len(m[0]):], " \t")}, true
+			o := owned{line: n, indent: len(m[1]), start: len(m[0]), head: m[0], value: strings.TrimRight(text[len(m[0]):], " \t")}
+			o.more = p.continues(o)
+			return o, true
 		}
 		if trimmed := strings.TrimLeft(text, " "); trimmed != "" {
 			indent = min(indent, len(text)-len(trimmed))
@@ -192,6 +195,16 @@ func (p *repairer) owner(line int) (owned, bool) {
 		}
 	}
 	return owned{}, false
+}
+
+// continues reports whether the line after a value is a part of it.
+func (p *repairer) continues(o owned) bool {
+	if o.line >= len(p.lines) {
+		return false
+	}
+	next := p.lines[o.line]
+	trimmed := strings.TrimLeft(next, " ")
+	return trimmed != "" && len(next)-len(trimmed) > o.indent && !keyLine.MatchString(next)
 }
 
 // poison replaces a value and the lines that it goes on over.
@@ -212,7 +225,7 @@ func (o owned) quoted() string {
 	key := strings.TrimSpace(o.head)
 	key = strings.TrimLeft(key, "- ")
 	switch {
-	case o.value == "" || len(o.value) > 100:
+	case o.value == "" || o.more || len(o.value) > 100:
 		return "put the whole value in quotes, or on the next line after |"
 	case strings.HasPrefix(o.value, "{"):
 		return "write each entry on a line of its own, or its value in quotes"
@@ -242,7 +255,7 @@ func (p *repairer) explain(o owned, line int, message string) bool {
 	}
 	switch v[0] {
 	case '"', '\'':
-		return p.explainQuote(o, begin, message)
+		return p.explainQuote(o, begin)
 	case '`', '@', '%':
 		return say(begin, end, o.quoted(), fmt.Sprintf("YAML does not let a value begin with %c", v[0]))
 	case '[':
@@ -307,24 +320,15 @@ func (p *repairer) tab(line int) bool {
 }
 
 // explainQuote says what is wrong with a value that begins with a quote.
-func (p *repairer) explainQuote(o owned, begin int, message string) bool {
+func (p *repairer) explainQuote(o owned, begin int) bool {
 	v := o.value
 	decode := decodeDouble
 	if v[0] == '\'' {
 		decode = decodeSingle
 	}
-	if i := strings.Index(message, "unknown escape character"); i >= 0 {
-		for k := 1; k < len(v); k++ {
-			if v[k] != '\\' {
-				continue
-			}
-			if _, n := unescape(v[k:]); n == 0 {
-				p.errorAt(begin+k, begin+k+2, "write the backslash twice, or use single quotes", "in double quotes YAML does not know this escape")
-				return true
-			}
-			k++
-		}
-		return false
+	if at := badEscape(v, 1); v[0] == '"' && at >= 0 {
+		p.errorAt(begin+at, begin+at+2, escapeAdvice, escapeMessage)
+		return true
 	}
 	_, origin, ok := decode(v, 1)
 	if !ok {

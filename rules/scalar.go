@@ -55,8 +55,32 @@ func (c *converter) quoted(n *node, quote byte, decode func(string, int) (string
 			n.end = origin[len(origin)-1] + 1
 			return
 		}
+		if at := badEscape(src, n.pos+1); quote == '"' && at >= 0 {
+			c.errorAt(at, at+2, escapeAdvice, escapeMessage)
+			n.bad = true
+		}
 	}
 	n.end = n.pos + 1
+}
+
+const (
+	escapeMessage = "in double quotes YAML does not know this escape"
+	escapeAdvice  = "write the backslash twice, or use single quotes"
+)
+
+// badEscape returns where the first escape stands that YAML does not know, in
+// a text in double quotes whose first byte is src[i]; -1 if there is none.
+func badEscape(src string, i int) int {
+	for ; i < len(src) && src[i] != '"'; i++ {
+		if src[i] == '\\' {
+			_, n := unescape(src[i:])
+			if n == 0 {
+				return i
+			}
+			i += n - 1
+		}
+	}
+	return -1
 }
 
 // block returns the node of a text after | or >.

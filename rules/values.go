@@ -151,7 +151,7 @@ func (l *loader) number(n *node, what string, least, most int) int {
 		return least
 	}
 	i, err := strconv.Atoi(strings.ReplaceAll(n.text, "_", ""))
-	if n.kind != scalarNode || n.typ != numberType || err != nil && !errors.Is(err, strconv.ErrRange) {
+	if n.kind != scalarNode || n.style != plain || err != nil && !errors.Is(err, strconv.ErrRange) {
 		l.errorf(n, "", "%s must be a whole number, and this is %s", what, n.what())
 		return least
 	}
