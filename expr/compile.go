@@ -103,6 +103,10 @@ func (c *compilation) parse() {
 		return
 	}
 	c.ast = parsed.NativeRep()
+	if n := ast.NodeCount(c.ast); n > maxNodes {
+		c.issues = append(c.issues, Issue{0, len(c.src.text), tooLarge, tooLargeAdvice})
+		return
+	}
 	c.src.info = c.ast.SourceInfo()
 	c.lastID = ast.MaxID(c.ast)
 }

@@ -14,6 +14,11 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
+const (
+	tooLarge       = "the expression is too large or too deep"
+	tooLargeAdvice = "split it"
+)
+
 // foreign are operators of other languages, and what CEL has instead.
 var foreign = map[string]string{
 	"=": "==", "&": "&&", "|": "||", "<>": "!=",
@@ -64,7 +69,7 @@ func (c *compilation) parseIssues(issues *cel.Issues) {
 	switch {
 	case strings.Contains(message, "limit exceeded"), strings.Contains(message, "exceeds limit"), strings.Contains(message, "max recursion"):
 		start, end = 0, len(c.src.text)
-		message, advice = "the expression is too large or too deep", "split it, or put constants into a table"
+		message, advice = tooLarge, tooLargeAdvice
 	case strings.HasPrefix(message, "reserved identifier"):
 		message = fmt.Sprintf("%s is a keyword of CEL", text)
 		advice = "as a field write it in backticks: e.`" + text + "`"
