@@ -11,7 +11,11 @@ func suggest[V any](key string, known map[string]V) string {
 	names := slices.Sorted(maps.Keys(known))
 	best, least := "", 3
 	for _, name := range names {
-		if d := distance(key, name); d < least {
+		d := distance(key, name)
+		if len(key) == len(name) && letters(key) == letters(name) {
+			d = 1 // the right letters in the wrong order
+		}
+		if d < least {
 			best, least = name, d
 		}
 	}
@@ -20,6 +24,9 @@ func suggest[V any](key string, known map[string]V) string {
 	}
 	return "; known are " + strings.Join(names, ", ")
 }
+
+// letters returns the bytes of s in order.
+func letters(s string) string { return string(slices.Sorted(slices.Values([]byte(s)))) }
 
 // distance is the number of letters to insert, delete or replace to get from a
 // to b.

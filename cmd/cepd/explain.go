@@ -28,7 +28,7 @@ it, and what its alert decided. --key shows one key only.`,
 		Example: `  cepd explain pump-failure --graph --rules rules/pumps.yaml
   cepd explain pump-failure --graph --format dot -r rules/pumps.yaml | dot -Tsvg > pump.svg
   cepd explain pump-failure --events readings.jsonl --key p1 -r rules/pumps.yaml`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg("the name of one RULE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if graph == (events != "") {
 				return usagef("say either --graph or --events FILE")

@@ -85,13 +85,22 @@ Start with 'cepd try': it needs no network and no configuration.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
-		Args:              cobra.NoArgs,
 	}
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.AddCommand(runCommand(s), checkCommand(s), replayCommand(s), explainCommand(s), tryCommand(s), versionCommand(s))
 	return root
+}
+
+// oneArg wants exactly one argument, and says what it is.
+func oneArg(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			return nil
+		}
+		return fmt.Errorf("%s takes %s, and got %d arguments", c.Name(), what, len(args))
+	}
 }
 
 func versionCommand(s streams) *cobra.Command {

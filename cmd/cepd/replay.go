@@ -97,7 +97,7 @@ decided; --until last stops at the last event.`,
 		Example: `  cepd replay --rules rules/pumps.yaml readings.csv
   cepd replay -r rules/pumps.yaml -r rules/doors.yaml --stream doors events.jsonl.gz
   zcat events.jsonl.gz | cepd replay -r rules/pumps.yaml --output json - | jq .summary`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg("one FILE, or - for the standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := flags.load(s)
 			if err != nil {

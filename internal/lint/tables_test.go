@@ -10,11 +10,13 @@ var imports = map[string]string{
 	// Layer 1: one subject each, ignorant of the others.
 	"alerting":  "event",
 	"decode":    "event",
+	"detectors": "event",
 	"expr":      "event",
 	"ingest":    "event",
 	"mqttconn":  "",
 	"nfa":       "event",
 	"state/wal": "event",
+	"window":    "event",
 	"window":    "event",
 
 	// Layer 2: rules from files, sources, sinks.
@@ -46,11 +48,13 @@ var imports = map[string]string{
 	// What tests share.
 	"alerting/notify/internal/sample": "event alerting",
 
+	// Measurements and checks.
 	"internal/lint": "",
+	"internal/nab":  "event detectors",
 }
 
 // core lists the packages that decide: plain functions over values.
-var core = []string{"event", "expr", "nfa", "window", "decode", "alerting", "rules", "engine"}
+var core = []string{"event", "expr", "nfa", "window", "decode", "window", "detectors", "alerting", "rules", "engine"}
 
 // foreign says which packages may import a module, or a part of one, from
 // elsewhere: one dependency, one package. The MQTT client has three: it reads,
