@@ -123,6 +123,9 @@ const (
 	statePending           // a match once time is over
 )
 
+// waits reports whether runs can be in a state between two events.
+func (k stateKind) waits() bool { return k == stateNormal || k == statePending }
+
 type action uint8
 
 const (
@@ -461,7 +464,7 @@ func (c *compiler) groupLoop(r *repeat) *next {
 		in.follow, in.again = r.Inner, r.in.again
 		heads := c.body(r, in, back)
 		for _, h := range heads {
-			c.leave(h, r, nil, in.nots)
+			c.leave(h, r, in.guard, in.nots)
 		}
 		again.add(actProceed, nil, -1, heads...)
 		return heads

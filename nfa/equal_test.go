@@ -129,7 +129,7 @@ func TestOracleForms(t *testing.T) {
 		"a{2} -> !b -> c", "a? -> !b -> c", "a -> b? -> !a2 -> c", "a -> !b -> c? -> a2", "a -> !b -> c+", "a -> (b -> !c -> a2 | c2)", "a -> b -> !c",
 		"a -> (b | c) -> !a2", "c -> a+[until b]", "c -> a*[until b] -> b2", "(a -> b)+[until c]", "a+[greedy] -> b -> c", "a+[greedy] -> b? -> c",
 		"a -> b{1,2}[greedy] -> c", "a+[greedy, until c] -> b", "a -> (b -> (c | a2)?)+", "a* -> (b & c)",
-		"c -> (a+[strict] -> b)+[strict]", "c ~> ((a -> b){2} -> c2)", "a+[greedy] -> (b | c)", "(a | b+[greedy]) -> c",
+		"c -> (a+[strict] -> b)+[strict]", "c ~> ((a -> b){2} -> c2)", "a+[greedy] -> (b | c)", "a -> !b -> (c -> a2)+", "a -> !b -> (c | a2 -> b2)", "a -> !b -> (c & a2)", "a -> !b -> (c -> a2)? -> b2", "(a | b+[greedy]) -> c",
 	} {
 		p, err := Parse(text)
 		if err != nil {
@@ -166,24 +166,33 @@ func (r *randomPattern) name() string {
 func (r *randomPattern) sequence(depth int, top bool) string {
 	n := 1 + r.draw(3, "items")
 	var b strings.Builder
-	plain := false // what stands last is one mandatory step
+	plain, not := false, false // what stands last is one mandatory step; a negation was drawn
 	for i := range n {
 		if i > 0 {
 			switch f := r.draw(10, "follow"); {
 			case f == 0 && plain && (i < n-1 || top):
 				b.WriteString(" => !" + r.name())
-				plain = false
+				plain, not = false, true
 				continue
 			case f <= 2 && plain && i < n-1:
 				b.WriteString(" -> !" + r.name())
-				plain = false
+				plain, not = false, true
 				continue
 			default:
 				b.WriteString([]string{" -> ", " => ", " ~> "}[f%3])
 			}
 		}
-		var item string
-		item, plain = r.item(depth)
+		item, mandatory := r.name(), true
+		if top || !not || i < n-1 {
+			// What is optional behind a negation and last in a group is left
+			// out: as in Flink it keeps the negation for one event only.
+			d := depth
+			if not {
+				d = 0
+			}
+			item, mandatory = r.item(d)
+		}
+		plain = mandatory
 		b.WriteString(item)
 	}
 	return b.String()

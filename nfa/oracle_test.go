@@ -175,13 +175,24 @@ func (o *oracle) rounds(n *Node, i int, p at, s start, final bool, after []strin
 		if i > 1 {
 			nots = s.nots
 		}
-		once := append(slices.Clone(t.keep), t.once...)
-		t.leave = append(slices.Clone(t.leave), func(q at) { out(q, start{nots: nots, once: once}) })
+		keep, once := t.keep, append(slices.Clone(t.keep), t.once...)
+		t.leave = append(slices.Clone(t.leave), func(q at) {
+			hold := once
+			if q.next > p.next {
+				hold = keep
+			}
+			out(q, start{nots: nots, once: hold})
+		})
 	}
 	more := func(q at, u start) {
 		if i == n.Max {
 			out(q, u)
 			return
+		}
+		if n.Op != OpStep && n.Max == Unlimited && i > n.Min {
+			// As in Flink, what a greedy loop at the end of a group holds back
+			// is decided when the group begins to loop, not by later rounds.
+			u.keep = s.keep
 		}
 		// What stood before the repeat is of no concern to later rounds.
 		v := start{until: s.until, head: s.head, inner: s.inner, twin: s.twin, nots: u.nots, keep: u.keep, once: u.once}

@@ -293,7 +293,7 @@ func (d *reader) readRuns() {
 		if !d.ok() {
 			return
 		}
-		if state >= uint64(len(m.prog.flat)) || len(m.prog.flat[state].arcs) == 0 || state == startState || runs == 0 ||
+		if state >= uint64(len(m.prog.states)) || !m.prog.states[state].kind.waits() || runs == 0 ||
 			len(m.buckets) > 0 && state <= uint64(m.buckets[len(m.buckets)-1].state) {
 			d.bad("%d runs in state %d", runs, state)
 			return
