@@ -29,6 +29,7 @@ const (
 	ReasonForgotten   = "forgotten"    // the key sent nothing for so long that it is forgotten
 	ReasonRuleRemoved = "rule_removed" // a reload took the rule away
 	ReasonRuleChanged = "rule_changed" // a reload started the rule afresh
+	ReasonRuleShadow  = "rule_shadow"  // a reload put the rule into shadow mode
 
 	ReasonPending     = "pending"      // waiting for `for`
 	ReasonPendingOver = "pending_over" // the condition ended before `for` was over
@@ -80,9 +81,9 @@ type Instance struct {
 	Matches    int        // raises and raises anew while firing
 }
 
-// Hears reports whether instances must remember when their key was last heard
-// of.
-func (p Policy) Hears() bool { return p.Silence != SilenceKeep && p.NoData > 0 || p.Forget > 0 }
+// Remembers reports whether an instance must be kept while it is inactive, to
+// know when its key was last heard of.
+func (p Policy) Remembers() bool { return p.Silence == SilenceRaise && p.NoData > 0 || p.Forget > 0 }
 
 // Level judges a condition that holds or not, and whether the alert may clear.
 // While the condition holds, clear is not asked: of two that contradict each

@@ -56,8 +56,8 @@ func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, e *event.Event) {
 	if holds && in.Emit != nil {
 		s.emit(r, ks, in.Emit, e.Time, e.Pos)
 	}
-	hears := r.policy().Hears()
-	if r.Alert == nil && !hears || !holds && !hears && st.alerts[alertMain] == nil {
+	remembers := r.policy().Remembers()
+	if r.Alert == nil && !r.Absent || !holds && !remembers && st.alerts[alertMain] == nil {
 		return
 	}
 	clears := !holds && (in.Clear < 0 || v.holds(in.Clear))
@@ -66,7 +66,7 @@ func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, e *event.Event) {
 		a = &alertState{}
 	}
 	d := s.decided(ks, r.policy().Level(&a.Instance, holds, clears, e.Time))
-	if hears || a.Phase == alerting.Pending {
+	if remembers || a.Phase == alerting.Pending {
 		a.kept = v.Keep()
 	}
 	of := grounds{last: e.Pos, first: e.Pos}
@@ -164,12 +164,12 @@ func (s *Shard) decided(ks *keyState, d alerting.Decision) alerting.Decision {
 // its next deadline.
 func (s *Shard) setAlert(l *lane, ks *keyState, rule int, slot alertSlot, a *alertState, now event.Time) {
 	r, st := ks.table.rules[rule], &ks.states[rule]
-	hears := r.policy().Hears() && !a.forgotten
+	remembers := r.policy().Remembers() && !a.forgotten
 	st.alerts[slot] = a
-	if a.Phase == alerting.Inactive && a.Gate.Idle() && !hears {
+	if a.Phase == alerting.Inactive && a.Gate.Idle() && !remembers {
 		st.alerts[slot] = nil
 	}
-	if a.Phase != alerting.Pending && !hears {
+	if a.Phase != alerting.Pending && !remembers {
 		a.kept = nil
 	}
 	if a.Phase == alerting.Inactive && !a.Told {

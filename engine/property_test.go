@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/datadriven"
-
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/rules"
 )
@@ -19,7 +17,6 @@ const storyRules = `
 streams:
   t: {source: in, time: e.ts, watermark: {lag: 5s, idle: 20s}}
   u: {source: other, time: e.ts, watermark: {lag: 1s, idle: 20s}}
-  peaks: {source: none, fields: {site: string, x: double}}
 rules:
   - {name: hot, from: t, by: e.d, when: e.x > 80, clear: e.x < 60, alert: {summary: "${key} ${e.x}"}}
   - {name: long, from: t, by: {site: e.site, d: e.d}, when: e.x > 50, for: 7s, clear_for: 3s, alert: {summary: "${e.x}"}}
@@ -41,12 +38,15 @@ rules:
     alert: {summary: "${low.x}"}
   - {name: peak, from: t, by: e.d, where: e.x > 95, emit: {site: e.site, x: e.x}}
   - name: peaks-of-site
-    from: peaks
+    from: peak
     by: e.site
     pattern: p{3}
     define: {p: e.x > 0}
     within: 1m
     alert: {summary: "${key} ${p.sum(q, q.x)}"}
+  - {name: quiet, from: t, by: e.d, absent: {for: 8s, forget: 60s}, unless: {firing: site-hot}, alert: {summary: "${key}"}}
+  - {name: site-hot, from: peak, when: e.x > 97, clear_after: 10s, flap: {changes: 5, within: 30s}, alert: {summary: "${e.site}"}}
+  - {name: data, from: t, by: e.d, when: e.x < 30, no_data: {after: 9s, do: raise}, mode: shadow, alert: {summary: "${e.x}"}}
   - {name: all, from: u, when: e.ok == false, for: 2s, alert: {summary: "no key"}}
 `
 
@@ -96,7 +96,6 @@ func storySet(t *testing.T) *rules.Set {
 	if !report.OK() {
 		t.Fatal(report)
 	}
-	withLevels(t, set, []datadriven.CmdArg{{Key: "peak", Vals: []string{"peaks"}}})
 	return set
 }
 

@@ -20,31 +20,66 @@ func (e *Engine) reload(rec *event.Record) {
 	}
 	re.compare(e.plan.set, set)
 	rows := e.Rows()
+	silenced, sounded := re.modes(e.plan.set, set)
 	e.clearAlerts(re.Removed, alerting.ReasonRuleRemoved)
 	e.clearAlerts(re.Restarted, alerting.ReasonRuleChanged)
+	e.clearAlerts(silenced, alerting.ReasonRuleShadow)
 	e.takeOutput()
 	if re.Err = e.install(set); re.Err != nil {
 		return
 	}
-	fresh := map[string]bool{}
+	fresh := map[string]part{}
 	for _, names := range [][]string{re.Added, re.Removed, re.Restarted} {
 		for _, name := range names {
-			fresh[name] = true
+			fresh[name] = all
 		}
+	}
+	for _, name := range slices.Concat(silenced, sounded) {
+		fresh[name] = alerts
 	}
 	// What was read a moment ago from live state reads back, or the encoding is
 	// broken.
 	if err := e.restore(rows, fresh); err != nil {
 		panic("engine: " + err.Error())
 	}
-	for name := range fresh {
-		delete(e.options.started, name)
+	for name, part := range fresh {
+		if part == all {
+			delete(e.options.started, name)
+		}
 	}
 	for _, names := range [][]string{re.Added, re.Restarted} {
 		for _, name := range names {
 			e.options.started[name] = rec.Pos
 		}
 	}
+}
+
+// part is the part of a rule's state that a reload does away with.
+type part uint8
+
+const (
+	alerts part = iota + 1 // its alerts
+	all
+)
+
+// modes returns the kept rules that go into shadow mode and those that come out
+// of it. Neither brings its alerts along: the ones have been cleared, of the
+// others no sink knows.
+func (re *Reload) modes(old, set *rules.Set) (silenced, sounded []string) {
+	shadow := map[string]bool{}
+	for _, r := range old.Rules {
+		shadow[r.Name] = r.Shadow
+	}
+	for _, r := range set.Rules {
+		switch {
+		case !slices.Contains(re.Kept, r.Name) || r.Shadow == shadow[r.Name]:
+		case r.Shadow:
+			silenced = append(silenced, r.Name)
+		default:
+			sounded = append(sounded, r.Name)
+		}
+	}
+	return silenced, sounded
 }
 
 // compare fills in what becomes of the rules.

@@ -225,14 +225,35 @@ func (r *router) key(s *rules.Stream, k *rules.Key, e *event.Event) (string, boo
 	var err error
 	if r.keys, err = event.AppendKey(r.keys, r.parts...); err != nil {
 		r.keys = r.keys[:start]
-		reason := "type"
-		if errors.Is(err, event.ErrKeyMissing) {
-			reason = "missing"
+		if r.wanted(s, k) {
+			reason := "type"
+			if errors.Is(err, event.ErrKeyMissing) {
+				reason = "missing"
+			}
+			r.stats.KeyErrors.add(s.Name, reason, 1)
 		}
-		r.stats.KeyErrors.add(s.Name, reason, 1)
 		return "", false
 	}
 	return event.StringOf(r.keys[start:]).AsString(), true
+}
+
+// wanted reports whether the `where` of any rule with this `by` lets the event
+// pass that the frame holds. One that no rule asked for lacks no key.
+func (r *router) wanted(s *rules.Stream, k *rules.Key) bool {
+	for _, rule := range r.plan.set.Rules {
+		for _, in := range rule.Inputs {
+			if in.Stream != s || s.Keys[in.Key] != k {
+				continue
+			}
+			if in.Where < 0 {
+				return true
+			}
+			if ok, _ := s.Conditions[in.Where].Bool(&r.frame); ok {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // mark returns the watermark of a lane: the lowest of its streams'. Streams

@@ -333,9 +333,9 @@ func Restore(c Config, set *rules.Set, rows []Row) (*Engine, error) {
 	return e, e.restore(rows, nil)
 }
 
-// restore reads rows into an engine that has rules and no state. skip names
-// rules whose state is not wanted.
-func (e *Engine) restore(rows []Row, skip map[string]bool) error {
+// restore reads rows into an engine that has rules and no state. skip says of
+// which rules which part is not wanted.
+func (e *Engine) restore(rows []Row, skip map[string]part) error {
 	for _, row := range rows {
 		if len(row.Name) == 0 || len(row.Value) == 0 || row.Value[0] != rowVersion {
 			return fmt.Errorf("restoring state: row %x: %w", row.Name, event.ErrEncoding)
@@ -347,7 +347,7 @@ func (e *Engine) restore(rows []Row, skip map[string]bool) error {
 	return nil
 }
 
-func (e *Engine) restoreRow(kind byte, name, value *event.Reader, skip map[string]bool) error {
+func (e *Engine) restoreRow(kind byte, name, value *event.Reader, skip map[string]part) error {
 	switch kind {
 	case rowClock:
 		c := &e.router.clock
@@ -360,7 +360,7 @@ func (e *Engine) restoreRow(kind byte, name, value *event.Reader, skip map[strin
 			e.router.streams[s.number].marks.read(value)
 		}
 	case rowRule:
-		if rule := name.Text(); !skip[rule] {
+		if rule := name.Text(); skip[rule] != all {
 			e.options.started[rule] = value.Position()
 		}
 	case rowLane:
@@ -459,14 +459,14 @@ func (e *Engine) restoreChange(name, value *event.Reader) {
 	}
 }
 
-func (e *Engine) restoreState(name, value *event.Reader, skip map[string]bool) error {
+func (e *Engine) restoreState(name, value *event.Reader, skip map[string]part) error {
 	group, rule := name.Byte(), name.Text()
 	key := name.Rest()
 	if err := name.Err(); err != nil {
 		return err
 	}
 	at, ok := e.plan.places[rule]
-	if !ok || skip[rule] {
+	if !ok || skip[rule] == all {
 		return nil
 	}
 	l := e.shards[e.options.shard(group)].lanes[at.lane]
@@ -474,6 +474,12 @@ func (e *Engine) restoreState(name, value *event.Reader, skip map[string]bool) e
 	st, err := t.rules[at.rule].readState(value)
 	if err != nil {
 		return err
+	}
+	if skip[rule] == alerts {
+		st.alerts = [alertSlots]*alertState{}
+	}
+	if st.machine == nil && st.alerts == [alertSlots]*alertState{} {
+		return nil
 	}
 	ks := t.keys[key]
 	if ks == nil {

@@ -58,7 +58,7 @@ func (v variant) String() string {
 
 // script runs the commands of a scenario file:
 //
-//	rules [R=S ...]           a rule file; stream S is what rule R emits
+//	rules                     a rule file
 //	feed [source=S] [topic=T] one payload a line; "+3s " before it moves the
 //	                          clock first
 //	tick 5s                   moves the clock
@@ -158,41 +158,8 @@ func (s *script) rules(d *datadriven.TestData) string {
 	if !report.OK() {
 		s.t.Fatalf("%s", report)
 	}
-	if len(d.CmdArgs) > 0 {
-		withLevels(s.t, set, d.CmdArgs)
-	}
 	s.sets[set.Hash] = set
 	return s.step(event.Record{Kind: event.KindRuleSet, Payload: []byte(set.Hash)})
-}
-
-// withLevels makes each named stream what a rule emits, and puts the rules that
-// read it on a higher level.
-func withLevels(t *testing.T, set *rules.Set, derived []datadriven.CmdArg) {
-	producers := map[string]*rules.Rule{}
-	for _, d := range derived {
-		ri := slices.IndexFunc(set.Rules, func(r *rules.Rule) bool { return r.Name == d.Key })
-		si := slices.IndexFunc(set.Streams, func(s *rules.Stream) bool { return s.Name == d.Vals[0] })
-		r, st := set.Rules[ri], set.Streams[si]
-		// The stream that the rule brought along makes way.
-		set.Streams = slices.DeleteFunc(set.Streams, func(x *rules.Stream) bool { return x == r.Output })
-		r.Output, st.Producer = st, r.Name
-		producers[r.Name] = r
-	}
-	for range set.Rules { // as often as the longest chain may be
-		for _, r := range set.Rules {
-			for _, in := range r.Inputs {
-				if p := producers[in.Stream.Producer]; p != nil {
-					in.Stream.Level = p.Level + 1
-					r.Level = max(r.Level, p.Level+1)
-				}
-			}
-			set.Levels = max(set.Levels, r.Level+1)
-		}
-	}
-	slices.SortStableFunc(set.Rules, func(a, b *rules.Rule) int { return cmp.Compare(a.Level, b.Level) })
-	if set.Levels < 2 {
-		t.Fatal("the rule set has one level")
-	}
 }
 
 func (s *script) feed(d *datadriven.TestData) string {
@@ -297,6 +264,9 @@ func printOutputs(outs []Output) string {
 		}
 		if t.AtEnd {
 			b.WriteString(" at end")
+		}
+		if t.Shadow {
+			b.WriteString(" in shadow")
 		}
 		fmt.Fprintf(&b, " %.8s\n", t.ID)
 	}

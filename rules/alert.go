@@ -17,7 +17,7 @@ func (d *ruleDecl) scopes(kept bool) []*expr.Scope {
 	var out []*expr.Scope
 	for i, in := range d.rule.Inputs {
 		s := &expr.Scope{Event: in.Stream.Schema, Key: d.keyScope(i), Self: -1}
-		if kept {
+		if kept || d.rule.Absent { // of a silent key only what was kept is there
 			s.Event = in.Keep
 		}
 		out = append(out, s)

@@ -34,8 +34,24 @@ var (
 	rulePlace = &place{
 		name: "a rule", where: "in the rule itself",
 		keys: []string{"name", "from", "where", "by", "when", "pattern", "define", "within", "skip", "order", "timeout",
-			"for", "clear", "clear_for", "clear_after", "emit", "alert", "limits"},
-		later: []string{"window", "let", "lateness", "early", "detect", "absent", "no_data", "flap", "unless", "active", "mode", "emit_to"},
+			"for", "clear", "clear_for", "clear_after", "absent", "no_data", "flap", "unless", "mode", "emit", "alert", "limits"},
+		later: []string{"window", "let", "lateness", "early", "detect", "active", "emit_to"},
+	}
+	absentPlace = &place{
+		name: "`absent`", where: "under `absent`",
+		keys: []string{"for", "of", "forget"},
+	}
+	noDataPlace = &place{
+		name: "`no_data`", where: "under `no_data`",
+		keys: []string{"after", "do"},
+	}
+	flapPlace = &place{
+		name: "`flap`", where: "under `flap`",
+		keys: []string{"changes", "within"},
+	}
+	unlessPlace = &place{
+		name: "`unless`", where: "under `unless`",
+		keys: []string{"firing", "on"},
 	}
 	definePlace = &place{
 		name: "an entry of `define`", where: "in an entry of `define`",
@@ -55,7 +71,8 @@ var (
 		keys:  []string{"runs"},
 		later: []string{"keys", "idle"},
 	}
-	places = []*place{filePlace, streamPlace, rulePlace, alertPlace, watermarkPlace, timeoutPlace, limitsPlace, definePlace}
+	places = []*place{filePlace, streamPlace, rulePlace, alertPlace, watermarkPlace, timeoutPlace, limitsPlace, definePlace,
+		absentPlace, noDataPlace, flapPlace, unlessPlace}
 )
 
 // synonyms are keys of other rule languages, and what they are called here.
@@ -126,6 +143,9 @@ var (
 // none is close.
 func nearest(name string, known []string) string {
 	best, least := "", min(max(1, len(name)/3), 3)+1
+	if len(name) == 1 {
+		least = 1 // one letter is as near to any other
+	}
 	for _, k := range known {
 		if k == name {
 			continue

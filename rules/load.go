@@ -31,7 +31,8 @@ type Options struct {
 func Load(files []File, o Options) (*Set, *Report) {
 	files = slices.Clone(files)
 	slices.SortStableFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
-	l := &loader{options: o, report: &Report{}, streams: map[string]*streamDecl{}, rules: map[string]*node{}}
+	l := &loader{options: o, report: &Report{}, streams: map[string]*streamDecl{}, rules: map[string]*node{},
+		named: map[string]*node{}, compiled: map[*node]*Rule{}, derived: map[string]*streamDecl{}}
 	for _, f := range files {
 		l.file(f)
 	}
@@ -40,14 +41,16 @@ func Load(files []File, o Options) (*Set, *Report) {
 	}
 	var rules []*Rule
 	for _, r := range l.bodies {
-		if rule := l.rule(r); rule != nil {
+		if rule := l.compile(r); rule != nil {
 			rules = append(rules, rule)
 		}
 	}
+	l.parents(rules)
 	l.report.finish()
 	if !l.report.OK() {
 		return nil, l.report
 	}
+	rules = slices.DeleteFunc(rules, func(r *Rule) bool { return r.off })
 	set := &Set{Hash: hashFiles(files), Rules: rules}
 	for _, s := range l.order {
 		set.Streams = append(set.Streams, s.stream)
@@ -69,7 +72,13 @@ type loader struct {
 	order   []*streamDecl    // in order of declaration
 	rules   map[string]*node // name of each rule
 	bodies  []*node          // of rules, in order
+	named   map[string]*node // rules by name
 	damaged bool             // a part of a file could not be read, and may have declared anything
+
+	compiled map[*node]*Rule        // rules that are done, and nil for those under way
+	path     []string               // names of the rules under way
+	derived  map[string]*streamDecl // what rules emit, as others take it
+	unless   []unlessDecl
 }
 
 // file collects the streams and rules of a file.

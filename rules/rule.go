@@ -46,6 +46,7 @@ func (l *loader) declareRule(body *node) {
 		return
 	}
 	l.rules[name.text] = name
+	l.named[name.text] = body
 }
 
 // rule compiles a rule. What it returns is complete only if the report has no
@@ -69,6 +70,7 @@ func (l *loader) rule(body *node) *Rule {
 	}
 	l.actions(d)
 	l.limits(d)
+	l.mode(d)
 	r.Shape = hashShape(d.shape)
 	return r
 }
@@ -156,7 +158,7 @@ func (l *loader) input(d *ruleDecl, n *node) {
 	case s != nil:
 		d.addInput(s)
 	case l.rules[name] != nil:
-		l.errorf(n, "", "`%s` is a rule: to take what a rule emits is not supported by this version of cepd", name)
+		l.derivedInput(d, n, name)
 	case !l.damaged:
 		l.errorf(n, oneOf(name, l.streamNames(), "declare it under `streams`"), "there is no stream `%s`", name)
 	}
@@ -309,14 +311,17 @@ func (l *loader) each(d *ruleDecl, key string, slot func(*Input) *int) {
 // Keys that mean something beside others only.
 var (
 	patternKeys = []string{"define", "within", "skip", "order", "timeout"}
-	whenKeys    = []string{"for", "clear", "clear_for"}
-	alertKeys   = []string{"for", "clear", "clear_for", "clear_after"}
+	whenKeys    = []string{"for", "clear", "clear_for", "no_data"}
+	alertKeys   = []string{"for", "clear", "clear_for", "clear_after", "no_data", "flap", "unless", "active"}
 )
 
 // lookFor compiles what the rule looks for.
 func (l *loader) lookFor(d *ruleDecl) {
-	when, pattern := d.body.get("when"), d.body.get("pattern")
+	when, pattern, absent := d.body.get("when"), d.body.get("pattern"), d.body.get("absent")
 	switch {
+	case absent != nil:
+		l.absent(d, absent)
+		return
 	case when != nil && pattern != nil:
 		l.errorf(d.keyOf("pattern"), "make it two rules", "a rule has `when` or `pattern`, not both")
 		return
@@ -333,7 +338,7 @@ func (l *loader) lookFor(d *ruleDecl) {
 			l.unwanted(d, alertKeys, "`%s` belongs to a rule with `when`", "")
 		}
 		if n := d.keyOf("alert"); n != nil && !d.body.partial {
-			l.errorf(n, "add `when` or `pattern`; `when: true` alerts on every event", "the rule does not say when to alert")
+			l.errorf(n, "add `when`, `pattern` or `absent`; `when: true` alerts on every event", "the rule does not say when to alert")
 		}
 		d.shape = append(d.shape, "filter")
 		return
@@ -381,7 +386,7 @@ func (l *loader) actions(d *ruleDecl) {
 		l.missing(d, "add `alert` or `emit`", "the rule says nothing about what to do")
 	}
 	if alert == nil && !(timeout && r.Pattern.Timeout.Alert != nil) {
-		if d.body.get("when") != nil || d.body.get("pattern") != nil {
+		if d.body.get("when") != nil || d.body.get("pattern") != nil || r.Absent {
 			l.unwanted(d, alertKeys, "`%s` acts on an alert, and the rule has none", "add `alert`, or remove it")
 		}
 		return
@@ -402,6 +407,15 @@ func (l *loader) lifecycle(d *ruleDecl) {
 	read("clear_after", &r.ClearAfter, false)
 	if r.Pattern != nil && d.body.get("clear_after") == nil {
 		r.ClearAfter = defaultClearAfter
+	}
+	if n := d.body.get("no_data"); n != nil {
+		l.noData(d, n)
+	}
+	if n := d.body.get("flap"); n != nil {
+		l.flap(d, n)
+	}
+	if n := d.body.get("unless"); n != nil {
+		l.unlessOf(d, n)
 	}
 }
 

@@ -62,7 +62,7 @@ type Rule struct {
 	// rule with none of them emits every event.
 	When    bool     // the Input has a When condition
 	Pattern *Pattern // nil where there is none
-	Absent  bool // silence is what it looks for, see NoData and Silence
+	Absent  bool     // silence is what it looks for, see NoData and Silence
 
 	For        event.Duration // how long `when` must hold before an alert is raised
 	ClearFor   event.Duration // how long the clear condition must hold
@@ -73,6 +73,7 @@ type Rule struct {
 	Forget     event.Duration // a key that sends nothing for that long is forgotten; 0: never
 	Unless     *Unless        // holds alerts back while another rule's fires; nil: never
 	Active     Hours          // outside of them alerts are held back; nil: never
+	off        bool           // checked, and then left out
 	Shadow     bool           // judged, counted and shown, but told to no sink
 	MaxKeys    int            // of one rule; 0: no limit
 

@@ -39,6 +39,11 @@ func (s *Set) arrange() {
 			}
 			r.Level = max(r.Level, in.Stream.Level)
 		}
+		if r.Unless != nil {
+			if parent := makers[r.Unless.Rule]; parent != nil {
+				r.Level = max(r.Level, level(parent)+1)
+			}
+		}
 		return r.Level
 	}
 	s.Levels = 0
