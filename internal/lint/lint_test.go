@@ -85,7 +85,7 @@ func load(t *testing.T) []goFile {
 
 // TestLayers keeps the arrows between packages, and those to other modules.
 func TestLayers(t *testing.T) {
-	seen := map[string]bool{}
+	seen := map[string]bool{} // packages, and modules that one of them imports
 	for _, f := range load(t) {
 		seen[f.pkg] = true
 		allowed, listed := imports[f.pkg]
@@ -102,7 +102,7 @@ func TestLayers(t *testing.T) {
 					t.Errorf("%s: package %s may not import %s", f.name, f.pkg, own)
 				}
 			} else if strings.Contains(strings.Split(p, "/")[0], ".") {
-				checkForeign(t, f, p)
+				seen[checkForeign(t, f, p)] = true
 			}
 		}
 	}
@@ -111,18 +111,25 @@ func TestLayers(t *testing.T) {
 			t.Errorf("the table of layers lists %s, which does not exist", pkg)
 		}
 	}
+	for mod := range foreign {
+		if !seen[mod] {
+			t.Errorf("the table of foreign modules lists %s, which no package imports", mod)
+		}
+	}
 }
 
-func checkForeign(t *testing.T, f goFile, imported string) {
+// checkForeign checks an import from elsewhere and returns its module.
+func checkForeign(t *testing.T, f goFile, imported string) string {
 	for mod, users := range foreign {
 		if imported == mod || strings.HasPrefix(imported, mod+"/") {
 			if !slices.Contains(strings.Fields(users), f.pkg) {
 				t.Errorf("%s: %s is for %s alone", f.name, imported, users)
 			}
-			return
+			return mod
 		}
 	}
 	t.Errorf("%s: %s is not in the table of foreign modules; say there who may use it", f.name, imported)
+	return imported
 }
 
 // TestTableHasNoCycle makes sure that the table itself points down only.
