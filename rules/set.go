@@ -5,6 +5,7 @@ import (
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/expr"
 	"github.com/cepd/cepd/nfa"
+	"github.com/cepd/cepd/window"
 )
 
 // Set is a checked and compiled set of rules: what the engine runs. It is
@@ -58,10 +59,11 @@ type Rule struct {
 	Shape  string // hash of what must stay the same for the rule's state to be kept
 	Inputs []*Input
 
-	// At most one of When, Pattern and Absent says what to look for; a
+	// At most one of When, Pattern, Window and Absent says what to look for; a
 	// rule with none of them emits every event.
 	When    bool     // the Input has a When condition
 	Pattern *Pattern // nil where there is none
+	Window  *Window  // nil where there is none
 	Absent  bool     // silence is what it looks for, see NoData and Silence
 
 	For        event.Duration // how long `when` must hold before an alert is raised
@@ -130,11 +132,50 @@ type Input struct {
 	// the run; nil where Plain applies or the predicate takes its events from
 	// another stream.
 	Linked []*expr.Program
+	// Args are what the aggregates of the rule's window take of an event of
+	// this input, by number of the aggregate. Their programs read the live
+	// event and the key.
+	Args []Argument
 	// Emit and Alert are those of the rule, compiled for the events of this
 	// input: Emit reads the live event, the texts of Alert the kept one. In a
-	// pattern, whose texts read steps, they are the rule's own.
+	// pattern, whose texts read steps, and with a window, whose texts read its
+	// result, they are the rule's own.
 	Emit  *Emit
 	Alert *Alert
+}
+
+// Argument is what an aggregate takes of an event. An event for which Filter is
+// not true is left out, and so is one for which Value fails.
+type Argument struct {
+	Value  *expr.Program // nil: the event itself, which count() counts
+	Filter *expr.Program // nil: every event
+}
+
+// Window is a rule's window, its aggregates, and what is computed from them.
+//
+// A result of the window is a list of values, the variables, which all
+// expressions about it read as Frame.Vars. Variable i is the field with slot i
+// of Vars, so that a result can be kept and shown as an event. An aggregate is
+// called by its text, such as count(e.code >= 500), a `let` by its name, and
+// the bounds window.start and window.end. A value that does not exist is
+// missing.
+type Window struct {
+	Spec       *window.Spec
+	Vars       *event.Schema
+	Start, End int           // variables: the bounds of the window
+	Aggregates []int         // for each aggregate of Spec, the variable that it is read as
+	Compute    []Computation // in order, each from the variables before
+	When       *expr.Program // nil: every result
+	Clear      *expr.Program // nil: when `when` is false
+}
+
+// Computation is a variable that is computed from those before it.
+type Computation struct {
+	Var   int
+	Value *expr.Program
+	// Baseline, where it is not nil, learns Value, and the variable is what is
+	// usual. Else the variable is Value itself, of a `let`.
+	Baseline *window.BaselineSpec
 }
 
 // Pattern is a compiled pattern with what its conditions keep.
