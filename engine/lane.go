@@ -24,18 +24,29 @@ func (a *item) compare(b *item) int {
 	if c := cmp.Compare(a.at, b.at); c != 0 {
 		return c
 	}
-	switch p, q := a.parent, b.parent; {
-	case p != nil && q != nil:
+	if c := cmp.Compare(a.place(), b.place()); c != 0 {
+		return c
+	}
+	if p, q := a.parent, b.parent; p != nil {
 		return cmp.Or(cmp.Compare(p.rule, q.rule), cmp.Compare(p.key, q.key), cmp.Compare(p.ordinal, q.ordinal))
-	case p != nil:
-		return -1
-	case q != nil:
-		return 1
 	}
 	if c := a.event.Pos.Compare(b.event.Pos); c != 0 {
 		return c
 	}
 	return a.event.Origin.Compare(b.event.Origin)
+}
+
+// place orders what happens at one time. An alert that begins to fire holds
+// back what the events of that time raise; one that ceases lets go of what is
+// left after them.
+func (a *item) place() int {
+	switch {
+	case a.parent == nil:
+		return 1
+	case a.parent.fires:
+		return 0
+	}
+	return 2
 }
 
 // lane holds events back until its watermark passes them, and judges them and
@@ -46,9 +57,9 @@ type lane struct {
 	arrived []item // since the last advance, in order of arrival
 	waiting heap[item]
 	timers  heap[timer]
-	fires   map[parentKey]bool // alerts that hold back others of this lane
-	latest  event.Time         // highest time of an event in any shard
-	ended   bool               // the input is at its end: nothing is armed behind latest
+	fires   map[parentKey]since // alerts that hold back others of this lane
+	latest  event.Time          // highest time of an event in any shard
+	ended   bool                // the input is at its end: nothing is armed behind latest
 }
 
 // table is the keyed state of the rules that share a lane and a `by`.
@@ -65,7 +76,7 @@ func newLane(p *lanePlan) *lane {
 		plan:    p,
 		waiting: heap[item]{less: func(a, b *item) bool { return a.compare(b) < 0 }},
 		timers:  heap[timer]{less: func(a, b *timer) bool { return a.compare(b) < 0 }},
-		fires:   map[parentKey]bool{},
+		fires:   map[parentKey]since{},
 		latest:  event.MinTime,
 	}
 	for _, t := range p.tables {

@@ -10,7 +10,7 @@ import (
 // A rule with `unless` looks at whether another rule's alert fires. Since the
 // two may have different keys, every shard knows of all such alerts: what the
 // parent's shard announces goes to all shards, and into the lanes of the
-// children in the order of event time, before the events of its time.
+// children in the order of event time.
 
 // parentChange is an alert of a parent that began or ceased to fire.
 type parentChange struct {
@@ -54,11 +54,18 @@ func (e *Engine) toChildren() {
 // parentFires reports whether the alert fires that holds back the rule's alert
 // of a key.
 func (s *Shard) parentFires(ks *keyState, r *rulePlan) bool {
-	return ks.table.lane.fires[parentKey{r.Unless.Rule, r.parentKey(ks)}]
+	_, fires := ks.table.lane.fires[parentKey{r.Unless.Rule, r.parentKey(ks)}]
+	return fires
 }
 
 // parentKey is an alert of a parent.
 type parentKey struct{ rule, key string }
+
+// since says when a parent's alert began to fire.
+type since struct {
+	at      event.Time
+	ordinal int
+}
 
 // parentKey returns the key of the parent that goes with a key of the rule.
 func (r *rulePlan) parentKey(ks *keyState) string {
@@ -80,8 +87,11 @@ func (s *Shard) parentChanged(l *lane, it *item) {
 	p := it.parent
 	who := parentKey{p.rule, p.key}
 	if p.fires {
-		l.fires[who] = true
+		l.fires[who] = since{it.at, p.ordinal}
 		return
+	}
+	if s := l.fires[who]; s.at == it.at && s.ordinal > p.ordinal {
+		return // it fires again, since the same time
 	}
 	delete(l.fires, who)
 	for _, t := range l.tables {

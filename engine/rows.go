@@ -126,8 +126,10 @@ func (l *lane) appendWaiting(put func(name, value []byte)) {
 
 // appendParents puts the alerts that hold back others of the lane.
 func (l *lane) appendParents(put func(name, value []byte)) {
-	for who := range l.fires { // the caller sorts
-		put(event.AppendText(event.AppendText(l.plan.rowName(rowParent), who.rule), who.key), []byte{rowVersion})
+	for who, since := range l.fires { // the caller sorts
+		v := binary.AppendVarint([]byte{rowVersion}, int64(since.at))
+		name := event.AppendText(event.AppendText(l.plan.rowName(rowParent), who.rule), who.key)
+		put(name, binary.AppendUvarint(v, uint64(since.ordinal)))
 	}
 }
 
@@ -370,7 +372,7 @@ func (e *Engine) restoreRow(kind byte, name, value *event.Reader, skip map[strin
 	case rowWaiting:
 		e.restoreWaiting(name, value)
 	case rowParent:
-		e.restoreParent(name)
+		e.restoreParent(name, value)
 	case rowChange:
 		e.restoreChange(name, value)
 	case rowState:
@@ -435,14 +437,15 @@ func (rt *routed) decodeAgain(e *event.Event) {
 
 // restoreParent puts an alert back that holds back others, as long as they ask
 // for it.
-func (e *Engine) restoreParent(name *event.Reader) {
+func (e *Engine) restoreParent(name, value *event.Reader) {
 	lane := e.laneByName(name)
 	who := parentKey{rule: name.Text(), key: name.Text()}
+	from := since{at: event.Time(value.Varint()), ordinal: int(value.Uvarint())}
 	if lane < 0 || !slices.Contains(e.plan.children[who.rule], lane) {
 		return
 	}
 	for _, s := range e.shards {
-		s.lanes[lane].fires[who] = true
+		s.lanes[lane].fires[who] = from
 	}
 }
 
