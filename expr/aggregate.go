@@ -106,12 +106,9 @@ func (a *Aggregates) find(call *aggregateCall, steps []Step, text string) (int, 
 		}
 		p, issues := compile(call.text, &Scope{Event: live, NoKey: true, Self: -1}, want, options{event: call.variable})
 		if len(issues) > 0 {
-			continue // the field is of another stream of the step: its events are left out
+			return 0, false // a field of some streams of the step only: it is walked
 		}
 		agg.args = append(agg.args, aggregateArgument{live, p})
-	}
-	if len(agg.args) == 0 {
-		return 0, false
 	}
 	a.list = append(a.list, agg)
 	return len(a.list) - 1, true

@@ -71,6 +71,16 @@ func (g *generator) simpleFunction(name string, codes []code) code {
 		return distance(codes)
 	case "math.abs":
 		return absolute(a)
+	case "math.@min", "math.@max":
+		return extreme(name == "math.@max", codes)
+	case "math.sqrt":
+		if a.isNumber() {
+			return ofDouble(a.double(), math.Sqrt)
+		}
+	case "math.ceil", "math.floor", "math.round", "math.trunc":
+		if a.form == formDouble {
+			return ofDouble(a.d, roundings[name])
+		}
 	case "dyn":
 		if a.isScalar() {
 			return valueCode(a.box())
@@ -294,6 +304,49 @@ func absolute(a code) code {
 		})
 	}
 	return code{}
+}
+
+var roundings = map[string]func(float64) float64{
+	"math.ceil": math.Ceil, "math.floor": math.Floor, "math.round": math.Round, "math.trunc": math.Trunc,
+}
+
+func ofDouble(d doubleFn, of func(float64) float64) code {
+	return doubleCode(func(f *Frame) (float64, Reason) {
+		x, r := d(f)
+		return of(x), r
+	})
+}
+
+// extreme covers math.least and math.greatest of two numbers. The library
+// refuses NaN.
+func extreme(greatest bool, codes []code) code {
+	if len(codes) != 2 || !codes[0].isNumber() || !codes[1].isNumber() {
+		return code{}
+	}
+	a, b, other := codes[0].box(), codes[1].box(), 1
+	if greatest {
+		other = -1
+	}
+	c := valueCode(func(f *Frame) (event.Value, Reason) {
+		x, r := a(f)
+		if r != 0 {
+			return event.Missing, r
+		}
+		y, r := b(f)
+		switch {
+		case r != 0:
+			return event.Missing, r
+		case isNaN(x) || isNaN(y):
+			return event.Missing, ReasonArgument
+		case compareNumbers(x, y) == other:
+			return y, 0
+		}
+		return x, 0
+	})
+	if codes[0].form == codes[1].form {
+		return c.unbox(map[form]event.Type{formInt: event.TypeInt, formUint: event.TypeUint, formDouble: event.TypeDouble}[codes[0].form])
+	}
+	return c
 }
 
 // optional covers e.?field and what is selected from it. Of a formMaybe, a

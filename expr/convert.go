@@ -4,7 +4,6 @@ import (
 	"errors"
 	"reflect"
 	"strings"
-	"time"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -288,6 +287,3 @@ var _ traits.Lister = eventList{}
 
 // timeValue returns a point in time for the library.
 func timeValue(t event.Time) ref.Val { return types.Timestamp{Time: t.Go()} }
-
-// durationValue returns a duration for the library.
-func durationValue(d time.Duration) ref.Val { return types.Duration{Duration: d} }

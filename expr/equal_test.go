@@ -21,13 +21,13 @@ var grammar = map[string][]string{
 	"arith":  {"+", "-", "*", "/"},
 	"double": {
 		"({double} {arith} {number})", "({number} {arith} {double})", "({bool} ? {double} : {number})", "-{double}",
-		"{event}.?a.orValue({number})", "{event}.?b.orValue({number})", "double({number})", "math.abs({double})",
+		"{event}.?a.orValue({number})", "{event}.?b.orValue({number})", "double({number})", "math.abs({double})", "math.greatest({double}, {double})", "math.round({double})", "math.floor({double})", "math.sqrt({number})",
 		"hot.sum(h, {over double})", "hot.avg(h, {over double})", "hot.min(h, {over double})", "hot.max(h, {over double})",
 		"hot.stddev(h, {over double})", "hot.avg(h, {over int})", "haversine({number}, 10, {number}, 5.0)", "{any}",
 	},
 	"int": {
 		"({int} {arith} {int})", "({int} % {int})", "({int} {arith} {uint})", "({uint} {arith} {int})", "({bool} ? {int} : {int})", "-{int}", "-{uint}",
-		"size({string})", "size({list})", "int({number})", "math.abs({int})", "{event}.?n.orValue({int})",
+		"size({string})", "size({list})", "int({number})", "math.abs({int})", "math.least({int}, {int})", "{event}.?n.orValue({int})",
 		"{time}.getHours()", "{time}.getMinutes()", "{time}.getSeconds()", "{time}.getDayOfWeek()", "{time}.getMonth()", "{time}.getDate()",
 		"{time}.getDayOfMonth()", "{time}.getFullYear()", "{time}.getDayOfYear()", "{time}.getMilliseconds()",
 		"{duration}.getHours()", "{duration}.getMinutes()", "{duration}.getSeconds()",
@@ -49,7 +49,8 @@ var grammar = map[string][]string{
 	"any": {
 		"({any} {arith} {any})", "({any} % {any})", "({bool} ? {any} : {any})", "({bool} ? {any} : dyn({scalar}))",
 		"dyn.?x.orValue({any})", "dyn.?y.orValue({any})", "dyn.?z.orValue({any})", "dyn.?y.k.orValue({any})", "dyn.?y.?k.orValue({any})",
-		"dyn.l[{int}]", "dyn.l[{any}]", "{list}.first()", "dyn.l.last()", "sum({list})", "avg({list})", "max({list})", "min({list})", "stddev({list})", "-{any}", `matched("dyn").sum(d, d.x)`, `matched("dyn").min(d, d.x)`, `matched("dyn").max(d, d.x + d.z)`,
+		"dyn.l[{int}]", "dyn.l[{any}]", "math.greatest({number}, {number})", "math.least({number}, {number})", "{list}.first()", "dyn.l.last()", "sum({list})", "avg({list})", "max({list})", "min({list})", "stddev({list})", "-{any}", `matched("dyn").sum(d, d.x)`, `matched("dyn").min(d, d.x)`, `matched("dyn").max(d, d.x + d.z)`,
+		"both.sum(b, b.b)", "both.sum(b, b.n)", "both.max(b, b.a)", "both.avg(b, b.k)", "both.count(b, b.n > 1)", "both.min(b, has(b.k) ? b.k : b.n)", "both.filter(b, b.b > 0).size()",
 		`matched("dyn").avg(d, d.x)`, `matched("dyn").stddev(d, d.x)`, "{scalar}", "{scalar}",
 	},
 }
@@ -64,7 +65,7 @@ var leaves = map[string][]string{
 	"time":     {"{event}.t", "time({event})", "unix_s(0)", "unix_s({event}.n)", "unix_ms({event}.a)"},
 	"duration": {"{event}.d", `duration("1h")`, `duration("-5m")`},
 	"list":     {"[1, 2.5, 3u]", `["hot", "cold"]`, "{event}.l", "dyn.l", "[]", `[1, "a", true]`},
-	"any":      {"dyn.x", "dyn.y", "dyn.z", "dyn.nope", "dyn.l", "null", "key.n", "dyn.l.y", "dyn.x[0]", `dyn.y["k"]`, "dyn(1)"},
+	"any":      {"both.a", "both.n", "both[1].k", "both.b", "stream(both.last())", "dyn.x", "dyn.y", "dyn.z", "dyn.nope", "dyn.l", "null", "key.n", "dyn.l.y", "dyn.x[0]", `dyn.y["k"]`, "dyn(1)"},
 }
 
 // A writer writes random expressions of the grammar.
@@ -110,6 +111,8 @@ step hot s list
 step one s
 step gone s
 step dyn any
+stream other a:string b:double n:double k:int
+step both s other list
 %s`
 
 var payloads = []string{
@@ -155,6 +158,7 @@ func checkEqual(t fataler, src string, draw func(from []string) string, linked b
 	for range 3 {
 		fmt.Fprintf(&accepted, "accepted hot %s\n", draw(payloads))
 	}
+	fmt.Fprintf(&accepted, "accepted both s %s\naccepted both other %s\naccepted both s %s\n", draw(payloads), draw(payloads), draw(payloads))
 	fmt.Fprintf(&accepted, "accepted one %s\naccepted dyn %s\n", draw(payloads), draw(dynamic))
 	w.setup(t, fmt.Sprintf(equalSetup, draw(payloads), strings.TrimSpace(accepted.String())))
 	if linked {
