@@ -36,6 +36,9 @@ func compareFirst(a, b *event.Event) int {
 // at hand, if any run has accepted it.
 func (m *Machine) insert(moved []move, kept *event.Event) {
 	b := m.bucket(moved[0].state)
+	if len(b.runs) == 0 {
+		b.due, b.byLast = event.MaxTime, true
+	}
 	m.tick()
 	from := b.after(moved[0].first, false)
 	for _, r := range b.runs[from:] {
@@ -92,7 +95,7 @@ func (m *Machine) merge(b *bucket, moved []move) {
 func (m *Machine) bucket(state int) *bucket {
 	i, ok := slices.BinarySearchFunc(m.buckets, uint32(state), func(b bucket, s uint32) int { return cmp.Compare(b.state, s) })
 	if !ok {
-		m.buckets = slices.Insert(m.buckets, i, bucket{state: uint32(state), due: event.MaxTime, byLast: true})
+		m.buckets = slices.Insert(m.buckets, i, bucket{state: uint32(state)})
 	}
 	return &m.buckets[i]
 }

@@ -105,3 +105,14 @@ func (cl clause) implies(d clause) bool {
 	}
 	return true
 }
+
+// weaker reports whether every clause of c is one of d, so that c holds
+// wherever d does.
+func (c cond) weaker(d cond) bool {
+	for _, cl := range c {
+		if !slices.ContainsFunc(d, func(e clause) bool { return slices.Equal(cl, e) }) {
+			return false
+		}
+	}
+	return true
+}

@@ -70,6 +70,9 @@ type scratch struct {
 // release forgets what a call found, so that it can be collected.
 func (s *scratch) release() {
 	s.event, s.env, s.kept, s.hist.last = nil, nil, nil, nil
+	if len(s.made)+len(s.fresh)+len(s.moved)+len(s.done)+len(s.ended) == 0 {
+		return
+	}
 	clear(s.made)
 	clear(s.fresh)
 	clear(s.moved)
@@ -138,11 +141,11 @@ func (m *Machine) Step(e *event.Event, env Env, out *Result) {
 		emptied = emptied || len(b.runs) == 0
 	}
 	m.stepStart(out)
-	if emptied {
-		m.sweep()
-	}
 	if len(s.moved) > 0 {
 		m.settle(s)
+	}
+	if emptied {
+		m.sweep() // only now: a loop that takes an event comes back to its bucket
 	}
 	if len(s.done) > 0 || len(m.waiting) > 0 {
 		m.complete(out)

@@ -71,21 +71,23 @@ const (
 	finalState = 1
 )
 
-// maxArcs bounds the edges of one state after flattening: a state with so many
-// is one from which a great many steps may be left out.
-const maxArcs = 5000
+// maxArcs bounds the edges of a program after flattening. There are many where
+// a great many steps may be left out one after another.
+const maxArcs = 100000
 
-// flatten computes the arcs of every state. It returns false if a state has
-// too many.
+// flatten computes the arcs of every state. It returns false if there are too
+// many.
 func (p *Prog) flatten() bool {
 	p.flat = make([]flat, len(p.states))
+	total := 0
 	for i, s := range p.states {
 		f := &p.flat[i]
 		f.window, f.pending = s.window, s.kind == statePending
 		if s.kind == stateFinal || s.kind == stateStop {
 			continue
 		}
-		if !p.flattenFrom(f, s, nil, make(map[*state]bool)) {
+		p.flattenFrom(f, s, nil, seen{})
+		if total += len(f.arcs); total > maxArcs {
 			return false
 		}
 		for _, a := range f.arcs {
@@ -98,14 +100,25 @@ func (p *Prog) flatten() bool {
 	return true
 }
 
-// flattenFrom adds the arcs of s, reached under a condition. path holds the
-// states in between, since a group that loops comes back to its head.
-func (p *Prog) flattenFrom(f *flat, s *state, on cond, path map[*state]bool) bool {
-	if path[s] {
+// seen holds the conditions under which each state has been reached.
+type seen map[*state][]cond
+
+// again reports whether a state has been reached under a condition that is no
+// stronger, and notes that it is reached now. Many ways can lead to one state,
+// and a group that loops leads back to its head.
+func (v seen) again(s *state, on cond) bool {
+	if slices.ContainsFunc(v[s], func(c cond) bool { return c.weaker(on) }) {
 		return true
 	}
-	path[s] = true
-	defer delete(path, s)
+	v[s] = append(v[s], on)
+	return false
+}
+
+// flattenFrom adds the arcs of s, reached under a condition.
+func (p *Prog) flattenFrom(f *flat, s *state, on cond, v seen) {
+	if v.again(s, on) || len(f.arcs) > maxArcs {
+		return
+	}
 	for _, e := range s.edges {
 		both, possible := on.and(e.cond).normal()
 		if !possible {
@@ -113,8 +126,7 @@ func (p *Prog) flattenFrom(f *flat, s *state, on cond, path map[*state]bool) boo
 		}
 		switch {
 		case e.act == actTake:
-			ends := p.ends(e.to, nil, map[*state]bool{})
-			f.addArc(arc{kind: arcTake, on: both, to: e.to.id, step: e.step, ends: ends})
+			f.addArc(arc{kind: arcTake, on: both, to: e.to.id, step: e.step, ends: p.ends(e.to, nil, seen{})})
 		case e.act == actIgnore:
 			f.addArc(arc{kind: arcIgnore, on: both, to: e.to.id, step: -1})
 		case e.to.kind == stateStop:
@@ -122,36 +134,25 @@ func (p *Prog) flattenFrom(f *flat, s *state, on cond, path map[*state]bool) boo
 		case e.to.kind == stateFinal:
 			// The match was given when the last event was taken.
 		default:
-			if len(f.arcs) > maxArcs || !p.flattenFrom(f, e.to, both, path) {
-				return false
-			}
+			p.flattenFrom(f, e.to, both, v)
 		}
 	}
-	return true
 }
 
 func (f *flat) addArc(a arc) {
 	for i := range f.arcs {
-		if b := &f.arcs[i]; b.kind == a.kind && b.to == a.to && b.step == a.step {
-			if equalCond(a.on, b.on) || len(b.on) == 0 {
-				return
-			}
+		if b := &f.arcs[i]; b.kind == a.kind && b.to == a.to && b.step == a.step && b.on.weaker(a.on) {
+			return
 		}
 	}
 	f.arcs = append(f.arcs, a)
 }
 
-func equalCond(a, b cond) bool {
-	return slices.EqualFunc(a, b, func(x, y clause) bool { return slices.Equal(x, y) })
-}
-
 // ends returns the conditions on which the pattern can be over in s.
-func (p *Prog) ends(s *state, on cond, path map[*state]bool) []cond {
-	if path[s] {
+func (p *Prog) ends(s *state, on cond, v seen) []cond {
+	if v.again(s, on) {
 		return nil
 	}
-	path[s] = true
-	defer delete(path, s)
 	var all []cond
 	for _, e := range s.edges {
 		if e.act != actProceed || e.to.kind == stateStop {
@@ -163,14 +164,14 @@ func (p *Prog) ends(s *state, on cond, path map[*state]bool) []cond {
 		case e.to.kind == stateFinal:
 			all = append(all, both)
 		default:
-			all = append(all, p.ends(e.to, both, path)...)
+			all = append(all, p.ends(e.to, both, v)...)
 		}
 	}
-	slices.SortFunc(all, func(a, b cond) int { return len(a) - len(b) })
+	slices.SortStableFunc(all, func(a, b cond) int { return len(a) - len(b) })
 	if len(all) > 0 && len(all[0]) == 0 {
 		return all[:1] // always
 	}
-	return slices.CompactFunc(all, equalCond)
+	return all
 }
 
 // waitsForEver reports whether a run can skip events without end.
