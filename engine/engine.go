@@ -25,9 +25,9 @@ type Config struct {
 	// Do calls f(0) to f(n-1), perhaps at the same time, and returns when all
 	// have returned. Default: one after the other.
 	Do func(n int, f func(i int))
-	// StandIns says for sources whose messages are events of one stream which
-	// stream that is. The topic's captures come in the payload then.
-	StandIns map[string]string
+	// StandIns are sources whose messages are events of one stream, by name; a
+	// stream has one at most.
+	StandIns map[string]StandIn
 	// Matches asks for [Output.Matches], with every field of their events.
 	Matches bool
 	// Emitted asks for [Output.Emitted].
@@ -36,11 +36,22 @@ type Config struct {
 	Tracer Tracer
 }
 
+// StandIn is a source of recorded or written events of one stream, in place of
+// the source that the stream names. The captures of the stream's topic come in
+// the payload.
+type StandIn struct {
+	Stream string
+	// Timed says that the time of a message's arrival is that of its event, and
+	// that its payload is a JSON object whatever the stream's format is: the
+	// events of tests.
+	Timed bool
+}
+
 // options is what shards and router need to know of a Config.
 type options struct {
 	logID    string
 	shards   int
-	standIns map[string]string
+	standIns map[string]StandIn
 	matches  bool
 	emitted  bool
 	tracer   Tracer

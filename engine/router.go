@@ -34,6 +34,7 @@ type routed struct {
 	decoder  decode.Decoder
 	captured []int // slots of the topic's captures; -1 for one that nobody uses
 	standIn  bool  // events come with their captures in the payload
+	timed    bool  // the time of their arrival is that of the events
 
 	events, late, mismatched int64 // since the counts were last taken
 }
@@ -60,16 +61,19 @@ func (r *router) connect(rt *routed) (err error) {
 	if rt.Topic != nil {
 		names = rt.Topic.Names()
 	}
-	source := rt.Source
-	for from, stream := range r.options.standIns {
-		if stream == rt.Name {
-			source, rt.standIn = from, true
+	source, format := rt.Source, rt.Format
+	for from, in := range r.options.standIns {
+		if in.Stream == rt.Name {
+			source, rt.standIn, rt.timed = from, true, in.Timed
 		}
 	}
+	if rt.timed {
+		format = "json"
+	}
 	if rt.standIn {
-		rt.decoder, err = decode.New(rt.Format, rt.Schema)
+		rt.decoder, err = decode.New(format, rt.Schema)
 	} else {
-		rt.decoder, err = decode.New(rt.Format, rt.Schema, names...)
+		rt.decoder, err = decode.New(format, rt.Schema, names...)
 		for _, n := range names {
 			slot, ok := rt.Schema.Slot(n)
 			if !ok {
@@ -129,7 +133,7 @@ func (r *router) event(rt *routed, rec *event.Record) *event.Event {
 			e.Slots[slot] = event.String(r.captures[i])
 		}
 	}
-	if e.Time, err = r.time(rt.Stream, e, rec); err != nil {
+	if e.Time, err = r.time(rt, e, rec); err != nil {
 		return r.reject(rt, rec, "time", err)
 	}
 	if m := rt.Watermark.MaxFuture; m > 0 && rec.Arrival != 0 && e.Time.Sub(rec.Arrival) > m {
@@ -168,15 +172,15 @@ func (r *router) reject(rt *routed, rec *event.Record, reason string, err error)
 }
 
 // time finds the event's time.
-func (r *router) time(s *rules.Stream, e *event.Event, rec *event.Record) (event.Time, error) {
-	if s.Time == nil {
+func (r *router) time(rt *routed, e *event.Event, rec *event.Record) (event.Time, error) {
+	if rt.Time == nil || rt.timed {
 		if rec.Arrival == 0 {
 			return 0, errNoArrival
 		}
 		return rec.Arrival, nil
 	}
 	r.frame.Event = e
-	v, err := s.Time.Value(&r.frame)
+	v, err := rt.Time.Value(&r.frame)
 	switch {
 	case err != nil:
 		return 0, err

@@ -19,8 +19,8 @@ type place struct {
 var (
 	filePlace = &place{
 		name: "a rule file", where: "at the top of the file",
-		keys:  []string{"streams", "rules"},
-		later: []string{"tables", "tests"},
+		keys:  []string{"streams", "rules", "tests"},
+		later: []string{"tables"},
 	}
 	streamPlace = &place{
 		name: "a stream", where: "in a stream",
@@ -121,7 +121,7 @@ func keyAdvice(name string, p *place) string {
 	if known := nearest(name, slices.Concat(p.keys, p.later)); known != "" {
 		return fmt.Sprintf("did you mean `%s`?", known)
 	}
-	for _, other := range places {
+	for _, other := range slices.Concat(places, testPlaces) {
 		if slices.Contains(other.keys, name) || slices.Contains(other.later, name) {
 			return fmt.Sprintf("`%s` belongs %s", name, other.where)
 		}

@@ -46,12 +46,13 @@ func Load(files []File, o Options) (*Set, *Report) {
 		}
 	}
 	l.parents(rules)
+	tests := l.allTests(rules)
 	l.report.finish()
 	if !l.report.OK() {
 		return nil, l.report
 	}
 	rules = slices.DeleteFunc(rules, func(r *Rule) bool { return r.off })
-	set := &Set{Hash: hashFiles(files), Rules: rules}
+	set := &Set{Hash: hashFiles(files), Rules: rules, Tests: tests}
 	for _, s := range l.order {
 		set.Streams = append(set.Streams, s.stream)
 	}
@@ -75,6 +76,8 @@ type loader struct {
 	named   map[string]*node // rules by name
 	damaged bool             // a part of a file could not be read, and may have declared anything
 
+	testNodes []*node // `tests` of each file
+
 	compiled map[*node]*Rule        // rules that are done, and nil for those under way
 	path     []string               // names of the rules under way
 	derived  map[string]*streamDecl // what rules emit, as others take it
@@ -92,6 +95,9 @@ func (l *loader) file(f File) {
 		for _, e := range n.entries {
 			l.declareStream(e.key, e.value)
 		}
+	}
+	if n := root.get("tests"); n != nil {
+		l.testNodes = append(l.testNodes, n)
 	}
 	n := root.get("rules")
 	switch {

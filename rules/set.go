@@ -15,6 +15,7 @@ type Set struct {
 	Streams []*Stream // sorted by name; derived streams among them
 	Rules   []*Rule   // sorted by level, then name
 	Levels  int       // number of levels; rules of level 0 read sources only
+	Tests   []*Test   // by file, in the order of the files; the engine does not read them
 }
 
 // Stream is a kind of events: where they come from and what they hold.

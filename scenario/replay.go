@@ -171,7 +171,7 @@ func newReplayer(o Options) (*replayer, error) {
 	r.engine = engine.New(engine.Config{
 		Shards:   o.Shards,
 		Load:     func(string) (*rules.Set, error) { return o.Rules, nil },
-		StandIns: map[string]string{replaySource: s.Name},
+		StandIns: map[string]engine.StandIn{replaySource: {Stream: s.Name}},
 		Matches:  o.Matches,
 		Emitted:  !o.Matches,
 		Tracer:   o.tracer,
