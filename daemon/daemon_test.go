@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -185,11 +186,14 @@ type rig struct {
 	file   string // of the rules
 }
 
-func newRig(t *testing.T, rules string) *rig {
+func newRig(t *testing.T, rules string) *rig { return newRigWith(t, rules, func(*Options) {}) }
+
+// newRigWith lets the test change options.
+func newRigWith(t *testing.T, rules string, change func(*Options)) *rig {
 	t.Helper()
 	r := &rig{source: newSource(), log: &log{}, out: &output{}, file: filepath.Join(t.TempDir(), "rules.yaml")}
 	r.write(t, rules)
-	d, err := New(Options{
+	opts := Options{
 		Config: &config.Config{
 			Rules:   []string{r.file},
 			HTTP:    config.HTTP{Listen: "off"},
@@ -198,7 +202,9 @@ func newRig(t *testing.T, rules string) *rig {
 		},
 		Stdout: r.out, Log: r.log, Shards: 4,
 		Sources: map[string]ingest.Source{"plant": r.source},
-	})
+	}
+	change(&opts)
+	d, err := New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -364,6 +370,93 @@ func TestReloadRemoves(t *testing.T) {
 			t.Error(d)
 		}
 	})
+}
+
+// TestWatch: a rule file that is saved is read again; one that is saved with a
+// mistake is told of.
+func TestWatch(t *testing.T) {
+	type told struct {
+		report ReloadReport
+		err    error
+	}
+	reloads := make(chan told, 10)
+	r := newRigWith(t, tooHot, func(o *Options) {
+		o.Config.Watch = true
+		o.OnReload = func(r ReloadReport, err error) { reloads <- told{r, err} }
+	})
+	r.start(t)
+	defer r.stop(t)
+	next := func() told {
+		select {
+		case v := <-reloads:
+			return v
+		case <-time.After(20 * time.Second):
+			t.Fatal("no reload")
+			panic("unreachable")
+		}
+	}
+	r.write(t, tooHot+"    labels: {}\n")
+	for v := next(); v.err == nil; v = next() { // a write may be seen half done
+	}
+	r.write(t, strings.ReplaceAll(tooHot, "80", "70"))
+	for v := next(); v.err != nil || v.report.Same; v = next() {
+	}
+	r.source.feed(time.Now(), reading("p1", 75))
+	<-r.source.acked
+}
+
+// TestHTTP: what the daemon serves about itself.
+func TestHTTP(t *testing.T) {
+	r := newRigWith(t, tooHot, func(o *Options) { o.Config.HTTP.Listen = "127.0.0.1:0" })
+	r.start(t)
+	defer r.stop(t)
+	r.source.feed(time.Now(), reading("p1", 85), `{"device":`, reading("p2", 60))
+	<-r.source.acked
+	ask := func(method, path string) string {
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+r.Addr()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		defer http.DefaultClient.CloseIdleConnections()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%d %s", resp.StatusCode, body)
+	}
+	metrics := ask("GET", "/metrics")
+	for _, want := range []string{
+		`cepd_events_total{stream="telemetry"} 2`,
+		`cepd_events_rejected_total{reason="syntax",stream="telemetry"} 1`,
+		`cepd_alerts_raised_total{rule="too-hot"} 1`,
+		`cepd_alerts_firing{rule="too-hot"} 1`,
+		`cepd_source_up{source="plant"} 1`,
+		`cepd_reloads_total{result="failure"} 0`,
+		`cepd_config_last_reload_successful 1`,
+	} {
+		if !strings.Contains(metrics, want+"\n") {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(metrics)
+	}
+	if got := ask("GET", "/-/ready"); !strings.HasPrefix(got, "200 ") {
+		t.Errorf("ready: %s", got)
+	}
+	r.write(t, strings.ReplaceAll(tooHot, "e.temp >", "e.tmp >"))
+	if got := ask("POST", "/-/reload"); !strings.HasPrefix(got, "422 ") || !strings.Contains(got, "rules.yaml:8:") {
+		t.Errorf("reload with a mistake: %s", got)
+	}
+	r.write(t, strings.ReplaceAll(tooHot, "too-hot", "hot"))
+	if got := ask("POST", "/-/reload"); got != "200 Reloaded: 1 rule, 1 added, 1 removed; added: hot; removed: too-hot.\n" {
+		t.Errorf("reload: %s", got)
+	}
 }
 
 // TestFailingLog: what is not in the log takes no effect and is not

@@ -3,8 +3,10 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest"
@@ -148,6 +150,17 @@ func (l *loop) step() error {
 	return err
 }
 
+// audible returns the changes that sinks are told of. Those of rules in shadow
+// mode are only shown.
+func (l *loop) audible(all []alerting.Transition) []alerting.Transition {
+	return slices.DeleteFunc(slices.Clone(all), func(t alerting.Transition) bool {
+		if t.Shadow {
+			l.d.log.Info("alert in shadow mode", "rule", t.Rule, "key", event.KeyText(t.Key), "change", t.Change.String(), "summary", t.Summary)
+		}
+		return t.Shadow
+	})
+}
+
 func (l *loop) apply() error {
 	for i := range l.records { // sources read one clock, but not in the order of their batches
 		l.arrival = max(l.arrival, l.records[i].Arrival)
@@ -159,7 +172,7 @@ func (l *loop) apply() error {
 	l.d.pool.serial = len(l.records) < smallBatch
 	out := l.d.engine.Step(engine.Input{Records: l.records})
 	l.deadline = out.Deadline
-	err := l.d.dispatcher.Enqueue(out.Transitions)
+	err := l.d.dispatcher.Enqueue(l.audible(out.Transitions))
 	l.d.observe(&out, l.records)
 	if l.after != nil {
 		l.after(&out)

@@ -22,7 +22,7 @@ import (
 )
 
 // openSource starts the source that a part of cepd.yaml describes.
-func (d *Daemon) openSource(s config.Source, subs []mqtt.Subscription, lastConn uint64) (ingest.Source, error) {
+func (d *Daemon) openSource(s config.Source, subs []mqtt.Subscription, was earlier) (ingest.Source, error) {
 	if src := d.opts.Sources[s.Name]; src != nil {
 		return src, nil
 	}
@@ -37,7 +37,7 @@ func (d *Daemon) openSource(s config.Source, subs []mqtt.Subscription, lastConn 
 			conn.ClientID = id
 		}
 		return mqtt.New(mqtt.Config{
-			Name: s.Name, Conn: conn, Subscriptions: subs, LastConn: lastConn,
+			Name: s.Name, Conn: conn, Subscriptions: subs, Unsubscribe: was.topics, LastConn: was.conn,
 			Now: d.clock.now, Logger: d.log.With("source", s.Name),
 		})
 	case "file":
@@ -113,21 +113,26 @@ func (d *Daemon) startSources(context.Context) error {
 	d.started("reading", d.stopReading)
 	d.reading = len(d.cfg.Sources)
 	for _, s := range d.cfg.Sources {
-		if err := d.runSource(s, subscriptions(d.rules.Load(), s.Name, s.MQTT.QoS), 0); err != nil {
+		if err := d.runSource(s, subscriptions(d.rules.Load(), s.Name, s.MQTT.QoS), earlier{}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// runSource opens a source and starts to read it; lastConn is the number of
-// the last connection that it had under other subscriptions.
-func (d *Daemon) runSource(s config.Source, subs []mqtt.Subscription, lastConn uint64) error {
+// earlier is what a source was before it was opened anew.
+type earlier struct {
+	conn   uint64   // number of its last connection
+	topics []string // that it was subscribed to
+}
+
+// runSource opens a source and starts to read it.
+func (d *Daemon) runSource(s config.Source, subs []mqtt.Subscription, was earlier) error {
 	if len(subs) == 0 {
 		d.log.Warn("no stream reads from the source", "source", s.Name)
 		return nil
 	}
-	src, err := d.openSource(s, subs, lastConn)
+	src, err := d.openSource(s, subs, was)
 	if err != nil {
 		return fmt.Errorf("source %s: %w", s.Name, err)
 	}
@@ -187,7 +192,7 @@ func (d *Daemon) resubscribe(set *rules.Set) error {
 		if d.opts.Sources[s.Name] != nil || s.Type != "mqtt" && r != nil || r != nil && slices.Equal(r.subs, subs) {
 			continue
 		}
-		var lastConn uint64
+		var was earlier
 		if r != nil {
 			r.cancel()
 			<-r.done
@@ -195,14 +200,17 @@ func (d *Daemon) resubscribe(set *rules.Set) error {
 				errs = append(errs, fmt.Errorf("source %s: %w", s.Name, err))
 			}
 			if m, ok := r.Source.(*mqtt.Source); ok {
-				lastConn = m.Status().Conn
+				was.conn = m.Status().Conn
+			}
+			for _, sub := range r.subs {
+				was.topics = append(was.topics, sub.Filter)
 			}
 			d.mu.Lock()
 			delete(d.sources, s.Name)
 			d.mu.Unlock()
 		}
 		d.log.Info("topics have changed", "source", s.Name, "topics", len(subs))
-		errs = append(errs, d.runSource(s, subs, lastConn))
+		errs = append(errs, d.runSource(s, subs, was))
 	}
 	return errors.Join(errs...)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/cepd/cepd/config"
 	"github.com/cepd/cepd/daemon"
 	"github.com/cepd/cepd/engine"
+	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/mqttconn"
 )
 
@@ -308,7 +309,7 @@ rules in %s.
 A second here is %s there. A compressor fails, a freezer gets too warm and is
 repaired, and somebody leaves a door open.
 
-`, freezers, strings.TrimPrefix(d.broker.url, "mqtt://"), d.rulesFile(), time.Duration(d.Speed*float64(time.Second)).Round(time.Second))
+`, freezers, strings.TrimPrefix(d.broker.url, "mqtt://"), d.rulesFile(), event.FormatDuration(time.Duration(d.Speed*float64(time.Second))))
 }
 
 // hint says, once the first alert has cleared, what to try.
@@ -319,7 +320,7 @@ func (d *demo) hint() {
 	d.hinted = true
 	d.say(`
 That was an alert with its evidence, and its end. While this runs, try:
-  edit %s         and save: the rules are read again
+  edit %s and save: the rules are read again
   %s
 `, d.rulesFile(), d.replayLine())
 	if addr := d.daemon.Addr(); addr != "" {

@@ -57,6 +57,22 @@ const going = `
     alert: {summary: this rule will be removed}
 `
 
+const meters = `
+streams:
+  meters:
+    source: plant
+    topic: meters/{meter}
+    time: e.ts
+    watermark: {lag: 0s}
+    fields: {ts: timestamp, kw: double}
+rules:
+  - name: much-power
+    from: meters
+    by: e.meter
+    when: e.kw > 10
+    alert: {summary: "${key} takes ${e.kw} kW"}
+`
+
 const e2eConfig = `
 rules: [rules/*.yaml]
 watch: false
@@ -134,6 +150,16 @@ func TestEndToEnd(t *testing.T) {
 	devices.publish("plant/oslo/p3", `{"ts":"2026-03-01T12:04:00Z","temp":85}`)
 	receive(t, "a raise of the rules that stayed", hook.got).check(t, "too-hot firing", "p3 is at 85 degrees")
 
+	// A new stream brings a new topic: the source subscribes to it as well.
+	write(t, dir, "rules/plant.yaml", e2eStreams+fmt.Sprintf(tooHot, " degrees")+stopped)
+	write(t, dir, "rules/meters.yaml", meters)
+	if got := cepd.post(t, "/-/reload"); !strings.HasPrefix(got, "Reloaded: 3 rules, 1 added, 2 kept with state; added: much-power.") {
+		t.Errorf("the answer to a reload: %s", got)
+	}
+	cepd.waitReady(t)
+	devices.publish("meters/m1", `{"ts":"2026-03-01T12:05:00Z","kw":12}`)
+	receive(t, "a raise of the new stream", hook.got).check(t, "much-power firing", "m1 takes 12 kW")
+
 	metrics := cepd.get(t, "/metrics")
 	for _, want := range []string{
 		`cepd_events_total{stream="telemetry"} 8`,
@@ -190,6 +216,7 @@ type hook struct {
 // newHook starts a webhook receiver that looks at the delivery id, as receivers
 // should: what comes twice is seen once.
 func newHook(t *testing.T) *hook {
+	t.Helper()
 	h := &hook{got: make(chan notification, 100)}
 	var mu sync.Mutex
 	seen := map[string]bool{}
@@ -229,29 +256,22 @@ type process struct {
 	read   chan struct{} // closed when stderr is at its end
 }
 
-// build compiles the program once.
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "cepd-test-")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "cepd")
+// build compiles the program and returns its path.
+func build(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "cepd")
 	cmd := exec.Command("go", "build", "-o", bin, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
+		t.Fatalf("%v: %s", err, out)
 	}
-	return bin, nil
-})
+	return bin
+}
 
 // start runs `cepd run` in a folder and returns when it is connected.
 func start(t *testing.T, dir string, env ...string) *process {
 	t.Helper()
-	bin, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{cmd: exec.Command(bin, "run"), read: make(chan struct{})}
+	p := &process{cmd: exec.Command(build(t), "run"), read: make(chan struct{})}
 	p.cmd.Dir = dir
 	p.cmd.Env = append(os.Environ(), env...)
 	stderr, err := p.cmd.StderrPipe()
