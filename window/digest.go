@@ -34,6 +34,10 @@ const (
 	// smaller than the largest one by more than that count as if they were not
 	// quite as small.
 	maxBuckets = 2048
+
+	// smallest is the smallest double of full precision. What is nearer to zero
+	// counts as zero.
+	smallest = 0x1p-1022
 )
 
 var (
@@ -71,9 +75,9 @@ func (d *digest) sketch() {
 
 func (d *digest) count(f float64, n uint64) {
 	switch {
-	case f > 0:
+	case f >= smallest:
 		d.pos.add(bucketOf(f), n)
-	case f < 0:
+	case f <= -smallest:
 		d.neg.add(bucketOf(-f), n)
 	default:
 		d.zeros += n
@@ -82,8 +86,11 @@ func (d *digest) count(f float64, n uint64) {
 
 func bucketOf(f float64) int { return int(math.Ceil(math.Log(f) / logGamma)) }
 
+// bucketValue returns the middle of a bucket, as a square since an exponential
+// close to the largest double may overflow early.
 func bucketValue(i int) float64 {
-	return math.Exp(float64(float64(i)*logGamma) - logMiddle)
+	root := math.Exp((float64(float64(i)*logGamma) - logMiddle) / 2)
+	return min(float64(root*root), math.MaxFloat64)
 }
 
 func (d *digest) merge(o partial) {

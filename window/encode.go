@@ -104,18 +104,18 @@ func (s *Spec) readPane(r *event.Reader) *pane {
 
 // check finds what no state can be: damaged bytes must not lead astray.
 func (s *State) check() error {
-	pending := false
 	for i, p := range s.panes {
-		switch {
-		case p.start >= p.end, i > 0 && s.panes[i-1].end > p.start, p.n < 1, p.first.t > p.last.t:
+		if p.start >= p.end || i > 0 && s.panes[i-1].end > p.start || p.n < 1 || p.first.t > p.last.t {
 			return event.ErrEncoding
 		}
-		pending = pending || p.open
 	}
-	switch {
-	case !s.spec.multi && s.pending != pending:
-		return event.ErrEncoding
-	case s.pending && len(s.panes) == 0, s.seq < 0, s.seq > 0 && s.spec.Assigner.Kind != Counted:
+	if !s.spec.multi {
+		pending, next := s.pending, s.next
+		if s.reopen(); s.pending != pending || s.pending && s.next != next {
+			return event.ErrEncoding
+		}
+	}
+	if s.pending && len(s.panes) == 0 || s.seq < 0 || s.seq > 0 && s.spec.Assigner.Kind != Counted {
 		return event.ErrEncoding
 	}
 	if w := s.sweep; w != nil && (w.from > w.pivot || w.pivot > w.upTo) {

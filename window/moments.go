@@ -22,6 +22,8 @@ func (m *moments) add(_ event.Time, x event.Value) {
 	f, ok := x.Number()
 	if !ok {
 		m.fail(ReasonType)
+	}
+	if m.bad != 0 {
 		return
 	}
 	m.n++
@@ -103,6 +105,8 @@ func (s *slope) add(t event.Time, x event.Value) {
 	f, ok := x.Number()
 	if !ok {
 		s.fail(ReasonType)
+	}
+	if s.bad != 0 {
 		return
 	}
 	if s.n == 0 {
