@@ -157,14 +157,16 @@ func (m *Machine) sweep() {
 	m.buckets = slices.DeleteFunc(m.buckets, func(b bucket) bool { return len(b.runs) == 0 })
 }
 
-// deadline returns the time at which a run in a state ends.
+// deadline returns the time at which a run in a state ends if no event comes
+// before. A state's window decides alone, as in Flink: a run that is past the
+// window of its pattern only is given up with the next event, see lapse.
 func (m *Machine) deadline(f *flat, r run) event.Time {
 	d := event.MaxTime
-	if m.prog.within > 0 {
-		d = r.first.Time.Add(m.prog.within)
-	}
 	if f.window > 0 {
-		d = min(d, r.last.event.Time.Add(f.window))
+		d = r.last.event.Time.Add(f.window)
+	}
+	if m.prog.within > 0 && (f.window == 0 || f.pending) {
+		d = min(d, r.first.Time.Add(m.prog.within))
 	}
 	return d
 }

@@ -127,6 +127,9 @@ func (m *Machine) tick() {
 // Step moves the runs over an event, whose time no later event may precede.
 // The caller has advanced the machine to the event's time before.
 func (m *Machine) Step(e *event.Event, env Env, out *Result) {
+	if m.prog.windows && m.prog.within > 0 {
+		m.lapse(e.Time, out)
+	}
 	s := &out.scratch
 	s.event, s.env = e, env
 	if len(s.answer) < len(m.prog.preds) {

@@ -16,6 +16,7 @@ type Prog struct {
 	steps  []StepInfo
 
 	within  event.Duration
+	windows bool // some states have windows of their own
 	skip    Skip
 	skipTo  int
 	order   Order
@@ -83,6 +84,7 @@ func (p *Prog) flatten() bool {
 	for i, s := range p.states {
 		f := &p.flat[i]
 		f.window, f.pending = s.window, s.kind == statePending
+		p.windows = p.windows || f.window > 0 && !f.pending
 		if s.kind == stateFinal || s.kind == stateStop {
 			continue
 		}

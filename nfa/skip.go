@@ -172,9 +172,13 @@ func (m *Machine) Advance(t event.Time, out *Result) {
 	if len(m.buckets) == 0 || t < m.Deadline() {
 		return
 	}
+	m.expire(t, &out.scratch)
+	m.endAll(out)
+}
+
+// endAll ends the runs in ended, in the order of their deadlines.
+func (m *Machine) endAll(out *Result) {
 	s := &out.scratch
-	s.hist.prog = m.prog
-	m.expire(t, s)
 	slices.SortStableFunc(s.ended, func(a, b ended) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), compareWaiting(waiting{run: a.run}, waiting{run: b.run}))
 	})
@@ -195,15 +199,15 @@ func (m *Machine) expire(t event.Time, s *scratch) {
 		if f.window == 0 || b.byLast {
 			n := 0
 			for ; n < len(b.runs) && m.deadline(f, b.runs[n]) <= t; n++ {
-				s.ended = append(s.ended, m.end(b, b.runs[n], t))
+				s.ended = append(s.ended, ended{b.runs[n], m.deadline(f, b.runs[n]), int(b.state)})
 			}
 			m.cut(b, n)
 			continue
 		}
 		kept := 0
 		for _, r := range b.runs {
-			if m.deadline(f, r) <= t {
-				s.ended = append(s.ended, m.end(b, r, t))
+			if d := m.deadline(f, r); d <= t {
+				s.ended = append(s.ended, ended{r, d, int(b.state)})
 			} else {
 				b.runs[kept] = r
 				kept++
@@ -215,15 +219,31 @@ func (m *Machine) expire(t event.Time, s *scratch) {
 	m.sweep()
 }
 
-// end says when a run ended whose time is over at t. Where both the window of
-// its state and that of the pattern are past, the one of its state counts.
-func (m *Machine) end(b *bucket, r run, t event.Time) ended {
-	f := &m.prog.flat[b.state]
-	at := m.deadline(f, r)
-	if d := r.last.event.Time.Add(f.window); f.window > 0 && d <= t {
-		at = d
+// lapse ends the runs that wait in a state with a window of its own and are
+// past the window of the pattern when an event comes.
+func (m *Machine) lapse(t event.Time, out *Result) {
+	s := &out.scratch
+	for i := range m.buckets {
+		b := &m.buckets[i]
+		if f := &m.prog.flat[b.state]; f.window == 0 || f.pending {
+			continue
+		}
+		n := 0
+		for ; n < len(b.runs); n++ {
+			d := b.runs[n].first.Time.Add(m.prog.within)
+			if d > t {
+				break
+			}
+			s.ended = append(s.ended, ended{b.runs[n], d, int(b.state)})
+		}
+		if n > 0 {
+			m.cut(b, n)
+		}
 	}
-	return ended{r, at, int(b.state)}
+	if len(s.ended) > 0 {
+		m.sweep()
+		m.endAll(out)
+	}
 }
 
 // endFirst ends the runs with the earliest deadline among those that are
