@@ -261,25 +261,28 @@ func inNetworks(a, networks code) code {
 	})
 }
 
+// distance evaluates all arguments before it looks at their types, as the
+// library does.
 func distance(codes []code) code {
-	var at [4]doubleFn
+	var at [4]valueFn
 	for i, c := range codes {
-		if at[i] = c.double(); at[i] == nil {
+		if at[i] = c.box(); at[i] == nil {
 			return code{}
 		}
 	}
 	return doubleCode(func(f *Frame) (float64, Reason) {
 		var x [4]float64
-		var first Reason
-		for i, d := range at {
-			v, r := d(f)
-			if r != 0 && (first == 0 || first == ReasonType && r != ReasonType) {
-				first = r
+		numbers := true
+		for i, v := range at {
+			y, r := v(f)
+			if r != 0 {
+				return 0, r
 			}
-			x[i] = v
+			d, ok := y.Number()
+			x[i], numbers = d, numbers && ok
 		}
-		if first != 0 {
-			return 0, first
+		if !numbers {
+			return 0, ReasonType
 		}
 		return haversine(x[0], x[1], x[2], x[3]), 0
 	})

@@ -42,6 +42,9 @@ type compilation struct {
 type options struct {
 	event   string // the name of the event: `e`, or the variable of an aggregate
 	library bool   // make no closures, to compare the two
+	// inside is the window of the aggregate whose argument this is, nil
+	// elsewhere.
+	inside *WindowScope
 }
 
 func compile(src string, scope *Scope, want Want, o options) (*Program, []Issue) {

@@ -99,6 +99,8 @@ func (g *generator) ident(e ast.Expr) code {
 		return g.aggregateRead(v.index, declaredType(v.typ))
 	case varKey:
 		return g.key(v)
+	case varWindow:
+		return g.windowVariable(v.index, declaredType(v.typ))
 	}
 	return g.otherVariable(v.index, declaredType(v.typ))
 }
@@ -135,6 +137,10 @@ func (g *generator) otherVariable(i int, t event.Type) code {
 		}
 		return conform(f.Vars[i], t)
 	}).unbox(t)
+}
+
+func (g *generator) windowVariable(i int, t event.Type) code {
+	return valueCode(func(f *Frame) (event.Value, Reason) { return windowValue(f, i, t) }).unbox(t)
 }
 
 // selection covers fields of events, parts of the key and entries of maps.

@@ -72,6 +72,9 @@ func (a *activation) ResolveName(name string) (any, bool) {
 	case varAggregate:
 		return libResult(a.linked.read(v.index, f.History.Aggregate(v.index))), true
 	}
+	if v.kind == varWindow {
+		return libResult(windowValue(f, v.index, declaredType(v.typ))), true
+	}
 	if v.index >= len(f.Vars) {
 		return libErrors[ReasonNoSuchField], true
 	}

@@ -25,12 +25,14 @@ const (
 	varList                          // the events of a step
 	varOther                         // one of Scope.Vars
 	varAggregate                     // an incremental aggregate
+	varWindow                        // a variable of Scope.Window
 )
 
 // Prefixes of variables that no user can write.
 const (
 	prefixMatched   = "@matched:" // the events of a step, whatever its count
 	prefixAggregate = "@agg:"
+	prefixWindow    = "@window:"
 )
 
 // names are the variables of a scope, and the names that are known but mean
@@ -57,6 +59,12 @@ func (c *compilation) declare() {
 		n.hidden["key"] = hiddenName{"there is no `key` yet: `by` makes it", "write `e.` and the field"}
 	} else {
 		n.visible["key"] = variable{varKey, c.keyType(), 0}
+	}
+	if s.Window != nil {
+		c.declareWindow(s.Window)
+	}
+	if c.inside != nil {
+		c.hideWindow(c.inside)
 	}
 	for i, v := range s.Vars {
 		n.visible[v.Name] = variable{varOther, libraryType(v.Type), i}

@@ -432,9 +432,6 @@ func (g *generator) in(args []ast.Expr) code {
 	}
 	a, b := codes[0], codes[1]
 	if b.constant && b.value().Kind() == event.KindList {
-		if len(b.value().AsList()) == 0 {
-			return constantCode(event.Bool(false)) // also where the left side fails, as in the library
-		}
 		return fold(boolCode(inConstants(a, b.value().AsList())), a)
 	}
 	x, in := a.box(), b.box()

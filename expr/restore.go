@@ -23,6 +23,11 @@ func (c *compilation) restore() {
 			case types.MapKind:
 				overloads = []string{"in_map"}
 			case types.ListKind:
+				if list := call.Args()[1]; list.Kind() == ast.ListKind && list.AsList().Size() == 0 {
+					// The planner would take it for false without a look at
+					// the left side, and so hide its error.
+					overloads = []string{"in_list", "in_map"}
+				}
 			default:
 				overloads = []string{"in_list", "in_map"}
 			}

@@ -30,6 +30,9 @@ func (r *rewriter) walk(e ast.Expr) {
 		r.ident(e)
 	case ast.SelectKind:
 		s := e.AsSelect()
+		if r.windowBound(e) {
+			return
+		}
 		r.walk(s.Operand())
 		r.lastOf(s.Operand())
 	case ast.ListKind:
@@ -161,6 +164,8 @@ func (r *rewriter) call(e ast.Expr) {
 		r.walk(call.Target())
 	} else if name == "matched" {
 		r.matched(e)
+		return
+	} else if r.windowCall(e) {
 		return
 	}
 	for _, a := range call.Args() {

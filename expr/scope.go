@@ -23,6 +23,9 @@ type Scope struct {
 	// Vars are further names: of `let`, or value, score and their kin.
 	// Frame.Vars[i] holds the value of Vars[i].
 	Vars []Var
+	// Window is set in expressions about the results of a window. There is no
+	// `e` then, nor any of Vars: Frame.Vars holds the variables of Window.
+	Window *WindowScope
 }
 
 // Key says what the name `key` means. With no parts it is null; with Single it
@@ -61,7 +64,7 @@ type Frame struct {
 	Event   *event.Event  // `e`
 	Key     []event.Value // the parts of `key`
 	History History       // what the match or run at hand has accepted
-	Vars    []event.Value // by number of Scope.Vars
+	Vars    []event.Value // by number of Scope.Vars, or of those of Scope.Window
 
 	scratch scratch
 }
