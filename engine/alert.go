@@ -224,11 +224,15 @@ func (r *rulePlan) spec(slot alertSlot) *rules.Alert {
 func (s *Shard) compose(ks *keyState, slot alertSlot, a *alertState, d alerting.Decision, of grounds) *alerting.Transition {
 	r := s.env.rule
 	spec := r.spec(slot)
-	if of.event != nil {
+	live, vars := s.frame.Event, s.frame.Vars
+	s.frame.Event, s.frame.Key = of.event, ks.values()
+	switch {
+	case of.event == nil:
+	case r.Window != nil:
+		s.frame.Event, s.frame.Vars = nil, of.event.Slots
+	default:
 		spec = r.input(of.event).Alert
 	}
-	live := s.frame.Event
-	s.frame.Event, s.frame.Key = of.event, ks.values()
 	said := &alerting.Transition{
 		Change: alerting.Raised, Rule: r.Name, Key: strings.Clone(ks.key), KeyNames: r.KeyNames,
 		Severity: spec.Severity, To: spec.To, Labels: s.labels(ks, slot, spec),
@@ -236,7 +240,7 @@ func (s *Shard) compose(ks *keyState, slot alertSlot, a *alertState, d alerting.
 		Position: of.last, Evidence: of.evidence(),
 	}
 	said.Fingerprint = alerting.Fingerprint(r.Name, said.Labels)
-	s.frame.Event = live
+	s.frame.Event, s.frame.Vars = live, vars
 	return said
 }
 

@@ -88,6 +88,13 @@ func (v *env) Keep() *event.Event {
 	return v.kept
 }
 
+// isNoField reports whether an expression failed for a field that the event
+// lacks.
+func isNoField(err error) bool {
+	var e *expr.EvalError
+	return errors.As(err, &e) && e.Reason() == expr.ReasonNoSuchField
+}
+
 // evalError counts an expression that failed, by the reason it gives.
 func (s *Shard) evalError(rule string, err error) {
 	reason := "other"

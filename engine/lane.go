@@ -65,10 +65,11 @@ type lane struct {
 // table is the keyed state of the rules that share a lane and a `by`.
 type table struct {
 	*tablePlan
-	lane   *lane
-	keys   map[string]*keyState
-	spare  *keyState      // empty, for the next key that is not known
-	spares []*nfa.Machine // empty, by number of the rule
+	lane         *lane
+	keys         map[string]*keyState
+	spare        *keyState      // empty, for the next key that is not known
+	spares       []*nfa.Machine // empty, by number of the rule
+	spareWindows []*windowState // the same of windows
 }
 
 func newLane(p *lanePlan) *lane {
@@ -80,7 +81,8 @@ func newLane(p *lanePlan) *lane {
 		latest:  event.MinTime,
 	}
 	for _, t := range p.tables {
-		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: map[string]*keyState{}, spares: make([]*nfa.Machine, len(t.rules))})
+		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: map[string]*keyState{}, spares: make([]*nfa.Machine, len(t.rules)),
+			spareWindows: make([]*windowState, len(t.rules))})
 	}
 	return l
 }

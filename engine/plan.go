@@ -49,9 +49,10 @@ type lanePlan struct {
 // tablePlan is what rules of a lane with the same `by` share: one look-up of
 // the key serves them all.
 type tablePlan struct {
-	rules   []*rulePlan
-	usesKey bool // a condition reads `key`
-	sig     string
+	rules    []*rulePlan
+	usesKey  bool           // a condition reads `key`
+	lateness event.Duration // the longest of its rules' windows
+	sig      string
 }
 
 // rulePlan is a rule with its inputs by number of the stream.
@@ -60,6 +61,9 @@ type rulePlan struct {
 	inputs  []*rules.Input // by number of the stream; nil where it does not read it
 	keepRaw bool           // the rule's evidence keeps every field
 }
+
+// takesLate reports whether the rule takes events behind the watermark.
+func (r *rulePlan) takesLate() bool { return r.Window != nil && r.Window.Spec.Lateness > 0 }
 
 // input returns the input that an event which the rule kept came by.
 func (r *rulePlan) input(kept *event.Event) *rules.Input {
@@ -114,6 +118,9 @@ func (p *plan) place(r *rules.Rule) {
 	p.places[r.Name] = place{li, ti, len(t.rules)}
 	t.rules = append(t.rules, rp)
 	t.usesKey = t.usesKey || usesKey(r)
+	if r.Window != nil {
+		t.lateness = max(t.lateness, r.Window.Spec.Lateness)
+	}
 }
 
 // usesKey reports whether a condition of the rule reads `key`. Texts and
@@ -122,6 +129,11 @@ func usesKey(r *rules.Rule) bool {
 	for _, in := range r.Inputs {
 		for _, c := range [...]int{in.Where, in.When, in.Clear} {
 			if c >= 0 && in.Stream.Conditions[c].UsesKey() {
+				return true
+			}
+		}
+		for _, a := range in.Args {
+			if a.Value != nil && a.Value.UsesKey() || a.Filter != nil && a.Filter.UsesKey() {
 				return true
 			}
 		}

@@ -110,7 +110,10 @@ func (r *router) message(rec *event.Record, to func(shard int, it item, lane int
 			}
 		}
 		taken = true
-		if e := r.event(rt, rec); e != nil {
+		switch e, late := r.event(rt, rec); {
+		case late:
+			r.late(rt, e, to)
+		case e != nil:
 			r.route(rt.streamPlan, e, to)
 		}
 	}
@@ -119,13 +122,31 @@ func (r *router) message(rec *event.Record, to func(shard int, it item, lane int
 	}
 }
 
-// event makes the event of a message, nil where it is none.
-func (r *router) event(rt *routed, rec *event.Record) *event.Event {
-	e := r.slab.event(len(rt.Schema.Fields()))
+// late routes an event behind the watermark to the windows that still take it.
+// One that nobody takes is counted.
+func (r *router) late(rt *routed, e *event.Event, to func(shard int, it item, lane int)) {
+	taken := false
+	r.route(rt.streamPlan, e, func(shard int, it item, lane int) {
+		if t := r.plan.lanes[lane].tables[it.table]; t.lateness > 0 && e.Time >= rt.marks.mark.Add(-t.lateness) {
+			it.at, it.late, taken = rt.marks.mark, true, true
+			to(shard, it, lane)
+		}
+	})
+	if !taken {
+		rt.late++
+	} else {
+		rt.events++
+	}
+}
+
+// event makes the event of a message, nil where it is none, and says whether it
+// is behind the watermark. Such an event does not move it.
+func (r *router) event(rt *routed, rec *event.Record) (e *event.Event, late bool) {
+	e = r.slab.event(len(rt.Schema.Fields()))
 	e.Pos, e.Schema, e.Topic, e.Raw = rec.Pos, rt.Schema, rec.Topic, rec.Payload
 	mismatched, err := rt.decoder.Decode(rec.Payload, e)
 	if err != nil {
-		return r.reject(rt, rec, rejectReason(err), err)
+		return r.reject(rt, rec, rejectReason(err), err), false
 	}
 	rt.mismatched += int64(mismatched)
 	for i, slot := range rt.captured {
@@ -134,19 +155,18 @@ func (r *router) event(rt *routed, rec *event.Record) *event.Event {
 		}
 	}
 	if e.Time, err = r.time(rt, e, rec); err != nil {
-		return r.reject(rt, rec, "time", err)
+		return r.reject(rt, rec, "time", err), false
 	}
 	if m := rt.Watermark.MaxFuture; m > 0 && rec.Arrival != 0 && e.Time.Sub(rec.Arrival) > m {
-		return r.reject(rt, rec, "max_future", errFuture)
+		return r.reject(rt, rec, "max_future", errFuture), false
 	}
 	rt.marks.tick(&r.clock)
 	if e.Time < rt.marks.mark {
-		rt.late++
-		return nil
+		return e, true
 	}
 	rt.marks.observe(rec, e.Time, &r.clock)
 	rt.events++
-	return e
+	return e, false
 }
 
 var (

@@ -11,6 +11,7 @@ import (
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/nfa"
 	"github.com/cepd/cepd/rules"
+	"github.com/cepd/cepd/window"
 )
 
 // Row is a piece of an engine's state, under a name that is the same for any
@@ -155,6 +156,15 @@ func (st *ruleState) appendBinary(v []byte) (out []byte, any bool) {
 	if st.machine != nil {
 		v, any = st.machine.AppendBinary(v), true
 	}
+	v = append(v, flag(st.window != nil))
+	if st.window != nil {
+		v, any = st.window.windows.AppendBinary(v), true
+		for _, b := range st.window.baselines {
+			if b != nil {
+				v = b.AppendBinary(v)
+			}
+		}
+	}
 	for _, a := range st.alerts {
 		v = append(v, flag(a != nil))
 		if a != nil {
@@ -269,7 +279,12 @@ func readTexts(r *event.Reader) []string {
 	return texts
 }
 
+// schema returns the schema of the events of a stream that the rule keeps. The
+// results of its window are such events too.
 func (r *rulePlan) schema(stream string) *event.Schema {
+	if r.Window != nil && stream == r.Window.Vars.Stream() {
+		return r.Window.Vars
+	}
 	for _, in := range r.Inputs {
 		if in.Stream.Name == stream {
 			return in.Keep
@@ -287,6 +302,11 @@ func (r *rulePlan) readState(rd *event.Reader) (st ruleState, err error) {
 			return st, err
 		}
 	}
+	if rd.Byte() == 1 {
+		if st.window, err = r.readWindow(rd); err != nil {
+			return st, err
+		}
+	}
 	for i := range st.alerts {
 		if rd.Byte() == 1 {
 			if st.alerts[i], err = r.readAlert(rd); err != nil {
@@ -295,6 +315,24 @@ func (r *rulePlan) readState(rd *event.Reader) (st ruleState, err error) {
 		}
 	}
 	return st, rd.Err()
+}
+
+func (r *rulePlan) readWindow(rd *event.Reader) (ws *windowState, err error) {
+	if r.Window == nil {
+		return nil, event.ErrEncoding
+	}
+	ws = newWindowState(r.Window)
+	if ws.windows, err = window.ReadState(r.Window.Spec, rd); err != nil {
+		return nil, err
+	}
+	for i, c := range r.Window.Compute {
+		if c.Baseline != nil {
+			if ws.baselines[i], err = window.ReadBaseline(c.Baseline, rd); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return ws, nil
 }
 
 func (r *rulePlan) readAlert(rd *event.Reader) (*alertState, error) {
@@ -481,7 +519,7 @@ func (e *Engine) restoreState(name, value *event.Reader, skip map[string]part) e
 	if skip[rule] == alerts {
 		st.alerts = [alertSlots]*alertState{}
 	}
-	if st.machine == nil && st.alerts == [alertSlots]*alertState{} {
+	if st.machine == nil && st.window == nil && st.alerts == [alertSlots]*alertState{} {
 		return nil
 	}
 	ks := t.keys[key]
@@ -494,6 +532,9 @@ func (e *Engine) restoreState(name, value *event.Reader, skip map[string]part) e
 	ks.states[at.rule] = st
 	if st.machine != nil {
 		l.arm(ks, at.rule, timerRuns, st.machine.Deadline())
+	}
+	if st.window != nil {
+		l.arm(ks, at.rule, timerWindow, st.window.windows.Deadline())
 	}
 	for slot, a := range st.alerts {
 		if a != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/expr"
 	"github.com/cepd/cepd/nfa"
+	"github.com/cepd/cepd/window"
 )
 
 // Shard judges the events of the key groups that it owns. It has no
@@ -17,10 +18,14 @@ type Shard struct {
 	lanes   []*lane
 	out     shardOutput
 
-	memos  []memo // of the event at hand, by number of the stream
-	frame  expr.Frame
-	env    env
-	result nfa.Result
+	memos []memo // of the event at hand, by number of the stream
+	frame expr.Frame
+	env   env
+
+	// Scratch memory of windows.
+	windows             window.Out
+	args, vars, learned []event.Value
+	result              nfa.Result
 }
 
 // shardOutput is what a shard did since it was last asked.
@@ -50,6 +55,7 @@ type keyState struct {
 // ruleState is the state of one rule for one key.
 type ruleState struct {
 	machine   *nfa.Machine            // nil without runs
+	window    *windowState            // nil without windows
 	alerts    [alertSlots]*alertState // nil while inactive
 	deadlines [timerKinds]deadline
 }
@@ -108,7 +114,7 @@ func (t *table) settle(ks *keyState, known bool) {
 func (ks *keyState) empty() bool {
 	for i := range ks.states {
 		st := &ks.states[i]
-		if st.machine != nil || st.alerts != [alertSlots]*alertState{} {
+		if st.machine != nil || st.window != nil || st.alerts != [alertSlots]*alertState{} {
 			return false
 		}
 	}
@@ -147,7 +153,7 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 	m.forget()
 	for i, r := range t.rules {
 		in := r.inputs[it.stream]
-		if in == nil {
+		if in == nil || it.late && !r.takesLate() {
 			continue
 		}
 		s.env.begin(r, in, m, e)
@@ -161,6 +167,8 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 		switch {
 		case r.Pattern != nil:
 			s.stepPattern(l, ks, i, e)
+		case r.Window != nil:
+			s.stepWindow(l, ks, i, it)
 		case r.When || r.Absent:
 			s.judgeLevel(l, ks, i, e)
 		default:
@@ -181,6 +189,8 @@ func (s *Shard) expire(l *lane, t *timer) {
 	switch t.kind {
 	case timerRuns:
 		s.expireRuns(l, ks, t.rule, t.at)
+	case timerWindow:
+		s.expireWindow(l, ks, t.rule, t.at)
 	default:
 		s.expireAlert(l, ks, t.rule, alertSlot(t.kind-timerAlert), t.at)
 	}

@@ -12,6 +12,7 @@ type timerKind uint8
 
 const (
 	timerRuns         timerKind = iota // a window of a pattern ends: interval
+	timerWindow                        // a window ends: interval
 	timerAlert                         // `for`, `clear_for` or `clear_after` is over: steadiness
 	timerTimeoutAlert                  // the same of the alert for partial matches: steadiness
 	timerKinds
@@ -25,7 +26,7 @@ const (
 )
 
 func (k timerKind) phase() uint8 {
-	if k == timerRuns {
+	if k <= timerWindow {
 		return phaseInterval
 	}
 	return phaseSteady

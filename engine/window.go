@@ -1,0 +1,202 @@
+package engine
+
+import (
+	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/expr"
+	"github.com/cepd/cepd/rules"
+	"github.com/cepd/cepd/window"
+)
+
+// windowState is what a rule with a window keeps of one key.
+type windowState struct {
+	windows   *window.State
+	baselines []*window.Baseline // by number of the computation; nil for those that are none
+}
+
+func newWindowState(w *rules.Window) *windowState {
+	ws := &windowState{windows: window.NewState(w.Spec)}
+	for _, c := range w.Compute {
+		var b *window.Baseline
+		if c.Baseline != nil {
+			b = &window.Baseline{}
+		}
+		ws.baselines = append(ws.baselines, b)
+	}
+	return ws
+}
+
+func (ws *windowState) empty() bool {
+	for _, b := range ws.baselines {
+		if b != nil && !b.Empty() {
+			return false
+		}
+	}
+	return ws.windows.Empty()
+}
+
+// stepWindow folds an event into the windows of a key.
+func (s *Shard) stepWindow(l *lane, ks *keyState, rule int, it *item) {
+	r, ws := ks.table.rules[rule], ks.states[rule].window
+	if ws == nil {
+		ws = ks.table.spareWindow(rule)
+	}
+	args := s.arguments(s.env.input)
+	if ws.windows.Add(it.at, it.event.Time, it.event.Pos, args, &s.windows) == window.TooLate {
+		s.out.stats.Late.add(it.event.Schema.Stream(), "", 1)
+	}
+	s.setWindow(l, ks, rule, r, ws)
+}
+
+// arguments evaluates what the aggregates take of the event at hand.
+func (s *Shard) arguments(in *rules.Input) []event.Value {
+	s.args = s.args[:0]
+	for _, a := range in.Args {
+		s.args = append(s.args, s.argument(a))
+	}
+	return s.args
+}
+
+// argument evaluates one. An event that lacks a field is skipped, as in any
+// aggregate; what fails for another reason is counted.
+func (s *Shard) argument(a rules.Argument) event.Value {
+	if a.Filter != nil {
+		ok, err := a.Filter.Bool(&s.frame)
+		s.argumentError(err)
+		if !ok {
+			return event.Missing
+		}
+	}
+	if a.Value == nil {
+		return event.Bool(true)
+	}
+	v, err := a.Value.Value(&s.frame)
+	if err != nil {
+		s.argumentError(err)
+		return event.Missing
+	}
+	return v
+}
+
+func (s *Shard) argumentError(err error) {
+	if err != nil && !isNoField(err) {
+		s.evalError(s.env.rule.Name, err)
+	}
+}
+
+// expireWindow answers the windows of a key that end now.
+func (s *Shard) expireWindow(l *lane, ks *keyState, rule int, now event.Time) {
+	if ws := ks.states[rule].window; ws != nil {
+		ws.windows.Advance(now, &s.windows)
+		s.setWindow(l, ks, rule, ks.table.rules[rule], ws)
+	}
+}
+
+// setWindow judges the answers, keeps the state as long as it has something to
+// remember, and arms its next deadline.
+func (s *Shard) setWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *windowState) {
+	st, t := &ks.states[rule], ks.table
+	for i := range s.windows.Results {
+		s.judgeWindow(l, ks, rule, r, ws, &s.windows.Results[i])
+	}
+	s.out.stats.EvalErrors.add(r.Name, "not_finite", int64(s.windows.Skipped))
+	s.windows.Reset()
+	switch {
+	case ws.empty():
+		st.window = nil
+		t.spareWindows[rule] = ws
+	case st.window == nil:
+		st.window = ws
+		t.spareWindows[rule] = nil
+	}
+	l.arm(ks, rule, timerWindow, ws.windows.Deadline())
+}
+
+func (t *table) spareWindow(rule int) *windowState {
+	if t.spareWindows[rule] == nil {
+		t.spareWindows[rule] = newWindowState(t.rules[rule].Window)
+	}
+	return t.spareWindows[rule]
+}
+
+// judgeWindow judges one answer of a window.
+func (s *Shard) judgeWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *windowState, res *window.Result) {
+	live := s.frame.Event
+	s.frame.Event, s.frame.Key = nil, ks.values()
+	learned := s.variables(r.Window, ws, res)
+	w := r.Window
+	holds := w.When == nil || s.asks(w.When)
+	if holds && r.Emit != nil {
+		s.emit(r, ks, r.Emit, res.At, res.Last)
+	}
+	a := ks.states[rule].alerts[alertMain]
+	if r.Alert != nil && (holds || a != nil || r.policy().Remembers()) {
+		if a == nil {
+			a = &alertState{}
+		}
+		clears := !holds && (w.Clear == nil || s.asks(w.Clear))
+		d := s.decided(ks, r.policy().Level(&a.Instance, holds, clears, res.At))
+		of := grounds{first: res.First, last: res.Last, atEnd: l.atEnd(res.At)}
+		if d.Change != 0 || a.Phase == alerting.Pending || r.policy().Remembers() {
+			of.event = s.keepResult(w, res)
+			a.kept = of.event
+		}
+		s.judged(l, ks, rule, alertMain, a, d, of)
+	}
+	if !res.Early && !res.Update { // a window counts once for what is usual
+		frozen := a != nil && a.Phase == alerting.Firing
+		for i, x := range learned {
+			if f, ok := x.Number(); ok {
+				ws.baselines[i].Learn(w.Compute[i].Baseline, res.Start, f, frozen)
+			}
+		}
+	}
+	s.frame.Event, s.frame.Vars = live, nil
+}
+
+// asks evaluates a condition on the frame.
+func (s *Shard) asks(p *expr.Program) bool {
+	ok, err := p.Bool(&s.frame)
+	if err != nil {
+		s.evalError(s.env.rule.Name, err)
+	}
+	return ok
+}
+
+// variables fills the frame with what expressions about a result see. It
+// returns what the baselines are to learn, by number of the computation;
+// missing where there is nothing.
+func (s *Shard) variables(w *rules.Window, ws *windowState, res *window.Result) []event.Value {
+	n := len(w.Vars.Fields())
+	s.vars = append(s.vars[:0], make([]event.Value, n)...)
+	s.frame.Vars = s.vars
+	s.vars[w.Start], s.vars[w.End] = event.Timestamp(res.Start), event.Timestamp(res.End)
+	for i, v := range w.Aggregates {
+		s.vars[v] = res.Values[i]
+	}
+	s.learned = append(s.learned[:0], make([]event.Value, len(w.Compute))...)
+	for i, c := range w.Compute {
+		v, err := c.Value.Value(&s.frame)
+		if err != nil {
+			continue // it is counted where it is read
+		}
+		if c.Baseline == nil {
+			s.vars[c.Var] = v
+			continue
+		}
+		s.learned[i] = v
+		if usual, ok := ws.baselines[i].Usual(c.Baseline, res.Start); ok {
+			s.vars[c.Var] = event.Double(usual)
+		}
+	}
+	return s.learned
+}
+
+// keepResult keeps a result as an event.
+func (s *Shard) keepResult(w *rules.Window, res *window.Result) *event.Event {
+	e := &event.Event{Time: res.At, Pos: res.Last, Schema: w.Vars, Slots: make([]event.Value, len(s.vars))}
+	for i, v := range s.vars {
+		e.Slots[i] = v.Clone()
+	}
+	return e
+}
