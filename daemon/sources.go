@@ -35,6 +35,9 @@ func (d *Daemon) openSource(s config.Source, subs []mqtt.Subscription, was earli
 				return nil, err
 			}
 			conn.ClientID = id
+			if d.cfg.State.Dir == "" {
+				d.log.Warn("the client id is new at each start, and the broker keeps the session of the last one for nobody; set client_id or state.dir", "source", s.Name)
+			}
 		}
 		return mqtt.New(mqtt.Config{
 			Name: s.Name, Conn: conn, Subscriptions: subs, Unsubscribe: was.topics, LastConn: was.conn,

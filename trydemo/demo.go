@@ -166,7 +166,7 @@ const settingsText = `# The settings of cepd try. The broker is part of it, and 
 rules: [rules/*.yaml]
 http: {listen: 127.0.0.1:0}
 sources:
-  demo: {type: mqtt, url: %s}
+  demo: {type: mqtt, url: %s, client_id: cepd-try}
 sinks:
   terminal: {type: stdout, format: text}
 `
