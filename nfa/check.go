@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/cepd/cepd/event"
 )
 
 // maxOperands bounds (a & b & c …), which has a state for every set of
@@ -187,6 +189,18 @@ func (c *checker) options(n *Node) {
 	if n.Gap > 0 && (single || n.Op != OpStep) {
 		c.errorf(n, "write within, or put gap on a step with a count", "gap bounds the time between the repetitions of one step")
 	}
+	if n.Within > 0 && n.Optional && n.Op == OpStep {
+		c.warnf(n, "make the step mandatory in one branch of | and leave it out in the other",
+			"as in Flink, within on a step that may be left out bounds the wait for what follows as well, until an event is skipped")
+	}
+	if n.Gap > 0 && n.Op == OpStep && n.Counted && (n.Max > 1 || n.Max == Unlimited && n.Min == 1) {
+		which := "the last one"
+		if n.Max == Unlimited {
+			which = "the first one only, and not what the loop takes after it"
+		}
+		c.warnf(n, fmt.Sprintf("compare times in the condition of %s where it has to: time(e) - time(%s.last()) < duration(\"%s\")", n.Name, n.Name, event.FormatDuration(n.Gap)),
+			"as in Flink, gap bounds the wait for %s", map[bool]string{true: which, false: "every repetition but " + which}[n.Max == Unlimited])
+	}
 	if n.Within > 0 && (!single || n.Op != OpStep) {
 		c.errorf(n, "write gap for the time between repetitions", "within, in brackets, is for a step without a count or a negated one")
 	}
@@ -211,6 +225,10 @@ func (c *checker) place(n, group *Node, ends bool) {
 			c.first(s, n, group)
 		case n.Op == OpSequence && last && s.Op == OpNot:
 			c.trailing(s, group, ends)
+		}
+		if s.Op == OpNot && s.Follow == FollowStrict && !last && n.Op == OpSequence && group == nil && ends &&
+			!slices.ContainsFunc(n.Subs[i+1:], func(x *Node) bool { return !x.canBeEmpty() }) {
+			c.warnf(s, "make a step behind it mandatory", "all that follows may be left out: as in Flink, the match without it is given at once, unless the event taken last is %s itself", s.Name)
 		}
 		if s.Greedy && n.Op == OpSequence {
 			c.greedy(s, n.Subs[i+1:], ends)
