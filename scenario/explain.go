@@ -76,7 +76,7 @@ func Explain(ctx context.Context, o Options, rule, key string, w io.Writer) (Sum
 	if err != nil {
 		return Summary{}, err
 	}
-	x := &explainer{rule: r, key: key, w: w}
+	x := &explainer{rule: r, key: key, w: w, time: event.Time.String, until: event.MaxTime}
 	o.Shards, o.tracer, o.Print = 1, x, discard{}
 	if o.Stream == "" && len(r.Inputs) == 1 {
 		o.Stream = r.Inputs[0].Stream.Name
@@ -93,9 +93,13 @@ type explainer struct {
 	rule  *rules.Rule
 	key   string
 	w     io.Writer
-	err   error // the first of writing
+	time  func(event.Time) string // how times are printed
+	until event.Time              // nothing is said about later events
+	err   error                   // the first of writing
 	event *event.Event
 	quiet bool // nothing was written about the event at hand
+	late  bool // the event at hand is later than until
+	other bool // the event at hand is not to be shown
 }
 
 // discard is a printer that prints nothing.
@@ -106,7 +110,7 @@ func (discard) Match(*engine.Match) error        { return nil }
 func (discard) Derived(*engine.Emitted) error    { return nil }
 
 func (x *explainer) wants(rule, key string) bool {
-	return rule == x.rule.Name && (x.key == "" || event.KeyText(key) == x.key)
+	return rule == x.rule.Name && !x.late && (x.key == "" || event.KeyText(key) == x.key)
 }
 
 func (x *explainer) printf(format string, args ...any) {
@@ -118,14 +122,17 @@ func (x *explainer) printf(format string, args ...any) {
 
 // Judged implements [engine.Tracer].
 func (x *explainer) Judged(rule, key string, e *event.Event, passed bool) {
-	if !x.wants(rule, key) {
+	if rule == x.rule.Name {
+		x.late = e.Time > x.until
+	}
+	if x.other = !x.wants(rule, key); x.other {
 		return
 	}
 	text := event.KeyText(key)
 	if text != "" {
 		text += "  "
 	}
-	x.printf("%s  %s%s\n", e.Time, text, oneLine(e.Raw))
+	x.printf("%s  %s%s\n", x.time(e.Time), text, oneLine(e.Raw))
 	if !passed {
 		x.printf("    left out: `where` does not hold\n")
 	}
@@ -146,7 +153,7 @@ func (x *explainer) Held(rule, key string, _ *event.Event, holds bool) {
 
 // Failed implements [engine.Tracer].
 func (x *explainer) Failed(rule, reason string) {
-	if rule == x.rule.Name {
+	if rule == x.rule.Name && !x.other {
 		x.printf("    an expression failed: %s\n", reason)
 	}
 }
@@ -158,6 +165,8 @@ var decisions = map[string]string{
 	alerting.ReasonFiring:      "the alert fires already",
 	alerting.ReasonClearing:    "the alert fires on: waits for `clear_for`",
 	alerting.ReasonHeld:        "the alert fires on: `clear` does not hold",
+	alerting.ReasonUnless:      "the alert is held back: that of `unless` fires",
+	alerting.ReasonFlapping:    "the change is held back: the alert flaps",
 }
 
 // Decided implements [engine.Tracer].
@@ -166,10 +175,14 @@ func (x *explainer) Decided(rule, key string, d alerting.Decision) {
 		return
 	}
 	if d.Change != 0 {
-		x.printf("    alert %s at %s (%s)\n", d.Change, d.Time, d.Reason)
+		x.printf("    alert %s at %s (%s)\n", d.Change, x.time(d.Time), d.Reason)
 		return
 	}
-	x.printf("    %s\n", decisions[d.Reason])
+	if text := decisions[d.Reason]; text != "" {
+		x.printf("    %s\n", text)
+		return
+	}
+	x.printf("    the alert stays as it is (%s)\n", d.Reason)
 }
 
 // Run implements [engine.Tracer].
@@ -178,7 +191,7 @@ func (x *explainer) Run(rule, key string, t nfa.Trace) {
 		return
 	}
 	names := x.rule.Pattern.Prog.StepNames()
-	run := describe(t.Run, names)
+	run := x.describe(t.Run, names)
 	step := ""
 	if t.Step >= 0 {
 		step = names[t.Step]
@@ -195,9 +208,9 @@ func (x *explainer) Run(rule, key string, t nfa.Trace) {
 	case nfa.ChangeKilled:
 		x.printf("    kills run %s: it is %s\n", run, step)
 	case nfa.ChangeMatched:
-		x.printf("    match at %s: %s\n", t.Time, run)
+		x.printf("    match at %s: %s\n", x.time(t.Time), run)
 	case nfa.ChangeExpired:
-		x.printf("    run %s ran out of time at %s\n", run, t.Time)
+		x.printf("    run %s ran out of time at %s\n", run, x.time(t.Time))
 	case nfa.ChangePruned:
 		x.printf("    run %s is dropped: a match skips it\n", run)
 	case nfa.ChangeEvicted:
@@ -218,7 +231,7 @@ func wants(steps []int, names []string) string {
 }
 
 // describe says what a run has accepted: "hot x3 spike since 12:00:00Z".
-func describe(h *nfa.History, names []string) string {
+func (x *explainer) describe(h *nfa.History, names []string) string {
 	if h.Len() == 0 {
 		return "(nothing)"
 	}
@@ -230,7 +243,7 @@ func describe(h *nfa.History, names []string) string {
 		}
 		b.WriteByte(' ')
 	}
-	return b.String() + "since " + h.First().Time.String()
+	return b.String() + "since " + x.time(h.First().Time)
 }
 
 // oneLine returns a payload as one line of limited length.
