@@ -188,6 +188,8 @@ func (c *compilation) use(p *Program) {
 			case !ok: // of a macro, or a type
 			case v.kind == varKey:
 				p.key = true
+			case v.kind == varWindow:
+				p.vars = append(p.vars, v.index)
 			case v.kind == varStep, v.kind == varList, v.kind == varAggregate:
 				p.linked = true
 			}
@@ -203,6 +205,8 @@ func (c *compilation) use(p *Program) {
 		p.fields = append(p.fields, name)
 	}
 	slices.Sort(p.fields)
+	slices.Sort(p.vars)
+	p.vars = slices.Compact(p.vars)
 	p.typ = declaredType(c.typeOf(c.ast.Expr()))
 	root := c.ast.Expr()
 	p.wholeKey = root.Kind() == ast.IdentKind && root.AsIdent() == "key"

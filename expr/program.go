@@ -9,6 +9,7 @@ type Program struct {
 	typ       event.Type
 	want      Want
 	fields    []string
+	vars      []int
 	linked    bool
 	key       bool
 	wholeKey  bool     // the value is `key` itself, whatever its parts
@@ -108,6 +109,10 @@ func (p *Program) Canonical() string { return p.canonical }
 // EventFields returns the names of the fields of `e` that the expression
 // reads, sorted.
 func (p *Program) EventFields() []string { return p.fields }
+
+// Variables returns the numbers of the variables of a window that the
+// expression reads, sorted.
+func (p *Program) Variables() []int { return p.vars }
 
 // Source returns the text that was compiled.
 func (p *Program) Source() string { return p.src }

@@ -9,8 +9,11 @@ import (
 
 // scopes returns the scopes that values of `emit` and texts of `alert` are
 // compiled in: one for each input, whose single event they see, or in a
-// pattern one for its steps.
+// pattern one for its steps, and with a window one for its results.
 func (d *ruleDecl) scopes(kept bool) []*expr.Scope {
+	if d.window != nil {
+		return []*expr.Scope{d.windowScope()}
+	}
 	if d.body.get("pattern") != nil {
 		return []*expr.Scope{{Key: d.keyScope(-1), Steps: d.steps, Self: -1}}
 	}
@@ -32,7 +35,7 @@ func (l *loader) emits(d *ruleDecl, n *node) {
 		if i == 0 {
 			r.Emit = e
 		}
-		if r.Pattern == nil {
+		if r.Pattern == nil && r.Window == nil {
 			r.Inputs[i].Emit = e
 		} else {
 			for _, in := range r.Inputs {
@@ -94,7 +97,7 @@ func (l *loader) alerts(d *ruleDecl, n *node) {
 		if i == 0 {
 			r.Alert = a
 		}
-		if r.Pattern == nil {
+		if r.Pattern == nil && r.Window == nil {
 			r.Inputs[i].Alert = a
 		} else {
 			for _, in := range r.Inputs {

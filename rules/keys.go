@@ -34,8 +34,17 @@ var (
 	rulePlace = &place{
 		name: "a rule", where: "in the rule itself",
 		keys: []string{"name", "from", "where", "by", "when", "pattern", "define", "within", "skip", "order", "timeout",
-			"for", "clear", "clear_for", "clear_after", "absent", "no_data", "flap", "unless", "mode", "emit", "alert", "limits"},
-		later: []string{"window", "let", "lateness", "early", "detect", "active", "emit_to"},
+			"window", "lateness", "early", "let",
+			"for", "clear", "clear_for", "clear_after", "absent", "no_data", "flap", "unless", "active", "mode", "emit", "alert", "limits"},
+		later: []string{"detect", "emit_to"},
+	}
+	windowPlace = &place{
+		name: "`window`", where: "under `window`",
+		keys: []string{"tumbling", "sliding", "every", "session", "count", "cron", "tz", "offset"},
+	}
+	activePlace = &place{
+		name: "`active`", where: "under `active`",
+		keys: []string{"cron", "for", "tz"},
 	}
 	absentPlace = &place{
 		name: "`absent`", where: "under `absent`",
@@ -72,7 +81,7 @@ var (
 		later: []string{"keys", "idle"},
 	}
 	places = []*place{filePlace, streamPlace, rulePlace, alertPlace, watermarkPlace, timeoutPlace, limitsPlace, definePlace,
-		absentPlace, noDataPlace, flapPlace, unlessPlace}
+		windowPlace, activePlace, absentPlace, noDataPlace, flapPlace, unlessPlace}
 )
 
 // synonyms are keys of other rule languages, and what they are called here.
@@ -85,6 +94,8 @@ var synonyms = map[string]string{
 	"message": "summary", "title": "summary", "text": "description", "runbook_url": "runbook",
 	"sinks": "to", "receivers": "to", "notify": "to", "level": "severity", "priority": "severity",
 	"id": "name", "groups": "rules", "after_match": "skip", "select": "emit", "output": "emit",
+	"size": "tumbling", "hopping": "sliding", "hop": "every", "slide": "every", "gap": "session", "schedule": "cron",
+	"timezone": "tz", "time_zone": "tz", "allowed_lateness": "lateness", "variables": "let", "active_hours": "active",
 	"broker": "source", "type": "format", "timestamp": "time", "delay": "lag", "timeout": "idle",
 }
 

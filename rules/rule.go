@@ -23,6 +23,7 @@ type ruleDecl struct {
 	streams []*streamDecl // of the inputs
 	used    [][]string    // for each input, fields that the rule's conditions read
 	steps   []expr.Step   // of the pattern
+	window  *windowDecl   // nil where there is none
 	shape   []string      // what its state depends on
 }
 
@@ -69,6 +70,9 @@ func (l *loader) rule(body *node) *Rule {
 		}
 	}
 	l.actions(d)
+	if d.window != nil {
+		l.endWindow(d)
+	}
 	l.limits(d)
 	l.mode(d)
 	r.Shape = hashShape(d.shape)
@@ -311,6 +315,7 @@ func (l *loader) each(d *ruleDecl, key string, slot func(*Input) *int) {
 // Keys that mean something beside others only.
 var (
 	patternKeys = []string{"define", "within", "skip", "order", "timeout"}
+	windowKeys  = []string{"lateness", "early", "let"}
 	whenKeys    = []string{"for", "clear", "clear_for", "no_data"}
 	alertKeys   = []string{"for", "clear", "clear_for", "clear_after", "no_data", "flap", "unless", "active"}
 )
@@ -318,9 +323,16 @@ var (
 // lookFor compiles what the rule looks for.
 func (l *loader) lookFor(d *ruleDecl) {
 	when, pattern, absent := d.body.get("when"), d.body.get("pattern"), d.body.get("absent")
+	window := d.body.get("window")
+	if window == nil && !d.body.partial {
+		l.unwanted(d, windowKeys, "`%s` belongs to a rule with `window`", "")
+	}
 	switch {
 	case absent != nil:
 		l.absent(d, absent)
+		return
+	case window != nil && pattern != nil:
+		l.errorf(d.keyOf("window"), "make it two rules; one can take what the other emits", "a rule has `window` or `pattern`, not both")
 		return
 	case when != nil && pattern != nil:
 		l.errorf(d.keyOf("pattern"), "make it two rules", "a rule has `when` or `pattern`, not both")
@@ -333,15 +345,27 @@ func (l *loader) lookFor(d *ruleDecl) {
 	if !d.body.partial {
 		l.unwanted(d, patternKeys, "`%s` belongs to a rule with `pattern`", "")
 	}
+	if window != nil {
+		l.windows(d, window)
+	}
 	if when == nil {
 		if !d.body.partial {
 			l.unwanted(d, alertKeys, "`%s` belongs to a rule with `when`", "")
 		}
 		if n := d.keyOf("alert"); n != nil && !d.body.partial {
-			l.errorf(n, "add `when`, `pattern` or `absent`; `when: true` alerts on every event", "the rule does not say when to alert")
+			what := "add `when`, `pattern` or `absent`; `when: true` alerts on every event"
+			if window != nil {
+				what = "add `when`; `when: true` alerts on every window"
+			}
+			l.errorf(n, what, "the rule does not say when to alert")
 		}
-		d.shape = append(d.shape, "filter")
+		if window == nil {
+			d.shape = append(d.shape, "filter")
+		}
 		return
+	}
+	if window != nil {
+		return // its `when` is compiled
 	}
 	d.rule.When = true
 	d.shape = append(d.shape, "when")
@@ -416,6 +440,9 @@ func (l *loader) lifecycle(d *ruleDecl) {
 	}
 	if n := d.body.get("unless"); n != nil {
 		l.unlessOf(d, n)
+	}
+	if n := d.body.get("active"); n != nil {
+		l.active(d, n)
 	}
 }
 

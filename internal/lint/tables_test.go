@@ -7,6 +7,9 @@ var imports = map[string]string{
 	// Layer 0: what an event is.
 	"event": "",
 
+	// Layer 0 too: the tz database.
+	"internal/zone": "",
+
 	// Layer 1: one subject each, ignorant of the others.
 	"alerting":  "event",
 	"decode":    "event",
@@ -19,7 +22,7 @@ var imports = map[string]string{
 	"window":    "event",
 
 	// Layer 2: rules from files, sources, sinks.
-	"rules":                   "event expr nfa decode",
+	"rules":                   "event expr nfa decode window internal/zone",
 	"ingest/file":             "event ingest",
 	"ingest/mqtt":             "event ingest mqttconn",
 	"alerting/notify":         "event alerting",
@@ -29,7 +32,7 @@ var imports = map[string]string{
 	"alerting/notify/webhook": "event alerting alerting/notify",
 
 	// Layer 3: all rules as one deterministic state machine.
-	"engine": "event expr nfa decode rules alerting",
+	"engine": "event expr nfa window detectors decode rules alerting",
 
 	// Layer 4: the engine driven from a file; settings; what operators look at.
 	"config":   "event alerting/notify/mqtt alerting/notify/webhook mqttconn rules",
@@ -62,6 +65,7 @@ var core = []string{"event", "expr", "nfa", "decode", "window", "detectors", "al
 var foreign = map[string]string{
 	"cel.dev/cel-go":                      "expr",
 	"github.com/goccy/go-yaml":            "rules config",
+	"github.com/gorhill/cronexpr":         "rules",
 	"github.com/cespare/xxhash/v2":        "event alerting rules engine",
 	"github.com/eclipse/paho.mqtt.golang": "mqttconn ingest/mqtt alerting/notify/mqtt",
 	"github.com/mochi-mqtt/server/v2":     "trydemo",

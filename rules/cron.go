@@ -1,0 +1,211 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gorhill/cronexpr"
+
+	"github.com/cepd/cepd/event"
+)
+
+// cronTicks are the moments that a cron expression names in a time zone. Its
+// own times are of the wall clock: the zone says when a clock on the wall shows
+// them. Where a change of the clock skips the time, the tick is at the change;
+// where it repeats it, the tick is at the first of the two. So there are never
+// more ticks than the expression names, and they have the order of their times
+// on the wall.
+//
+// The library that reads expressions is asked once, for a time without any
+// zone, and only forward. What it says is kept as the days and the times of day
+// that match, which are independent of each other. Times on the wall are counted
+// in seconds since 1970, as if they were UTC.
+type cronTicks struct {
+	times []int64  // seconds of the day, ascending
+	days  []uint64 // a bit for each day since 1970
+	zone  *time.Location
+}
+
+const (
+	secondsPerDay = 24 * 60 * 60
+	// cronDays are those that the library knows: 1970 to 2099.
+	cronDays = 130*365 + 32
+)
+
+// parseCron reads a cron expression: minute, hour, day of month, month, day of
+// week; a field before them for seconds and one after them for years may be
+// there too, or one word like @daily in place of all.
+func parseCron(text string, zone *time.Location) (*cronTicks, error) {
+	fields := strings.Fields(text)
+	if n := len(fields); n == 0 || !strings.HasPrefix(fields[0], "@") && (n < 5 || n > 7) {
+		return nil, fmt.Errorf("a cron expression has 5 fields, and this one has %d", n)
+	}
+	x, err := cronexpr.Parse(strings.Join(fields, " "))
+	if err != nil {
+		return nil, err
+	}
+	c := &cronTicks{days: make([]uint64, cronDays/64+1), zone: zone}
+	first := x.Next(time.Unix(-1, 0).UTC())
+	if first.IsZero() {
+		return nil, errors.New("no such date ever comes")
+	}
+	day := first.Unix() / secondsPerDay
+	for t := first; !t.IsZero() && t.Unix()/secondsPerDay == day; t = x.Next(t) {
+		c.times = append(c.times, t.Unix()%secondsPerDay)
+	}
+	for t := first; !t.IsZero(); t = x.Next(time.Unix((day+1)*secondsPerDay-1, 0).UTC()) {
+		if day = t.Unix() / secondsPerDay; day >= cronDays {
+			break
+		}
+		c.days[day/64] |= 1 << (day % 64)
+	}
+	return c, nil
+}
+
+func (c *cronTicks) matches(day int64) bool {
+	return day >= 0 && day < cronDays && c.days[day/64]&(1<<(day%64)) != 0
+}
+
+// wallAfter returns the first time on the wall after w, and false for none.
+func (c *cronTicks) wallAfter(w int64) (int64, bool) {
+	day, second := splitDay(w)
+	if c.matches(day) {
+		if i, _ := slices.BinarySearch(c.times, second+1); i < len(c.times) {
+			return day*secondsPerDay + c.times[i], true
+		}
+	}
+	for day = max(day+1, 0); day < cronDays; day++ {
+		if c.matches(day) {
+			return day*secondsPerDay + c.times[0], true
+		}
+	}
+	return 0, false
+}
+
+// wallUntil returns the last time on the wall at or before w, and false for
+// none.
+func (c *cronTicks) wallUntil(w int64) (int64, bool) {
+	day, second := splitDay(w)
+	if c.matches(day) {
+		if i, _ := slices.BinarySearch(c.times, second+1); i > 0 {
+			return day*secondsPerDay + c.times[i-1], true
+		}
+	}
+	for day = min(day-1, cronDays-1); day >= 0; day-- {
+		if c.matches(day) {
+			return day*secondsPerDay + c.times[len(c.times)-1], true
+		}
+	}
+	return 0, false
+}
+
+func splitDay(w int64) (day, second int64) {
+	day, second = w/secondsPerDay, w%secondsPerDay
+	if second < 0 {
+		day, second = day-1, second+secondsPerDay
+	}
+	return day, second
+}
+
+// wall returns what a clock on the wall shows at t, without its fraction of a
+// second.
+func (c *cronTicks) wall(t event.Time) int64 {
+	g := t.Go().In(c.zone)
+	_, offset := g.Zone()
+	return g.Unix() + int64(offset)
+}
+
+// maxOffset is more than any zone has ever been away from UTC.
+const maxOffset = secondsPerDay
+
+// instant returns when a clock on the wall first shows w, or the change that
+// skips it.
+func (c *cronTicks) instant(w int64) event.Time {
+	for t := time.Unix(w-maxOffset, 0).In(c.zone); ; {
+		_, offset := t.Zone()
+		start, end := t.ZoneBounds()
+		at := w - int64(offset)
+		switch {
+		case !start.IsZero() && at < start.Unix():
+			return fromSeconds(start.Unix()) // the clock went past w at the change
+		case end.IsZero() || at < end.Unix():
+			return fromSeconds(at)
+		}
+		t = end
+	}
+}
+
+func fromSeconds(s int64) event.Time { return event.Time(s * int64(time.Second)) }
+
+// shown returns the earliest time on the wall of which no tick up to t can be
+// known from what the wall shows at t: t's own, or where a change has set the
+// clock back to show an hour again, the end of that hour.
+func (c *cronTicks) shown(t event.Time) int64 {
+	w := c.wall(t)
+	if c.zone == time.UTC || c.instant(w) >= fromSeconds(t.Go().Unix()) {
+		return w
+	}
+	start, _ := t.Go().In(c.zone).ZoneBounds()
+	_, before := start.Add(-1).Zone()
+	return max(w, start.Unix()+int64(before)-1)
+}
+
+// Next implements [window.Ticks].
+func (c *cronTicks) Next(t event.Time) event.Time {
+	for w := c.shown(t); ; {
+		next, ok := c.wallAfter(w)
+		if !ok {
+			return event.MaxTime
+		}
+		if at := c.instant(next); at > t {
+			return at
+		}
+		w = next
+	}
+}
+
+// Prev implements [window.Ticks].
+func (c *cronTicks) Prev(t event.Time) event.Time {
+	for w := c.shown(t); ; {
+		last, ok := c.wallUntil(w)
+		if !ok {
+			return event.MinTime
+		}
+		if at := c.instant(last); at <= t {
+			return at
+		}
+		w = last - 1
+	}
+}
+
+// openHours are hours that begin at ticks and are of one length. They implement
+// [Hours].
+type openHours struct {
+	ticks  *cronTicks
+	length event.Duration
+}
+
+// maxJoined bounds how many stretches of hours that touch each other are
+// taken for one.
+const maxJoined = 1000
+
+// Open implements [Hours].
+func (h *openHours) Open(t event.Time) (open bool, until event.Time) {
+	start := h.ticks.Prev(t)
+	next := h.ticks.Next(t)
+	if start == event.MinTime || start.Add(h.length) <= t {
+		return false, next
+	}
+	end := start.Add(h.length)
+	for range maxJoined {
+		if next > end {
+			return true, end
+		}
+		end = next.Add(h.length)
+		next = h.ticks.Next(next)
+	}
+	return true, end
+}
