@@ -67,18 +67,10 @@ func (a *Aggregates) Fold(i int, f *Frame, state []event.Value) {
 
 func (a *aggregate) fold(p *Program, f *Frame, state []event.Value) {
 	v, r := p.eval(f)
-	switch {
-	case a.kind.name == "count" && r != 0:
-		v = event.Missing // an error does not count
-	case r != 0 && r != ReasonNoSuchField:
-		if state[0].Kind() != event.KindBytes {
-			state[0] = errorStates[r]
-		}
-		return
-	case v.Kind() == event.KindString:
+	if v.Kind() == event.KindString {
 		v = v.Clone()
 	}
-	a.kind.fold(state, v)
+	a.kind.add(state, v, r)
 }
 
 // read returns the result of aggregate i from its state.

@@ -81,6 +81,18 @@ func leftOut(state []event.Value, x event.Value) bool {
 	return state[0].Kind() == event.KindBytes
 }
 
+// add folds the argument for one event, which may have failed. The first error
+// stays; an event that lacks a field is left out. For count, what failed does
+// not count.
+func (k *aggregateKind) add(state []event.Value, x event.Value, r Reason) {
+	switch {
+	case r == 0:
+		k.fold(state, x)
+	case r != ReasonNoSuchField && k.name != "count" && state[0].Kind() != event.KindBytes:
+		state[0] = errorStates[r]
+	}
+}
+
 func foldSum(state []event.Value, x event.Value) {
 	if leftOut(state, x) {
 		return

@@ -3,6 +3,7 @@ package expr
 import (
 	"math"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -190,8 +191,8 @@ func listFunctions() []cel.EnvOption {
 		cel.Function(fnLast, cel.Overload("@last_event", []*types.Type{listOfT}, typeT), pick(func(n int) int { return n - 1 }, ReasonNoEvent)),
 		cel.Function(fnSkip, cel.Overload(fnSkip, []*types.Type{typeT}, typeT, cel.OverloadIsNonStrict(),
 			cel.UnaryBinding(func(v ref.Val) ref.Val {
-				if e, ok := v.(*types.Err); ok && reasonOf(e) == ReasonNoSuchField {
-					return types.NullValue
+				if e, ok := v.(*types.Err); ok {
+					return failedArgument{reasonOf(e)}
 				}
 				return v
 			}))),
@@ -217,26 +218,41 @@ func aggregateOverloads(kind *aggregateKind, prefix string) []cel.FunctionOpt {
 	return opts
 }
 
-// libAggregate folds a list. The list of collected arguments holds null where
-// an event lacks the value; in a user's own list null is a type error.
+// libAggregate folds a list, of collected arguments or a user's own.
 func libAggregate(kind *aggregateKind, v ref.Val, collected bool) ref.Val {
 	l, ok := v.(traits.Lister)
 	if !ok {
 		return libErrors[ReasonType]
 	}
-	list, r := fromLibraryList(l)
-	switch {
-	case r != 0:
-		return libErrors[r]
-	case !collected:
+	if !collected {
+		list, r := fromLibraryList(l)
+		if r != 0 {
+			return libErrors[r]
+		}
 		return libResult(foldList(kind, list.AsList()))
 	}
 	state := make([]event.Value, kind.width)
-	for _, x := range list.AsList() {
-		kind.fold(state, x)
+	for it := l.Iterator(); it.HasNext() == types.True; {
+		v := it.Next()
+		if e, ok := v.(failedArgument); ok {
+			kind.add(state, event.Missing, e.reason)
+			continue
+		}
+		x, r := fromLibrary(v)
+		kind.add(state, x, r)
 	}
 	return libResult(kind.read(state))
 }
+
+// A failedArgument takes the place of an argument of an aggregate that failed
+// for one event.
+type failedArgument struct{ reason Reason }
+
+func (failedArgument) ConvertToNative(reflect.Type) (any, error) { return nil, evalErrors[ReasonType] }
+func (failedArgument) ConvertToType(ref.Type) ref.Val            { return libErrors[ReasonType] }
+func (failedArgument) Equal(ref.Val) ref.Val                     { return types.False }
+func (failedArgument) Type() ref.Type                            { return types.DynType }
+func (v failedArgument) Value() any                              { return v.reason }
 
 // foldList computes an aggregate of a user's own list. The sum of none is 0.
 func foldList(kind *aggregateKind, list []event.Value) (event.Value, Reason) {

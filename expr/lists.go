@@ -340,7 +340,6 @@ func (g *generator) aggregate(e ast.Expr, kind *aggregateKind) code {
 	if v == nil {
 		return code{}
 	}
-	counts := kind.name == "count"
 	return valueCode(func(f *Frame) (event.Value, Reason) {
 		n, list, r := l.start(f)
 		if r != 0 {
@@ -351,12 +350,7 @@ func (g *generator) aggregate(e ast.Expr, kind *aggregateKind) code {
 		for i := range n {
 			l.set(f, list, i)
 			x, r := v(f)
-			switch {
-			case r == 0:
-				kind.fold(state, x)
-			case r != ReasonNoSuchField && !counts:
-				return event.Missing, r
-			}
+			kind.add(state, x, r)
 		}
 		return kind.read(state)
 	}).unbox(declaredType(g.typeOf(e)))
