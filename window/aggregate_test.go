@@ -19,9 +19,15 @@ var valueForms = []func(t *rapid.T) event.Value{
 	func(t *rapid.T) event.Value { return event.Uint(rapid.Uint64().Draw(t, "uint")) },
 	func(t *rapid.T) event.Value { return event.Double(rapid.Float64Range(-1e6, 1e6).Draw(t, "double")) },
 	func(t *rapid.T) event.Value { return event.Double(rapid.Float64().Draw(t, "any double")) },
-	func(t *rapid.T) event.Value { return event.String(rapid.SampledFrom([]string{"a", "b", "ab", ""}).Draw(t, "text")) },
-	func(t *rapid.T) event.Value { return event.DurationOf(event.Duration(rapid.Int64Range(-9, 9).Draw(t, "duration"))) },
-	func(t *rapid.T) event.Value { return event.Timestamp(event.Time(rapid.Int64Range(0, 9).Draw(t, "time"))) },
+	func(t *rapid.T) event.Value {
+		return event.String(rapid.SampledFrom([]string{"a", "b", "ab", ""}).Draw(t, "text"))
+	},
+	func(t *rapid.T) event.Value {
+		return event.DurationOf(event.Duration(rapid.Int64Range(-9, 9).Draw(t, "duration")))
+	},
+	func(t *rapid.T) event.Value {
+		return event.Timestamp(event.Time(rapid.Int64Range(0, 9).Draw(t, "time")))
+	},
 	func(t *rapid.T) event.Value { return event.Bool(rapid.Bool().Draw(t, "bool")) },
 	func(t *rapid.T) event.Value { return event.List([]event.Value{event.Int(1)}) },
 }

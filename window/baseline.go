@@ -113,9 +113,12 @@ func (b *Baseline) Learn(s *BaselineSpec, t event.Time, x float64, frozen bool) 
 		weight = s.decay(sl.last.Sub(t))
 	}
 	sl.weight += weight
-	// The mean as a mixture, which cannot leave the range of its parts.
 	share := weight / sl.weight
-	sl.mean = float64(sl.mean*(1-share)) + float64(x*share)
+	if d := x - sl.mean; !math.IsInf(d, 0) {
+		sl.mean += float64(d * share) // leaves a constant as it is
+	} else {
+		sl.mean = float64(sl.mean*(1-share)) + float64(x*share)
+	}
 }
 
 // decay returns what is left of a weight after age.

@@ -1,6 +1,7 @@
 package window
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 	"math/bits"
@@ -68,9 +69,16 @@ func (d *distinct) register(h uint64) {
 func (d *distinct) merge(o partial) {
 	p := o.(*distinct)
 	d.bad = d.bad || p.bad
-	if p.regs == nil {
+	switch {
+	case p.regs == nil && d.regs == nil:
+		d.hashes = union(d.hashes, p.hashes, func(x, y *uint64) int { return cmp.Compare(*x, *y) }, func(*uint64, *uint64) {})
+		if len(d.hashes) > ExactDistinct {
+			d.estimateFrom()
+		}
+		return
+	case p.regs == nil:
 		for _, h := range p.hashes {
-			d.insert(h)
+			d.register(h)
 		}
 		return
 	}

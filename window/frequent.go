@@ -66,23 +66,7 @@ func (f *frequent) merge(o partial) {
 	p := o.(*frequent)
 	f.bad = f.bad || p.bad
 	f.missed += p.missed
-	if len(p.counts) == 0 {
-		return
-	}
-	all := make([]counted, 0, len(f.counts)+len(p.counts))
-	a, b := f.counts, p.counts
-	for len(a) > 0 && len(b) > 0 {
-		switch c := strings.Compare(a[0].key, b[0].key); {
-		case c < 0:
-			all, a = append(all, a[0]), a[1:]
-		case c > 0:
-			all, b = append(all, b[0]), b[1:]
-		default:
-			all = append(all, counted{a[0].key, a[0].v, a[0].n + b[0].n})
-			a, b = a[1:], b[1:]
-		}
-	}
-	f.counts = append(append(all, a...), b...)
+	f.counts = union(f.counts, p.counts, func(x, y *counted) int { return strings.Compare(x.key, y.key) }, func(x, y *counted) { x.n += y.n })
 	f.bound()
 }
 
@@ -114,7 +98,10 @@ func (f *frequent) read(a *Aggregate) (event.Value, Reason) {
 	return event.List(list), 0
 }
 
-func (f *frequent) reset() { *f = frequent{} }
+func (f *frequent) reset() {
+	clear(f.counts)
+	*f = frequent{counts: f.counts[:0]}
+}
 
 func (f *frequent) appendBinary(dst []byte) []byte {
 	dst = binary.AppendUvarint(appendBool(dst, f.bad), f.missed)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/cepd/cepd/event"
 )
@@ -21,6 +22,41 @@ type partial interface {
 	reset()
 	appendBinary(dst []byte) []byte
 	load(r *event.Reader)
+}
+
+// union merges b into a, both sorted and without repetition, and uses a's
+// memory. Of two equal elements it keeps a's, joined with b's.
+func union[T any](a, b []T, compare func(x, y *T) int, join func(x, y *T)) []T {
+	fresh, i := 0, 0
+	for j := range b {
+		for i < len(a) && compare(&a[i], &b[j]) < 0 {
+			i++
+		}
+		if i == len(a) || compare(&a[i], &b[j]) != 0 {
+			fresh++
+		}
+	}
+	i = len(a) - 1
+	a = slices.Grow(a, fresh)[:len(a)+fresh]
+	k := len(a) - 1
+	for j := len(b) - 1; j >= 0; k-- {
+		c := -1
+		if i >= 0 {
+			c = compare(&a[i], &b[j])
+		}
+		if c < 0 {
+			a[k] = b[j]
+			j--
+			continue
+		}
+		a[k] = a[i]
+		i--
+		if c == 0 {
+			join(&a[k], &b[j])
+			j--
+		}
+	}
+	return a
 }
 
 // count counts values other than false.

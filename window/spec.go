@@ -91,10 +91,10 @@ func (c *checker) assigner() {
 	a := &c.o.Assigner
 	switch a.Kind {
 	case Tumbling:
-		c.span("size", a.Size, 1)
+		c.span("tumbling", a.Size, 1)
 		c.offset(a.Size)
 	case Sliding:
-		c.span("size", a.Size, 1)
+		c.span("sliding", a.Size, 1)
 		c.span("every", a.Every, 1)
 		c.offset(a.Every)
 		if a.Every > 0 && a.Size/a.Every > MaxOverlap {
@@ -102,7 +102,7 @@ func (c *checker) assigner() {
 				"write a longer every: "+event.FormatDuration(roundUp(a.Size/MaxOverlap)))
 		}
 	case Session:
-		c.span("gap", a.Gap, 1)
+		c.span("session", a.Gap, 1)
 	case Counted:
 		c.counted()
 	case Cron:
@@ -130,7 +130,7 @@ func (c *checker) counted() {
 
 func (c *checker) offset(period event.Duration) {
 	if o := c.o.Assigner.Offset; o < 0 || period > 0 && o >= period {
-		c.bad("offset", "offset must be from 0s to less than the distance between two windows", "write what is left of it")
+		c.bad("offset", "offset must be from 0s to less than the distance between two windows", "write what is left after whole windows")
 	}
 }
 

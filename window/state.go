@@ -270,9 +270,10 @@ func (s *State) forget(now event.Time) {
 	s.spare = s.panes[0]
 	s.spare.reset()
 	s.spare.open, s.spare.answered = false, false
+	rest := s.panes[n:]
 	clear(s.panes[:n])
-	s.panes = s.panes[n:]
-	if len(s.panes) == 0 && !s.spec.multi {
-		s.panes = nil
+	if len(rest) == 0 {
+		rest = s.panes[:0] // to use the memory from its beginning again
 	}
+	s.panes = rest
 }

@@ -54,7 +54,7 @@ type Options struct {
 
 // Issue is a mistake in [Options].
 type Issue struct {
-	Field     string // size, every, offset, gap, count, cron, lateness, early or aggregate
+	Field     string // the key of the rule file: tumbling, sliding, session, count, cron, every, offset, lateness or early; or aggregate
 	Aggregate int    // which aggregate, -1 for none
 	Message   string
 	Advice    string // what to write instead
