@@ -7,7 +7,7 @@ import (
 
 // Profile weighs what a detector gets right and wrong.
 type Profile struct {
-	Name              string
+	Name               string
 	Hit, False, Missed float64
 }
 

@@ -1,0 +1,295 @@
+package detectors
+
+import (
+	"math"
+
+	"github.com/cepd/cepd/event"
+)
+
+var autoDoc = Doc{
+	Name: "auto", Title: "The ensemble that needs no tuning", Since: "0.1", Multivariate: true,
+	Text: `Five members look at the series, each at its own grain: the residual of a running mean, at full
+resolution and after some thirty values; the novelty of values; the novelty of shapes, short and
+long; and the surprise in context. Each is calibrated by its own history; what they say is added up. The
+verdict asks for more while little is known, and for more the finer the step is, so that
+false alarms per day stay rare. Several channels are judged together, by the distance from how they
+usually go together, and each by its own residual. It has no parameters.`,
+}
+
+var mrnDoc = Doc{
+	Name: "mrn", Title: "Multi-resolution novelty", Since: "0.1",
+	Text: `The four novelty members of auto alone, at the grains of 3, 6, 12 and 12 values whatever the step is,
+and with one threshold. It is what auto grew out of, and is kept to compare with.`,
+	Params: []Param{
+		{Name: "limit", Text: "sum of the members' orders of magnitude for an anomaly", Default: 4.75, Min: 1, Max: 48},
+	},
+}
+
+// The constants of the ensemble. The grains are what a member looks at: so many
+// values, but not more than so much time; a grain is never less than one value.
+// Two hours of five-minute values make a shape of eight; of hourly values, where
+// there are fewer, a shape is eight of them.
+var grains4 = [4]struct {
+	values int
+	most   event.Duration
+}{
+	{3, 1800e9}, {6, 3600e9}, {12, 7200e9}, {12, 7200e9},
+}
+
+const (
+	autoMemory    = 1500  // values that a novelty member remembers, so that all fit into 64 KiB
+	autoAlpha     = 0.05  // of the running mean: some twenty values
+	autoHold      = 4     // values that a surprise stands for: members speak at different times
+	autoMost      = 12    // orders of magnitude that one member can add
+	autoLimit     = 4.75  // of the sum
+	autoYoung     = 3     // added to the limit at the start,
+	autoGrown     = 800   // and taken off evenly until so many values
+	autoDiscount  = 3     // taken off the residual once novelty judges: it sees much that has been before
+	autoWarm      = 50    // raw scores before a novelty member's tail is asked
+	autoThreshold = 0.999 // of the score; the verdict is the sum's
+)
+
+// ensemble is the four novelty members and the sum of what all say.
+type ensemble struct {
+	voices  [4]*voice
+	stretch bool // grains follow the step; else they are values
+	step    event.Duration
+	resid   *residual
+	n       int
+	held    [5][autoHold]float64 // the last surprises of each member, the residual last
+	reasons [5]Reason
+	said    [5]float64 // what each adds to the sum
+	sum     float64
+	all     tail // of sums
+	cause   int  // the member that says most
+}
+
+// residual judges by the distance from a running mean, in deviations.
+type residual struct {
+	w    ewmean
+	tail tail
+	raw  float64
+}
+
+func newEnsemble(warm int) *ensemble {
+	m := &ensemble{}
+	m.voices = [4]*voice{
+		valueVoice(3, autoMemory),
+		shapeVoice("short shapes", 6, true, 8, 1, autoMemory),
+		shapeVoice("long shapes", 12, false, 8, 5, autoMemory),
+		contextVoice(12),
+	}
+	if warm > 0 {
+		for _, v := range m.voices {
+			v.warm = warm
+		}
+	}
+	return m
+}
+
+func newAuto(s settings) model {
+	if s.Channels > 1 {
+		return newAutoMany(s)
+	}
+	m := newEnsemble(autoWarm)
+	m.stretch, m.resid = true, &residual{}
+	return m
+}
+
+// mrn is the ensemble without the residual, with rows for a grain and one limit.
+type mrn struct {
+	ensemble
+	limit float64
+}
+
+func newMRN(s settings) model { return &mrn{*newEnsemble(0), s.num("limit")} }
+
+// settle sets the grains once the step is known, and again when it has changed to
+// less than half or more than twice.
+func (m *ensemble) settle(step event.Duration) {
+	if !m.stretch || step == 0 || m.step > 0 && step < 2*m.step && m.step < 2*step {
+		return
+	}
+	m.step = step
+	for i, v := range m.voices {
+		v.sampler.k = grain4(i, step)
+	}
+}
+
+// grain4 is the grain of a member in values.
+func grain4(i int, step event.Duration) int {
+	g := grains4[i]
+	return max(1, min(g.values, int((g.most+step/2)/step)))
+}
+
+// listen asks every member, and adds up what they have said of the last values.
+func (m *ensemble) listen(in *input) {
+	m.settle(in.step)
+	x := in.x[0]
+	at := m.n % autoHold
+	m.sum, m.cause = 0, 0
+	for i, v := range m.voices {
+		s := 0.0
+		if !m.stretch || m.step > 0 {
+			s = v.judge(x)
+		}
+		m.take(i, at, s, v.reason)
+	}
+	if m.resid != nil {
+		s := m.resid.judge(x, in.quantum[0])
+		if m.voices[0].ready() >= 1 {
+			s = max(0, s-autoDiscount)
+		}
+		m.take(4, at, s, Reason{Cause: CauseDeviation, A: x, B: m.resid.w.mean, Member: "residual"})
+	}
+}
+
+// take holds what a member says, and adds what it holds to the sum.
+func (m *ensemble) take(i, at int, s float64, reason Reason) {
+	m.held[i][at] = s
+	most := 0.0
+	for _, h := range m.held[i] {
+		most = max(most, h)
+	}
+	if s > 0 && s >= most {
+		m.reasons[i] = reason
+	}
+	m.said[i] = min(most, autoMost)
+	m.sum += m.said[i]
+	if m.said[i] > m.said[m.cause] {
+		m.cause = i
+	}
+}
+
+func (r *residual) judge(x, quantum float64) float64 {
+	r.raw = 0
+	if r.w.n < 2 {
+		return 0
+	}
+	r.raw = math.Abs(x-r.w.mean) / max(math.Sqrt(r.w.var_), quantum/2)
+	if r.w.n < residualReady {
+		return 0
+	}
+	return r.tail.score(r.raw)
+}
+
+func (r *residual) update(x float64) {
+	if r.w.n >= 2 {
+		r.tail.add(r.raw)
+	}
+	r.w.add(x, max(autoAlpha, 1/float64(r.w.n+1)))
+}
+
+// autoBudget shifts the limit for steps finer than five minutes, so that false
+// alarms are as rare per day: ten times as many values want so many more orders of
+// magnitude.
+const autoBudget = 1
+
+// ageAndStep is what a sum must reach after n values of a series with that step.
+func ageAndStep(n int, step event.Duration) float64 {
+	young := autoYoung * max(0, 1-float64(n)/autoGrown)
+	fine := 0.0
+	if step > 0 && step < 300e9 {
+		fine = autoBudget * math.Log10(300e9/float64(step))
+	}
+	return autoLimit + young + fine
+}
+
+func (m *ensemble) judge(in *input, o *opinion) {
+	m.listen(in)
+	m.decide(o, ageAndStep(m.n, in.step))
+	o.ready = float64(m.n) / residualReady
+	if m.resid != nil && m.resid.w.n > 1 {
+		o.expected = m.resid.w.mean
+		reach := m.resid.tail.inverse(autoLimit) * max(math.Sqrt(m.resid.w.var_), in.quantum[0]/2)
+		if reach-reach == 0 {
+			o.lower, o.upper = o.expected-reach, o.expected+reach
+		}
+		o.direction = Up
+		if in.x[0] < o.expected {
+			o.direction = Down
+		}
+	}
+}
+
+// autoSure is the order of magnitude that a sum at the limit stands for: on series
+// without faults about one value in a thousand comes there.
+const autoSure = 3
+
+// decide makes an opinion of the sum. Below the limit the score is the share of
+// sums in the past; above it grows with the sum, so that what is over the limit on
+// any series is over what is not.
+func (m *ensemble) decide(o *opinion, limit float64) {
+	o.orders, o.verdict = true, no
+	o.raw = min(m.all.score(m.sum), autoSure-1e-3)
+	if m.sum >= limit {
+		o.verdict = yes
+		o.raw = autoSure + (m.sum-limit)/2
+	}
+	o.reason = m.reasons[m.cause]
+}
+
+func (m *mrn) judge(in *input, o *opinion) {
+	m.listen(in)
+	m.decide(o, m.limit)
+	o.ready = m.voices[0].ready()
+}
+
+func (m *ensemble) update(in *input, learn bool) {
+	x := in.x[0]
+	for _, v := range m.voices {
+		if !m.stretch || m.step > 0 {
+			v.update(x, learn)
+		}
+	}
+	if learn {
+		m.all.add(m.sum)
+		if m.resid != nil {
+			m.resid.update(x)
+		}
+	}
+	m.n++
+}
+
+// names of the members, in the order of held.
+var memberNames = [5]string{"value novelty", "short shapes", "long shapes", "context", "residual"}
+
+// parts appends what each member adds at present.
+func (m *ensemble) parts(dst []Part) []Part {
+	for i, s := range m.said {
+		if i < 4 || m.resid != nil {
+			dst = append(dst, Part{memberNames[i], toScore(s), m.reasons[i]})
+		}
+	}
+	return dst
+}
+
+func (m *ensemble) state(c *codec) {
+	c.dur(&m.step)
+	c.int(&m.n)
+	for i := range m.held {
+		c.array(m.held[i][:])
+	}
+	c.array(m.said[:])
+	c.f64(&m.sum)
+	m.all.state(c)
+	for _, v := range m.voices {
+		v.state(c)
+	}
+	if m.resid != nil {
+		m.resid.w.state(c)
+		m.resid.tail.state(c)
+		c.f64(&m.resid.raw)
+	}
+}
+
+func (m *ensemble) size() int {
+	n := 900 + tailSize
+	for _, v := range m.voices {
+		n += v.size()
+	}
+	if m.resid != nil {
+		n += 48 + tailSize
+	}
+	return n
+}

@@ -1,0 +1,148 @@
+package detectors
+
+import "math"
+
+// autoMany is auto for several channels. Its members look at how the channels go
+// together, now and on the average of the last values, and at each channel alone.
+type autoMany struct {
+	together t2
+	channels []ewmean // of each channel
+	smooth   float64  // of the distance of t2, an average
+	raw      [3]float64
+	tails    [3]tail
+	n        int
+	held     [3][autoHold]float64
+	said     [3]float64
+	reasons  [3]Reason
+	sum      float64
+	all      tail
+}
+
+const (
+	manyLimit = 7.0 // of the sum of three members that speak at every value
+	manyAlpha = 0.1 // of the smoothed distance: some ten values
+)
+
+func newAutoMany(s settings) model {
+	s.doc = &t2Doc
+	return &autoMany{together: *newT2(s).(*t2), channels: make([]ewmean, s.Channels)}
+}
+
+var manyNames = [3]string{"together", "together for a while", "single channel"}
+
+func (m *autoMany) judge(in *input, o *opinion) {
+	var joint opinion
+	m.together.judge(in, &joint)
+	worst, z := m.worst(in)
+	channel := worst
+	if joint.raw > 0 {
+		channel = joint.channel
+	}
+	m.raw = [3]float64{joint.raw, m.smooth + manyAlpha*(joint.raw-m.smooth), z}
+	reasons := [3]Reason{joint.reason, joint.reason,
+		{Cause: CauseDeviation, A: in.x[worst], B: m.channels[worst].mean}}
+	at := m.n % autoHold
+	m.sum = 0
+	best := 0
+	for i := range m.raw {
+		s := 0.0
+		if m.tails[i].n >= residualReady {
+			s = m.tails[i].score(m.raw[i])
+		}
+		m.held[i][at] = s
+		most := 0.0
+		for _, h := range m.held[i] {
+			most = max(most, h)
+		}
+		if s > 0 && s >= most {
+			m.reasons[i] = reasons[i]
+			m.reasons[i].Member = manyNames[i]
+		}
+		m.said[i] = min(most, autoMost)
+		m.sum += m.said[i]
+		if m.said[i] > m.said[best] {
+			best = i
+		}
+	}
+	if best == 2 {
+		channel = worst
+	}
+	m.decide(in, o, channel, best)
+}
+
+// worst is the channel farthest from its own mean, and how far.
+func (m *autoMany) worst(in *input) (channel int, z float64) {
+	for i := range m.channels {
+		w := &m.channels[i]
+		if w.n < 2 {
+			continue
+		}
+		d := math.Abs(in.x[i]-w.mean) / max(math.Sqrt(w.var_), in.quantum[i]/2)
+		if d > z {
+			channel, z = i, d
+		}
+	}
+	return channel, z
+}
+
+func (m *autoMany) decide(in *input, o *opinion, channel, best int) {
+	limit := manyLimit - autoLimit + ageAndStep(m.n, in.step)
+	o.orders, o.verdict = true, no
+	o.raw = min(m.all.score(m.sum), autoSure-1e-3)
+	if m.sum >= limit {
+		o.verdict = yes
+		o.raw = autoSure + (m.sum-limit)/2
+	}
+	o.ready = float64(m.n) / float64(m.together.wants()+residualReady)
+	o.channel, o.reason = channel, m.reasons[best]
+	o.expected, o.direction = m.channels[channel].mean, Up
+	if in.x[channel] < o.expected {
+		o.direction = Down
+	}
+}
+
+func (m *autoMany) update(in *input, learn bool) {
+	m.smooth = m.raw[1]
+	m.n++
+	if !learn {
+		return
+	}
+	for i := range m.tails {
+		if m.raw[i] > 0 {
+			m.tails[i].add(m.raw[i])
+		}
+	}
+	m.all.add(m.sum)
+	for i, x := range in.x {
+		w := &m.channels[i]
+		w.add(x, max(autoAlpha, 1/float64(w.n+1)))
+	}
+	m.together.update(in, true)
+}
+
+// parts appends what each member adds at present.
+func (m *autoMany) parts(dst []Part) []Part {
+	for i, s := range m.said {
+		dst = append(dst, Part{manyNames[i], toScore(s), m.reasons[i]})
+	}
+	return dst
+}
+
+func (m *autoMany) state(c *codec) {
+	m.together.state(c)
+	for i := range m.channels {
+		m.channels[i].state(c)
+	}
+	c.f64(&m.smooth)
+	c.array(m.raw[:])
+	c.int(&m.n)
+	for i := range m.held {
+		m.tails[i].state(c)
+		c.array(m.held[i][:])
+	}
+	c.array(m.said[:])
+	c.f64(&m.sum)
+	m.all.state(c)
+}
+
+func (m *autoMany) size() int { return 500 + 4*tailSize + 24*len(m.channels) + m.together.size() }

@@ -1,0 +1,341 @@
+package detectors
+
+import (
+	"math"
+
+	"github.com/cepd/cepd/event"
+)
+
+// input is an observation on its way to a model, with what the guard knows of the
+// series.
+type input struct {
+	t       event.Time
+	dt      event.Duration // since the observation before, never negative
+	elapsed event.Duration // since the first one, never falling
+	step    event.Duration // usual; 0 until it is known
+	gap     bool           // a hole lies before it
+	x       []float64      // finite
+	quantum []float64      // resolution of each channel
+	n       int            // observations before this one
+}
+
+// opinion is what a model says of an observation.
+type opinion struct {
+	raw                    float64 // surprise, on any scale; 0 is none
+	orders                 bool    // raw is in orders of magnitude already
+	verdict                verdict
+	expected, lower, upper float64
+	scale                  float64 // of the distance from expected that raw counts in; 0: none
+	direction              Direction
+	channel                int
+	ready                  float64 // progress of the warm-up
+	reason                 Reason
+}
+
+// verdict is who decides what is an anomaly.
+type verdict uint8
+
+const (
+	byScore verdict = iota // the threshold on the calibrated score
+	yes                    // the model, and it is one
+	no                     // the model, and it is none
+)
+
+// model is the heart of a detector: it judges finite numbers. All that detectors
+// have in common is in guard.
+type model interface {
+	// judge says what to make of an observation. A model that is told when not to
+	// learn changes nothing but scratch here.
+	judge(in *input, o *opinion)
+	// update moves on past the observation, and learns from it if learn is set.
+	update(in *input, learn bool)
+	// state visits the fields.
+	state(c *codec)
+	// size is the memory taken, in bytes.
+	size() int
+}
+
+// guard makes a detector of a model. In this order, an observation is checked
+// (NaN), timed, judged, filtered (direction, least deviation, resolution),
+// calibrated, and decided on (threshold, quiet, escalation); then the model
+// learns from it, or not.
+type guard struct {
+	cfg       Config
+	threshold float64 // in orders of magnitude
+	m         model
+	in        input
+	clock     clock
+	grains    []grain
+	held      []float64 // the last finite value of each channel
+	heldSet   []bool
+	cal       tail
+	average   []float64 // slow, of each channel: what to compare with where nothing is expected
+	warmFrom  event.Duration
+	alarm     alarm
+	calm      calm
+}
+
+// alarm is the state of the verdict.
+type alarm struct {
+	rung  bool
+	at    event.Duration // elapsed time of the last alarm
+	level float64        // orders of magnitude of the last alarm
+}
+
+// calm is the state of learning.
+type calm struct {
+	skipped int // observations left out in the present stretch
+	run     event.Duration
+	since   event.Duration
+	learned int
+}
+
+func newGuard(cfg Config, threshold float64, m model) *guard {
+	k := cfg.Channels
+	g := &guard{cfg: cfg, threshold: threshold, m: m, grains: make([]grain, k), held: make([]float64, k),
+		heldSet: make([]bool, k), average: make([]float64, k)}
+	g.in.x, g.in.quantum = make([]float64, k), make([]float64, k)
+	return g
+}
+
+// none is the score that says nothing.
+func none(reason Reason) Score {
+	nan := math.NaN()
+	return Score{Value: nan, Expected: nan, Lower: nan, Upper: nan, Reason: reason}
+}
+
+// Step judges x and learns from it.
+func (g *guard) Step(t event.Time, x []float64) Score {
+	if !g.take(x) {
+		s := none(Reason{Cause: CauseNotNumber})
+		s.Warmup = g.progress(1)
+		return s
+	}
+	g.in.t, g.in.n = t, g.clock.n
+	g.in.dt = g.clock.tick(t)
+	g.in.elapsed, g.in.step = g.clock.elapsed, g.clock.step
+	g.in.gap = g.isGap()
+	nan := math.NaN()
+	o := opinion{expected: nan, lower: nan, upper: nan, ready: 1}
+	g.m.judge(&g.in, &o)
+	g.filter(&o)
+	s := g.calibrate(&o)
+	g.band(&o)
+	over := g.over(s, &o)
+	score := Score{Judged: true, Score: toScore(s), Over: over, Anomaly: over && g.rings(s), Value: g.in.x[o.channel],
+		Expected: o.expected, Lower: o.lower, Upper: o.upper, Direction: o.direction, Channel: o.channel,
+		Warmup: g.progress(o.ready), Reason: o.reason}
+	g.learn(&o, over)
+	return score
+}
+
+// take copies x. A channel that is not a number keeps its last value; if all are
+// not, there is nothing to judge.
+func (g *guard) take(x []float64) bool {
+	finite := false
+	for i := range g.in.x {
+		v := math.NaN()
+		if i < len(x) {
+			v = x[i]
+		}
+		if v-v == 0 { // neither NaN nor infinite
+			g.held[i], g.heldSet[i], finite = v, true, true
+		}
+		g.in.x[i] = g.held[i]
+	}
+	if !finite {
+		return false
+	}
+	for i, v := range g.in.x {
+		g.in.quantum[i] = g.grains[i].see(v)
+		if g.clock.n == 0 {
+			g.average[i] = v
+		}
+	}
+	return true
+}
+
+// gapSteps is how many usual steps make a hole, where nothing was said.
+const gapSteps = 10
+
+func (g *guard) isGap() bool {
+	if g.cfg.GapAfter > 0 {
+		return g.in.dt > g.cfg.GapAfter
+	}
+	return g.in.step > 0 && g.in.dt > gapSteps*g.in.step
+}
+
+// filter takes the surprise out of what the user does not care for, and out of
+// what is within the resolution of a value that stood still.
+func (g *guard) filter(o *opinion) {
+	x, quantum := g.in.x[o.channel], g.in.quantum[o.channel]
+	drop := g.cfg.Direction != Both && o.direction != Both && o.direction != g.cfg.Direction
+	if g.grains[o.channel].still(x, quantum) && o.reason.Cause != CauseStuck && o.reason.Cause != CauseGap {
+		drop = drop || g.cfg.Channels == 1
+	}
+	if g.cfg.MinAbs > 0 || g.cfg.MinRel > 0 {
+		usual := o.expected
+		if math.IsNaN(usual) {
+			usual = g.average[o.channel]
+		}
+		away := math.Abs(x - usual)
+		drop = drop || away < g.cfg.MinAbs || away < g.cfg.MinRel*math.Abs(usual)
+	}
+	if drop {
+		o.raw, o.reason = 0, Reason{}
+		if o.verdict == yes {
+			o.verdict = no
+		}
+	}
+	if g.in.gap && g.cfg.Gap == GapAlarm {
+		o.verdict = yes
+		o.reason = Reason{Cause: CauseGap, A: g.in.dt.Seconds(), B: g.in.step.Seconds()}
+	}
+}
+
+func (g *guard) calibrate(o *opinion) float64 {
+	if o.orders {
+		return o.raw
+	}
+	return g.cal.score(o.raw)
+}
+
+// band says where the verdict would change, for a model that measures distances
+// from an expected value.
+func (g *guard) band(o *opinion) {
+	if o.scale > 0 && math.IsNaN(o.lower) && math.IsNaN(o.upper) {
+		reach := o.scale * g.cal.inverse(g.threshold)
+		if reach-reach == 0 {
+			o.lower, o.upper = o.expected-reach, o.expected+reach
+		}
+	}
+}
+
+// progress is how far the warm-up is.
+func (g *guard) progress(ready float64) float64 {
+	if g.cfg.Warmup > 0 {
+		ready = min(ready, float64(g.clock.elapsed)/float64(g.cfg.Warmup))
+	}
+	return min(max(ready, 0), 1)
+}
+
+// over decides whether the observation is over the threshold.
+func (g *guard) over(s float64, o *opinion) bool {
+	if p := g.progress(o.ready); p < 1 {
+		o.reason = Reason{Cause: CauseWarmup, A: p}
+		return false
+	}
+	switch o.verdict {
+	case yes:
+		return true
+	case no:
+		return false
+	}
+	return s >= g.threshold
+}
+
+// quietSteps and quietMost are the quiet after an alarm, where nothing was said.
+// A hundred steps are a stretch that a person takes for one event; eight hours
+// are a shift.
+const (
+	quietSteps = 100
+	quietMost  = 8 * 3600 * 1e9
+)
+
+func (g *guard) quiet() event.Duration {
+	if g.cfg.Quiet != 0 {
+		return g.cfg.Quiet
+	}
+	return min(quietSteps*g.in.step, quietMost)
+}
+
+// rings decides whether an observation over the threshold raises an alarm.
+func (g *guard) rings(s float64) bool {
+	a := &g.alarm
+	if a.rung && g.in.elapsed-a.at < g.quiet() && !(s > g.cfg.Escalate*a.level) {
+		return false
+	}
+	*a = alarm{rung: true, at: g.in.elapsed, level: max(s, g.threshold)}
+	return true
+}
+
+// calmLeast and calmMost bound how long a change must last to be the new normal.
+const (
+	calmLeast = 30
+	calmMost  = 7 * 24 * 3600 * 1e9
+)
+
+// learn lets the model learn, unless it should not from this one.
+func (g *guard) learn(o *opinion, over bool) {
+	learn := true
+	switch g.cfg.Learn {
+	case LearnWarmup:
+		learn = g.progress(o.ready) < 1
+	case LearnCalm:
+		learn = !g.holds(over)
+	}
+	if learn && !o.orders {
+		g.cal.add(o.raw)
+	}
+	g.m.update(&g.in, learn)
+	for i, v := range g.in.x {
+		g.grains[i].follow(v)
+		if learn {
+			g.average[i] += (v - g.average[i]) / float64(min(g.clock.n, 100))
+		}
+	}
+}
+
+// holds decides whether to leave out an observation that is over the threshold.
+func (g *guard) holds(over bool) bool {
+	c := &g.calm
+	if !over {
+		c.learned++
+		if c.skipped > 0 {
+			c.skipped--
+		} else {
+			c.since = g.in.elapsed
+		}
+		return false
+	}
+	c.skipped++
+	long := c.skipped > max(calmLeast, c.learned/4) || c.skipped > calmLeast && g.in.elapsed-c.since > calmMost
+	return !long
+}
+
+// Parts appends what the members said, if there are any.
+func (g *guard) Parts(dst []Part) []Part {
+	if e, ok := g.m.(interface{ parts([]Part) []Part }); ok {
+		return e.parts(dst)
+	}
+	return dst
+}
+
+// Size is the memory taken.
+func (g *guard) Size() int { return guardSize + 58*g.cfg.Channels + g.m.size() }
+
+const guardSize = 512 + tailSize
+
+func (g *guard) state(c *codec) {
+	g.clock.state(c)
+	for i := range g.grains {
+		g.grains[i].state(c)
+		c.f64(&g.held[i])
+		c.bool(&g.heldSet[i])
+		c.f64(&g.average[i])
+	}
+	g.cal.state(c)
+	c.bool(&g.alarm.rung)
+	c.dur(&g.alarm.at)
+	c.f64(&g.alarm.level)
+	c.int(&g.calm.skipped)
+	c.dur(&g.calm.since)
+	c.int(&g.calm.learned)
+	g.m.state(c)
+}
+
+// AppendBinary appends the state to dst.
+func (g *guard) AppendBinary(dst []byte) []byte { return appendState(dst, g.state) }
+
+// ReadBinary replaces the state.
+func (g *guard) ReadBinary(r *event.Reader) error { return readState(r, g.state) }

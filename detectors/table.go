@@ -1,0 +1,126 @@
+package detectors
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/cepd/cepd/event"
+)
+
+// kind is a method: its description and how to make its model.
+type kind struct {
+	doc   *Doc
+	build func(settings) model
+	// threshold is the score that the verdict wants, where the model leaves it to
+	// the score.
+	threshold float64
+}
+
+// table holds every method. It is the only place that lists them.
+var table = map[string]kind{
+	"auto":                        {&autoDoc, newAuto, autoThreshold},
+	"adwin":                       {&adwinDoc, newADWIN, usualThreshold},
+	"context":                     {&contextDoc, newContext, usualThreshold},
+	"cusum":                       {&cusumDoc, newCUSUM, usualThreshold},
+	"dspot":                       {&dspotDoc, newDSPOT, usualThreshold},
+	"ewma":                        {&ewmaDoc, newEWMA, usualThreshold},
+	"half_space":                  {&halfSpaceDoc, newHalfSpace, usualThreshold},
+	"holt":                        {&holtDoc, newHolt, usualThreshold},
+	"holt_winters":                {&holtWintersDoc, newHoltWinters, usualThreshold},
+	"holt_winters_multiplicative": {&holtWintersMultDoc, newHoltWintersMult, usualThreshold},
+	"knn":                         {&knnDoc, newKNN, usualThreshold},
+	"matrix_profile":              {&matrixProfileDoc, newMatrixProfile, usualThreshold},
+	"median":                      {&medianDoc, newMedian, usualThreshold},
+	"missing":                     {&missingDoc, newMissing, usualThreshold},
+	"mrn":                         {&mrnDoc, newMRN, usualThreshold},
+	"novelty":                     {&noveltyDoc, newNovelty, usualThreshold},
+	"page_hinkley":                {&pageHinkleyDoc, newPageHinkley, usualThreshold},
+	"profile":                     {&profileDoc, newProfile, usualThreshold},
+	"quantile":                    {&quantileDoc, newQuantile, usualThreshold},
+	"range":                       {&rangeDoc, newRange, usualThreshold},
+	"rate":                        {&rateDoc, newRate, usualThreshold},
+	"ses":                         {&sesDoc, newSES, usualThreshold},
+	"spot":                        {&spotDoc, newSPOT, usualThreshold},
+	"stuck":                       {&stuckDoc, newStuck, usualThreshold},
+	"t2":                          {&t2Doc, newT2, usualThreshold},
+}
+
+// usualThreshold is the score from which the verdict is an anomaly.
+const usualThreshold = 0.9999
+
+// thresholdParam is common to the methods whose verdict the score makes.
+var thresholdParam = Param{Name: "threshold", Text: "the score from which the verdict is an anomaly",
+	Default: usualThreshold, Min: 0.5, Max: 1 - 1e-12}
+
+// New makes a detector.
+func New(method string, cfg Config) (Detector, error) {
+	cfg.EnsureDefaults()
+	if err := errors.Join(cfg.Validate(method)...); err != nil {
+		return nil, fmt.Errorf("detector: %w", err)
+	}
+	k := table[method]
+	s := settings{&cfg, k.doc}
+	threshold := k.threshold
+	if v, ok := cfg.With[thresholdParam.Name]; ok {
+		threshold = v
+	}
+	var d Detector = newGuard(cfg, -math.Log10(1-threshold), k.build(s))
+	if cfg.Every > 0 {
+		d = newResampler(cfg, d)
+	}
+	return d, nil
+}
+
+// Methods describes every method, by name.
+func Methods() []Doc {
+	var docs []Doc
+	for _, k := range table {
+		docs = append(docs, *k.doc)
+	}
+	slices.SortFunc(docs, func(a, b Doc) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return docs
+}
+
+// DocOf describes one method.
+func DocOf(method string) (Doc, bool) {
+	k, ok := table[method]
+	if !ok {
+		return Doc{}, false
+	}
+	return *k.doc, true
+}
+
+// settings is what a model is built from.
+type settings struct {
+	*Config
+	doc *Doc
+}
+
+// num returns a parameter, or its default.
+func (s settings) num(name string) float64 {
+	if v, ok := s.With[name]; ok {
+		return v
+	}
+	p, ok := s.doc.param(name)
+	if !ok {
+		panic("detectors: " + s.doc.Name + " has no parameter " + name)
+	}
+	return p.Default
+}
+
+func (s settings) count(name string) int { return int(s.num(name)) }
+
+func (s settings) span(name string) event.Duration { return event.Duration(s.num(name) * 1e9) }
+
+// given reports whether a parameter was set.
+func (s settings) given(name string) bool {
+	_, ok := s.With[name]
+	return ok
+}
