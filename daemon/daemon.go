@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cepd/cepd/alerting/notify"
 	"github.com/cepd/cepd/config"
@@ -213,14 +214,33 @@ func (d *Daemon) startSinks(context.Context) error {
 	}
 	d.dispatcher.Start()
 	d.started("sinks", func(ctx context.Context) {
-		var errs []error
-		for _, left := range d.dispatcher.Stop(ctx) {
-			errs = append(errs, fmt.Errorf("%s to sink %s could not be delivered", plural(left.Deliveries, "alert"), left.Sink))
-		}
+		d.stopErr = d.stopSinks(ctx)
 		open.close(ctx)
-		d.stopErr = errors.Join(errs...)
 	})
 	return nil
+}
+
+// stopGrace is how long a sink may take to notice that its time is over.
+const stopGrace = time.Second
+
+// stopSinks delivers what can be delivered and says what is left. A sink that
+// does not let go, such as a terminal that takes no output, is left behind.
+func (d *Daemon) stopSinks(ctx context.Context) error {
+	stopped := make(chan []notify.Left, 1)
+	go func() { stopped <- d.dispatcher.Stop(ctx) }()
+	bound, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, cancel) })()
+	select {
+	case all := <-stopped:
+		var errs []error
+		for _, left := range all {
+			errs = append(errs, fmt.Errorf("%s to sink %s could not be delivered", plural(left.Deliveries, "change"), left.Sink))
+		}
+		return errors.Join(errs...)
+	case <-bound.Done():
+		return errors.New("a sink does not stop")
+	}
 }
 
 // startLoop starts the loop and brings the first rules into force.

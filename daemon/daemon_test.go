@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -518,6 +519,34 @@ func TestSlowSink(t *testing.T) {
 	if got := len(r.out.changes(t)); got != 50 {
 		t.Errorf("%d alerts were delivered, want 50", got)
 	}
+}
+
+// TestStuckSink: a sink that takes nothing for ever does not keep the daemon
+// from ending.
+func TestStuckSink(t *testing.T) {
+	r := newRigWith(t, tooHot, func(o *Options) { o.StopTimeout = time.Millisecond })
+	r.start(t)
+	r.out.mu.Lock()
+	r.source.feed(time.Now(), reading("p1", 85))
+	<-r.source.acked
+	if err := r.Stop(context.Background()); err == nil {
+		t.Error("no error says that an alert is left")
+	}
+	r.out.mu.Unlock()
+}
+
+// TestStartFails: what was started before the failure is stopped again.
+func TestStartFails(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r := newRigWith(t, tooHot, func(o *Options) { o.Config.HTTP.Listen = l.Addr().String() })
+	if err := r.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("Start: %v", err)
+	}
+	r.stop(t)
 }
 
 // TestClock: the clock follows a wall clock that jumps ahead, and runs on when

@@ -30,8 +30,12 @@ func (d *Daemon) openSinks() (*sinks, error) {
 			open.close(context.Background())
 			return nil, fmt.Errorf("sink %s: %w", s.Name, err)
 		}
+		workers := s.Workers
+		if s.Type == "stdout" && workers == 0 {
+			workers = 1 // whoever reads along wants what happened in its order
+		}
 		open.list = append(open.list, notify.Sink{
-			Name: s.Name, Notifier: n, Workers: s.Workers, Timeout: s.Timeout, MaxAge: s.MaxAge,
+			Name: s.Name, Notifier: n, Workers: workers, Timeout: s.Timeout, MaxAge: s.MaxAge,
 		})
 	}
 	return open, nil

@@ -160,6 +160,15 @@ func TestEndToEnd(t *testing.T) {
 	devices.publish("meters/m1", `{"ts":"2026-03-01T12:05:00Z","kw":12}`)
 	receive(t, "a raise of the new stream", hook.got).check(t, "much-power firing", "m1 takes 12 kW")
 
+	// A signal reloads as well.
+	if err := os.Remove(filepath.Join(dir, "rules/meters.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if err := cepd.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, "the clear of a rule that a signal removed", hook.got).check(t, "much-power resolved", "m1 takes 12 kW")
+
 	metrics := cepd.get(t, "/metrics")
 	for _, want := range []string{
 		`cepd_events_total{stream="telemetry"} 8`,

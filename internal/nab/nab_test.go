@@ -15,6 +15,8 @@ import (
 
 var (
 	dir     = flag.String("nab", "", "folder of the benchmark; without it the benchmark is skipped")
+	learn   = flag.Int("learn", 0, "")
+	quiet   = flag.Duration("quiet", 0, "")
 	methods = flag.String("methods", "", "detectors to run, with commas; all where nothing is said")
 )
 
@@ -40,7 +42,7 @@ func TestBenchmark(t *testing.T) {
 			continue
 		}
 		begin := time.Now()
-		scores, err := Run(all, doc.Name, detectors.Config{})
+		scores, err := Run(all, doc.Name, detectors.Config{Learn: detectors.Learn(*learn), Quiet: *quiet})
 		if err != nil {
 			t.Fatal(err)
 		}
