@@ -167,10 +167,14 @@ func parseRun(text string) (Run, *notationError) {
 			return Run{}, &notationError{message: fmt.Sprintf("`%s` does not say how many samples follow", text), advice: fmt.Sprintf("write %sx3 for three more", text)}
 		}
 	}
+	if ok {
+		r.scale(m[1], strings.TrimPrefix(m[2], "+")+m[3])
+		last, _ := r.at(r.N - 1).Number()
+		ok = !math.IsInf(last, 0)
+	}
 	if !ok {
 		return Run{}, &notationError{message: fmt.Sprintf("`%s` is a number beyond what JSON readers take", text)}
 	}
-	r.scale(m[1], strings.TrimPrefix(m[2], "+")+m[3])
 	return r, nil
 }
 
@@ -195,7 +199,7 @@ func itemMistake(text string) *notationError {
 		e.advice = "repeats are written with x: 5x3 is 5 and three more"
 	case plainName.MatchString(strings.TrimSuffix(word, "x")) && strings.HasSuffix(word, "x") && word != text:
 		e.advice = fmt.Sprintf("put a text in quotes of its own: '%s'%s", strings.TrimSuffix(word, "x"), text[len(word)-1:])
-	case looseName.MatchString(text):
+	case looseName.MatchString(text) && !strings.ContainsAny(text[:1], "0123456789."):
 		e.advice = fmt.Sprintf("put a text in quotes of its own: \"'%s'\"", text)
 	}
 	return e

@@ -33,6 +33,11 @@ var (
 	testPlaces = []*place{testPlace, expectPlace, seriesPlace, testEventPlace}
 )
 
+// testSynonyms are names that others have for keys of events and series.
+var testSynonyms = map[string]string{
+	"time": "at", "t": "at", "offset": "at", "from": "stream", "topic": "stream", "interval": "every", "step": "every", "fields": "set", "labels": "set",
+}
+
 // maxTestTime bounds the times of a test: far more than any rule waits, and
 // far from the end of time.
 const maxTestTime = 100 * 365 * 24 * time.Hour
@@ -225,7 +230,10 @@ func (l *loader) series(d *testDecl, n *node) *Series {
 			continue
 		}
 		f := SeriesField{Name: e.key.text}
-		if l.testField(e.key, stream, seriesPlace) && l.unset(e.key, s.Set) {
+		switch {
+		case !l.testField(e.key, stream, seriesPlace):
+			n.partial = true
+		case l.unset(e.key, s.Set):
 			f.Samples = l.samples(e, l.fieldOf(stream, f.Name))
 		}
 		d.ok = d.ok && f.Samples != nil
@@ -237,7 +245,9 @@ func (l *loader) series(d *testDecl, n *node) *Series {
 		l.lacks(n, "add a field and its samples, such as `temperature: 60x5 90x4`", "the series has no field")
 		d.ok = false
 	case longest > 1 && n.get("every") == nil:
-		l.lacks(n, "add `every:` and the time between two samples, such as 10s", "the series does not say `every` when a sample comes")
+		if !n.partial {
+			l.lacks(n, "add `every:` and the time between two samples, such as 10s", "the series does not say `every` when a sample comes")
+		}
 		d.ok = false
 	case float64(s.Start)+float64(s.Every)*float64(longest) > float64(maxTestTime):
 		l.lacks(n, "", "the series is longer than a hundred years")
@@ -265,13 +275,11 @@ func (l *loader) samples(e entry, want event.Type) Samples {
 		return nil
 	}
 	for i, r := range samples {
-		v := r.first
-		if r.N > 0 {
-			v = r.at(r.N - 1) // 1+0.5x3 is no series of whole numbers
-		}
-		if !r.first.IsMissing() && (!fits(want, r.first) || !fits(want, v)) {
-			l.errorIn(n, wheres[i][0], wheres[i][1], misfit(e.key.text, want, r.first), fitAdvice[want])
-			return nil
+		for _, v := range []event.Value{r.first, r.at(min(1, r.N-1)), r.at(r.N - 1)} { // 1+0.5x3 are no whole numbers
+			if !v.IsMissing() && !fits(want, v) {
+				l.errorIn(n, wheres[i][0], wheres[i][1], misfit(e.key.text, want, v), fitAdvice[want])
+				return nil
+			}
 		}
 	}
 	return samples
@@ -284,11 +292,6 @@ func (l *loader) testEvent(d *testDecl, n *node) {
 		return
 	}
 	var e TestEvent
-	if at := n.get("at"); at != nil {
-		e.At = l.testTime(at, "`at`")
-	} else {
-		l.lacks(n, "add `at:` and the time since the start, such as 10s", "the event does not say when it happens")
-	}
 	stream := l.testStream(n)
 	if stream == nil {
 		stream = &streamDecl{}
@@ -300,11 +303,19 @@ func (l *loader) testEvent(d *testDecl, n *node) {
 		if slices.Contains(testEventPlace.keys, f.key.text) {
 			continue
 		}
-		if l.testField(f.key, stream, testEventPlace) && l.unset(f.key, e.Fields) {
+		switch {
+		case !l.testField(f.key, stream, testEventPlace):
+			n.partial = true
+		case l.unset(f.key, e.Fields):
 			if v, ok := l.testValue(f, l.fieldOf(stream, f.key.text)); ok {
 				e.Fields = append(e.Fields, event.Entry{Name: f.key.text, Value: v})
 			}
 		}
+	}
+	if at := n.get("at"); at != nil {
+		e.At = l.testTime(at, "`at`")
+	} else if !n.partial {
+		l.lacks(n, "add `at:` and the time since the start, such as 10s", "the event does not say when it happens")
 	}
 	d.test.Events = append(d.test.Events, e)
 }
@@ -354,6 +365,8 @@ func (l *loader) testField(key *node, s *streamDecl, p *place) bool {
 	}
 	if near := nearest(key.text, known); near != "" {
 		advice = "did you mean `" + near + "`?"
+	} else if s := testSynonyms[key.text]; p != nil && slices.Contains(p.keys, s) {
+		advice = "write `" + s + "`"
 	}
 	l.errorf(key, advice, "an event of %s has no field `%s`", s.stream.Name, key.text)
 	return false
@@ -438,7 +451,8 @@ func fits(want event.Type, v event.Value) bool {
 	case event.TypeInt:
 		return k == event.KindInt || k == event.KindDouble && v.AsDouble() == math.Trunc(v.AsDouble())
 	case event.TypeUint:
-		return k == event.KindUint || k == event.KindInt && v.AsInt() >= 0
+		f, _ := v.Number()
+		return number && f >= 0 && f == math.Trunc(f)
 	case event.TypeBool:
 		return k == event.KindBool
 	case event.TypeTimestamp:
@@ -463,7 +477,7 @@ func fits(want event.Type, v event.Value) bool {
 
 // misfit says that a value is none of a declared type.
 func misfit(name string, want event.Type, v event.Value) string {
-	return fmt.Sprintf("`%s` is declared as %s, and this is %s", name, want, v.AppendJSON(nil))
+	return fmt.Sprintf("`%s` is of type %s, and this is %s", name, want, v.AppendJSON(nil))
 }
 
 // fitAdvice says what to write for a type where that is not plain.
