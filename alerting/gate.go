@@ -9,6 +9,7 @@ const (
 	ReasonSettled      = "settled"       // it flaps no more
 	ReasonOutsideHours = "outside_hours" // held back: outside of `active`
 	ReasonUnless       = "unless"        // held back: the alert that `unless` names fires
+	ReasonRetained     = "retained"      // held back: judged on a message that the broker had kept
 	ReasonReleased     = "released"      // what held it back is over, and it still fires
 )
 

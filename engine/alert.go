@@ -124,8 +124,12 @@ func (s *Shard) judged(l *lane, ks *keyState, rule int, slot alertSlot, a *alert
 		if d.Change == alerting.Raised && !a.Told {
 			a.said, a.first = s.compose(ks, slot, a, d, of), of.first
 		}
-		t := r.flap().Judged(&a.Gate, d, s.hold(ks, d.Time))
-		s.tell(ks, slot, a, t, of)
+		hold := s.hold(ks, d.Time)
+		s.tell(ks, slot, a, r.flap().Judged(&a.Gate, d, hold), of)
+		if d.Change == 0 && d.Reason == alerting.ReasonFiring && hold == "" {
+			// What held it back may be over without a moment of its own.
+			s.tell(ks, slot, a, a.Release(true, d.Time), of)
+		}
 	}
 	s.setAlert(l, ks, rule, slot, a, d.Time)
 }
@@ -134,6 +138,9 @@ func (s *Shard) judged(l *lane, ks *keyState, rule int, slot alertSlot, a *alert
 // at a time, empty for none.
 func (s *Shard) hold(ks *keyState, now event.Time) string {
 	r := s.env.rule
+	if s.quiet {
+		return alerting.ReasonRetained
+	}
 	if r.Active != nil {
 		if open, _ := r.Active.Open(now); !open {
 			return alerting.ReasonOutsideHours

@@ -281,6 +281,7 @@ func (e *Engine) runLevel(level int) {
 		}
 	})
 	for _, s := range e.shards {
+		e.router.quiet = false
 		for _, d := range s.out.derived {
 			e.router.route(d.stream, d.event, e.deliver)
 		}

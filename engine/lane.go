@@ -16,6 +16,7 @@ type item struct {
 	stream int32
 	table  int32
 	late   bool
+	quiet  bool   // it raises no alert: the broker had kept it
 	key    string // encoded
 }
 

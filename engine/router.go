@@ -21,6 +21,7 @@ type router struct {
 	rejects []Reject
 
 	frame    expr.Frame
+	quiet    bool // the event at hand raises no alert
 	captures []string
 	keys     []byte // memory of encoded keys of this batch
 	parts    []event.Value
@@ -103,6 +104,11 @@ func (r *router) batch(held bool) {
 func (r *router) message(rec *event.Record, to func(shard int, it item, lane int)) {
 	taken := false
 	for _, rt := range r.sources[rec.Source] {
+		if rec.Flags.Retained() && rt.Retained == rules.RetainedIgnore {
+			taken = true
+			r.stats.Rejected.add(rt.Name, "retained", 1)
+			continue
+		}
 		if !rt.standIn && rt.Topic != nil {
 			var ok bool
 			if r.captures, ok = rt.Topic.Match(rec.Topic, r.captures[:0]); !ok {
@@ -110,6 +116,7 @@ func (r *router) message(rec *event.Record, to func(shard int, it item, lane int
 			}
 		}
 		taken = true
+		r.quiet = rec.Flags.Retained() && rt.Retained == rules.RetainedState
 		switch e, late := r.event(rt, rec); {
 		case late:
 			r.late(rt, e, to)
@@ -226,7 +233,7 @@ func (r *router) route(s *streamPlan, e *event.Event, to func(shard int, it item
 		}
 		shard := r.options.shard(event.Group([]byte(key)))
 		for _, t := range targets {
-			to(shard, item{at: e.Time, event: e, stream: int32(s.number), table: int32(t.table), key: key}, t.lane)
+			to(shard, item{at: e.Time, event: e, stream: int32(s.number), table: int32(t.table), quiet: r.quiet, key: key}, t.lane)
 		}
 	}
 }

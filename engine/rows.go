@@ -121,7 +121,7 @@ func (l *lane) appendWaiting(put func(name, value []byte)) {
 		if o := it.event.Origin; o != nil {
 			name = binary.BigEndian.AppendUint32(event.AppendText(name, o.Key), uint32(o.Ordinal))
 		}
-		put(name, it.event.AppendBinary(event.AppendText([]byte{rowVersion}, it.event.Schema.Stream())))
+		put(name, appendKept([]byte{rowVersion, flag(it.quiet)}, it.event))
 	}
 }
 
@@ -434,6 +434,7 @@ func (e *Engine) laneByName(name *event.Reader) int {
 // rules may use other fields now.
 func (e *Engine) restoreWaiting(name, value *event.Reader) {
 	lane := e.laneByName(name)
+	e.router.quiet = value.Byte() == 1
 	s := e.plan.streams[value.Text()]
 	if lane < 0 || s == nil {
 		return

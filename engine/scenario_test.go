@@ -60,7 +60,7 @@ func (v variant) String() string {
 //
 //	rules                     a rule file
 //	feed [source=S] [topic=T] one payload a line; "+3s " before it moves the
-//	                          clock first
+//	                          clock first, "retained " says what it says
 //	tick 5s                   moves the clock
 //	up S, down S              a source is connected, disconnected
 //	end [TIME|last]           ends the input
@@ -178,7 +178,11 @@ func (s *script) feed(d *datadriven.TestData) string {
 			by, line, _ = strings.Cut(line[1:], " ")
 			s.advance(by)
 		}
-		rec := event.Record{Kind: event.KindMessage, Source: source, Topic: topic, Payload: []byte(line), Arrival: s.clock}
+		rec := event.Record{Kind: event.KindMessage, Source: source, Topic: topic, Arrival: s.clock}
+		if strings.HasPrefix(line, "retained ") {
+			rec.Flags, line = event.FlagRetained, line[len("retained "):]
+		}
+		rec.Payload = []byte(line)
 		if from, to, ok := strings.Cut(line, " "); ok && strings.Contains(from, "/") {
 			rec.Topic, rec.Payload = from, []byte(to)
 		}

@@ -19,6 +19,7 @@ type Shard struct {
 	out     shardOutput
 
 	memos []memo // of the event at hand, by number of the stream
+	quiet bool   // the event at hand raises no alert
 	frame expr.Frame
 	env   env
 
@@ -146,6 +147,7 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 	ks, known := t.keyStateFor(it.key)
 	e := it.event
 	s.frame.Event, s.frame.Key = e, nil
+	s.quiet = it.quiet
 	if t.usesKey {
 		s.frame.Key = ks.values()
 	}
@@ -176,6 +178,7 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 		}
 	}
 	t.settle(ks, known)
+	s.quiet = false
 }
 
 // expire does what a timer of a key is for.

@@ -24,8 +24,8 @@ var (
 	}
 	streamPlace = &place{
 		name: "a stream", where: "in a stream",
-		keys:  []string{"source", "topic", "format", "time", "fields", "watermark"},
-		later: []string{"id", "late", "retained"},
+		keys:  []string{"source", "topic", "format", "time", "fields", "watermark", "retained"},
+		later: []string{"id", "late"},
 	}
 	watermarkPlace = &place{
 		name: "`watermark`", where: "under `watermark` of a stream",

@@ -29,6 +29,7 @@ type Stream struct {
 	Level     int           // 0 for a stream from a source, else one more than the producer's
 	Time      *expr.Program // event time; nil: the arrival time
 	Watermark Watermark
+	Retained  Retained // what a message is that the broker had kept
 
 	// Conditions are the distinct conditions that rules ask of a single event
 	// of the stream. Each is evaluated at most once per event and key.
@@ -37,6 +38,17 @@ type Stream struct {
 	// once for each.
 	Keys []*Key
 }
+
+// Retained says what becomes of a message that a broker had kept for new
+// subscribers: it may be hours old, and comes again with every connection.
+type Retained uint8
+
+// What may become of it.
+const (
+	RetainedState  Retained = iota // it is judged, but raises no alert
+	RetainedEvent                  // it is an event like any other
+	RetainedIgnore                 // it is counted and left out
+)
 
 // Watermark says how far event time may be trusted.
 type Watermark struct {

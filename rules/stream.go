@@ -75,6 +75,14 @@ func (l *loader) stream(d *streamDecl) {
 	if n := d.body.get("watermark"); n != nil {
 		l.watermark(d, n)
 	}
+	if n := d.body.get("retained"); n != nil {
+		switch l.choice(n, "`retained`", "state", "event", "ignore") {
+		case "event":
+			s.Retained = RetainedEvent
+		case "ignore":
+			s.Retained = RetainedIgnore
+		}
+	}
 }
 
 func (l *loader) source(n *node) string {
