@@ -22,18 +22,18 @@ import (
 // README there for where the answers come from and which are left out.
 
 type flinkStep struct {
-	Name          string      `json:"name"`
-	Group         []flinkStep `json:"group"`
-	Contiguity    string      `json:"contiguity"`
-	Where         *string     `json:"where"`
-	Optional      bool        `json:"optional"`
-	Times         []*int      `json:"times"`
-	Greedy        bool        `json:"greedy"`
-	Inner         string      `json:"inner"`
-	Until         *string     `json:"until"`
-	StepWindow    *int        `json:"step_window_ms"`
-	TimesWindow   *int        `json:"times_window_ms"`
-	first, negate bool
+	Name        string      `json:"name"`
+	Group       []flinkStep `json:"group"`
+	Contiguity  string      `json:"contiguity"`
+	Where       *string     `json:"where"`
+	Optional    bool        `json:"optional"`
+	Times       []*int      `json:"times"`
+	Greedy      bool        `json:"greedy"`
+	Inner       string      `json:"inner"`
+	Until       *string     `json:"until"`
+	StepWindow  *int        `json:"step_window_ms"`
+	TimesWindow *int        `json:"times_window_ms"`
+	first       bool
 }
 
 type flinkCase struct {

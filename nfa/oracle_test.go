@@ -58,7 +58,6 @@ type start struct {
 	twin   bool       // but only with the first event
 	inner  Follow
 	head   bool
-	again  bool
 }
 
 type goOn func(p at, s start)
