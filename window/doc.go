@@ -16,7 +16,7 @@
 //
 // Tumbling and sliding windows are aligned to the Unix epoch, as in Flink and
 // Prometheus: 1h windows begin on the hour of UTC whenever the first event
-// came. Windows of count events are counted from the key's first event.
+// came. Windows of a number of events are counted from the key's first event.
 //
 // # Late events
 //

@@ -65,7 +65,7 @@ func (s *scenario) run(d *datadriven.TestData) (string, error) {
 			return "", err
 		}
 		s.state = state
-		return fmt.Sprintf("%d panes\n", s.state.Windows()), nil
+		return fmt.Sprintf("%d panes\n", s.state.Panes()), nil
 	default:
 		return "", fmt.Errorf("unknown command %s", d.Cmd)
 	}

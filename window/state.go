@@ -23,11 +23,12 @@ type State struct {
 // NewState returns a state without windows. A key without windows needs none.
 func NewState(s *Spec) *State { return &State{spec: s, early: event.MaxTime} }
 
-// Empty reports whether there is nothing to remember.
+// Empty reports whether there is nothing to remember: the state is like a new
+// one.
 func (s *State) Empty() bool { return len(s.panes) == 0 && s.seq == 0 }
 
-// Windows returns the number of panes that are kept, as a measure of size.
-func (s *State) Windows() int { return len(s.panes) }
+// Panes returns the number of panes that are kept, as a measure of size.
+func (s *State) Panes() int { return len(s.panes) }
 
 // Deadline returns the earliest time at which Advance has something to do:
 // answer a window, or forget one. It is [event.MaxTime] if there is nothing to
@@ -195,6 +196,9 @@ func (s *State) addCounted(now event.Time, at stamp, args []event.Value, out *Ou
 		s.close(now, out)
 	}
 	s.forget(s.seq)
+	if len(s.panes) == 0 && int64(s.seq)%s.spec.every == 0 {
+		s.seq = 0 // the next window begins here, as the first one did
+	}
 	return o
 }
 
@@ -272,8 +276,16 @@ func (s *State) forget(now event.Time) {
 	s.spare.open, s.spare.answered = false, false
 	rest := s.panes[n:]
 	clear(s.panes[:n])
-	if len(rest) == 0 {
-		rest = s.panes[:0] // to use the memory from its beginning again
+	if len(rest) > 0 {
+		s.panes = rest
+		return
 	}
-	s.panes = rest
+	// A state without panes is as good as new, so that it makes no difference
+	// whether the caller keeps it: early answers are asked for again by the next
+	// event, and for the same time.
+	s.panes = s.panes[:0] // the memory from its beginning
+	s.early = event.MaxTime
+	if s.sweep != nil {
+		s.sweep.restart()
+	}
 }

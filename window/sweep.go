@@ -33,11 +33,14 @@ type merged struct {
 }
 
 func newSweep(s *Spec) *sweep {
-	return &sweep{
-		from: event.MinTime, pivot: event.MinTime, upTo: event.MinTime,
-		back:  fold{parts: s.parts(false)},
-		whole: fold{parts: s.parts(false)},
-	}
+	w := &sweep{back: fold{parts: s.parts(false)}, whole: fold{parts: s.parts(false)}}
+	w.restart()
+	return w
+}
+
+// restart makes the sweep like a new one, but for memory to be used again.
+func (w *sweep) restart() {
+	w.from, w.pivot, w.upTo, w.built = event.MinTime, event.MinTime, event.MinTime, false
 }
 
 // window returns the fold of the window [start, end). It is good until the next

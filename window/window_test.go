@@ -113,6 +113,14 @@ type machine struct {
 }
 
 func (m *machine) again(t *rapid.T) {
+	if m.s.Empty() {
+		if got, want := m.s.AppendBinary(nil), NewState(m.s.spec).AppendBinary(nil); !bytes.Equal(got, want) {
+			t.Fatalf("an empty state is\n%x, a new one\n%x", got, want)
+		}
+		if m.restore {
+			m.s = NewState(m.s.spec)
+		}
+	}
 	if !m.restore {
 		return
 	}
