@@ -108,11 +108,11 @@ func timeFunction(name string, codes []code) code {
 			return int64(get(event.Time(t).Go())), 0
 		})
 	}
-	if unit := durationGetters[name]; unit != 0 && a.form == formDuration && len(codes) == 1 {
+	if get := durationGetters[name]; get != nil && a.form == formDuration && len(codes) == 1 {
 		i := a.i
 		return intCode(func(f *Frame) (int64, Reason) {
 			d, r := i(f)
-			return d / int64(unit), r
+			return int64(get(time.Duration(d))), r
 		})
 	}
 	return code{}
@@ -132,8 +132,10 @@ var timeGetters = map[string]func(time.Time) int{
 	"getMilliseconds": func(t time.Time) int { return t.Nanosecond() / 1e6 },
 }
 
-var durationGetters = map[string]time.Duration{
-	"getHours": time.Hour, "getMinutes": time.Minute, "getSeconds": time.Second,
+// durationGetters are a whole duration in units, by way of a double as in the
+// library.
+var durationGetters = map[string]func(time.Duration) float64{
+	"getHours": time.Duration.Hours, "getMinutes": time.Duration.Minutes, "getSeconds": time.Duration.Seconds,
 }
 
 func ofEvent(name string, a code) code {

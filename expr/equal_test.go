@@ -85,10 +85,10 @@ func (w *writer) expr(name string, depth int) string {
 	return w.expand(rapid.SampledFrom(from).Draw(w.t, name), depth-1)
 }
 
-var placeholder = regexp.MustCompile(`\{[a-z ]+\}`)
+var hole = regexp.MustCompile(`\{[a-z ]+\}`)
 
 func (w *writer) expand(template string, depth int) string {
-	return placeholder.ReplaceAllStringFunc(template, func(p string) string {
+	return hole.ReplaceAllStringFunc(template, func(p string) string {
 		name, over := strings.CutPrefix(strings.Trim(p, "{}"), "over ")
 		if !over {
 			return w.expr(name, depth)
