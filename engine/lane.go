@@ -186,8 +186,10 @@ func (l *lane) timer() *timer {
 // a deadline that every event puts off costs nothing but that.
 func (l *lane) arm(ks *keyState, rule int, kind timerKind, at event.Time) {
 	d := &ks.states[rule].deadlines[kind]
-	if l.ended && at > l.latest {
-		at = never // the input is over: what is due fires once and arms nothing
+	if l.ended && at > l.latest && kind >= timerAlert {
+		// The input is over. Runs and windows that are open still end, one after
+		// the other; of an alert what is pending fires once, and arms nothing.
+		at = never
 	}
 	d.at = at
 	if at < d.queued {

@@ -47,6 +47,17 @@ rules:
   - {name: quiet, from: t, by: e.d, absent: {for: 8s, forget: 60s}, unless: {firing: site-hot}, alert: {summary: "${key}"}}
   - {name: site-hot, from: peak, when: e.x > 97, clear_after: 10s, flap: {changes: 5, within: 30s}, alert: {summary: "${e.site}"}}
   - {name: data, from: t, by: e.d, when: e.x < 30, no_data: {after: 9s, do: raise}, mode: shadow, alert: {summary: "${e.x}"}}
+  - name: share
+    from: t
+    by: e.site
+    window: {sliding: 20s, every: 5s}
+    lateness: 4s
+    let: {n: count(), usual: 'baseline(avg(e.x), "1h", "none")'}
+    when: n >= 3 && avg(e.x, e.x > 10) > usual + 5.0
+    emit: {site: key, n: n, top: max(e.x), median: median(e.x)}
+    alert: {summary: "${n} ${avg(e.x)} ${usual}"}
+  - {name: bursts, from: t, by: e.d, window: {session: 4s}, when: count() > 4, for: 1s, alert: {summary: "${count()} ${sum(e.x)}"}}
+  - {name: tens, from: share, by: e.site, window: {count: 10, every: 5}, when: sum(e.n) > 30, alert: {summary: "${sum(e.n)}"}}
   - {name: all, from: u, when: e.ok == false, for: 2s, alert: {summary: "no key"}}
 `
 
