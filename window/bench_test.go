@@ -74,6 +74,23 @@ func BenchmarkAdd(b *testing.B) {
 	}
 }
 
+// BenchmarkLate feeds late events, each of which has thirty windows answered
+// again, of 360 panes each.
+func BenchmarkLate(b *testing.B) {
+	s := NewState(compile(b, Options{Assigner: Assigner{Kind: Sliding, Size: 3600e9, Every: 10e9}, Lateness: 300e9,
+		Aggregates: aggregates(Count, Sum, Avg, Min, Max)}))
+	args := make([]event.Value, 5)
+	var out Out
+	feed(s, 0, 40_000, args, &out)
+	now := 4000 * second
+	b.ReportAllocs()
+	for b.Loop() {
+		out.Reset()
+		s.Add(now, now-100*second, event.Position{Seq: 1}, args, &out)
+	}
+	b.ReportMetric(float64(len(out.Results)), "answers/event")
+}
+
 // BenchmarkKeys measures the memory of a key: one tumbling window of three
 // aggregates, and others.
 func BenchmarkKeys(b *testing.B) {

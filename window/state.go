@@ -17,7 +17,8 @@ type State struct {
 	seq     event.Time // Counted: the number of the next event
 	pending bool       // there is an open window, and the first to close ends at next
 	spare   *pane      // one to be used again
-	sweep   *sweep     // multi only
+	sweep   *sweep     // multi only: of the windows that close one after another
+	late    *sweep     // multi only: of those that are answered again; memory, no state
 }
 
 // NewState returns a state without windows. A key without windows needs none.
@@ -287,5 +288,6 @@ func (s *State) forget(now event.Time) {
 	s.early = event.MaxTime
 	if s.sweep != nil {
 		s.sweep.restart()
+		s.late = nil
 	}
 }

@@ -22,6 +22,7 @@ type sweep struct {
 	pivot event.Time
 	upTo  event.Time // where the last window ended: the back holds panes up to here
 	built bool       // front and back are good
+	apart event.Time // panes from here to the pivot need no entries of their own in the front
 	front []merged   // the last pane first, so that the first is at the end and easily dropped
 	back  fold
 	whole fold // of the window asked for
@@ -35,6 +36,7 @@ type merged struct {
 func newSweep(s *Spec) *sweep {
 	w := &sweep{back: fold{parts: s.parts(false)}, whole: fold{parts: s.parts(false)}}
 	w.restart()
+	w.apart = event.MaxTime
 	return w
 }
 
@@ -63,11 +65,13 @@ func (w *sweep) build(s *State) {
 	}
 	w.built = true
 	w.front = w.front[:0]
-	from := s.search(w.from)
-	for i := s.search(w.pivot) - 1; i >= from; i-- {
-		w.grow(s.spec)
-		top := &w.front[len(w.front)-1]
-		top.start = s.panes[i].start
+	from, pivot := s.search(w.from), s.search(w.pivot)
+	apart := min(s.search(w.apart), pivot)
+	if apart < pivot {
+		w.push(s, &w.grow(s.spec, s.panes[apart].start).fold, s.panes[apart].start, w.pivot)
+	}
+	for i := apart - 1; i >= from; i-- {
+		top := w.grow(s.spec, s.panes[i].start)
 		top.merge(&s.panes[i].fold)
 		if n := len(w.front); n > 1 {
 			top.merge(&w.front[n-2].fold)
@@ -78,18 +82,20 @@ func (w *sweep) build(s *State) {
 }
 
 // grow adds an empty entry to the front, using the memory of an old one.
-func (w *sweep) grow(s *Spec) {
+func (w *sweep) grow(s *Spec, start event.Time) *merged {
 	n := len(w.front)
 	if n < cap(w.front) {
 		w.front = w.front[:n+1]
 	} else {
 		w.front = append(w.front, merged{})
 	}
-	if top := &w.front[n]; top.parts == nil {
+	top := &w.front[n]
+	if top.start = start; top.parts == nil {
 		top.parts = s.parts(false)
 	} else {
 		top.reset()
 	}
+	return top
 }
 
 // drop takes the panes before start out of the front.
@@ -181,16 +187,22 @@ func (s *State) touched(p *pane, axis, now event.Time, out *Out) {
 }
 
 // again answers the windows that end from end to last and at or before now, for
-// a late event in all of them. It returns the end of the next window.
+// a late event in all of them. It returns the end of the next window. Most of
+// their panes they have in common, so these are merged into one.
 func (s *State) again(end, last, now event.Time, out *Out) event.Time {
-	w := newSweep(s.spec)
+	if s.late == nil {
+		s.late = newSweep(s.spec)
+	}
+	s.late.restart()
+	size, every := event.Duration(s.spec.size), event.Duration(s.spec.every)
+	s.late.apart = min(last, s.spec.floor(now.Add(-size)).Add(size)).Add(-size)
 	for end <= last && end <= now && end < event.MaxTime {
 		if !s.spec.gone(end, now) {
-			start := end.Add(-event.Duration(s.spec.size))
-			f := s.walk(w.window(s, start, end), start, end)
+			start := end.Add(-size)
+			f := s.walk(s.late.window(s, start, end), start, end)
 			s.spec.answer(f, Result{Start: start, End: end, At: now, Update: f.n > 1}, out)
 		}
-		end = end.Add(event.Duration(s.spec.every))
+		end = end.Add(every)
 	}
 	return end
 }
