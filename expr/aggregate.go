@@ -84,19 +84,19 @@ func (a *Aggregates) read(i int, state []event.Value) (event.Value, Reason) {
 // find returns the number of the aggregate of a call, adding it if it is new.
 // Arguments are compiled against the streams themselves, since an event is
 // folded before its projection is kept.
-func (a *Aggregates) find(call *aggregateCall, steps []Step, text string) (int, bool) {
+func (a *Aggregates) find(call *aggregateCall, scope *Scope, text string) (int, bool) {
 	for i, agg := range a.list {
 		if agg.step == call.step && agg.kind == call.kind && agg.key == call.key {
 			return i, true
 		}
 	}
 	agg := &aggregate{step: call.step, kind: call.kind, key: call.key, text: text}
-	for _, live := range steps[call.step].Live {
+	for _, live := range scope.Steps[call.step].Live {
 		want := WantAny
 		if call.kind.name == "count" {
 			want = WantBool
 		}
-		p, issues := compile(call.text, &Scope{Event: live, NoKey: true, Self: -1}, want, options{event: call.variable})
+		p, issues := compile(call.text, &Scope{Event: live, NoKey: true, Self: -1, Tables: scope.Tables}, want, options{event: call.variable})
 		if len(issues) > 0 {
 			return 0, false // a field of some streams of the step only: it is walked
 		}
@@ -114,7 +114,7 @@ type aggregateCall struct {
 	arg      ast.Expr
 	text     string // of the argument
 	key      string // of the argument, whatever the variable is called
-	closed   bool   // the argument reads nothing but its variable
+	closed   bool   // the argument reads nothing but its variable and tables
 }
 
 // extract replaces aggregates that a run can keep up by variables.
@@ -128,7 +128,7 @@ func (c *compilation) extract() {
 			return
 		}
 		text := c.scope.Steps[call.step].Name + "." + call.kind.name + "(" + call.variable + ", " + call.text + ")"
-		i, ok := c.scope.Linked.find(call, c.scope.Steps, text)
+		i, ok := c.scope.Linked.find(call, c.scope, text)
 		if !ok {
 			return
 		}

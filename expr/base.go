@@ -64,6 +64,7 @@ func newBase() *baseEnvironment {
 	opts = append(opts, operatorFunctions()...)
 	opts = append(opts, listFunctions()...)
 	opts = append(opts, eventFunctions()...)
+	opts = append(opts, tableFunctions()...)
 	env, err := cel.NewEnv(opts...)
 	if err != nil {
 		panic(fmt.Sprintf("expr: the language: %v", err))

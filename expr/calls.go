@@ -387,6 +387,8 @@ func (g *generator) maybeField(operand ast.Expr, name string) code {
 			}
 			return conform(v, t)
 		}}
+	case formRow, formMaybeRow:
+		return g.maybeColumn(operand, of.row, name)
 	case formValue, formMaybe:
 		v := of.v
 		return code{form: formMaybe, v: func(f *Frame) (event.Value, Reason) {
@@ -409,6 +411,8 @@ func (g *generator) maybe(e ast.Expr) code {
 		switch {
 		case isOptSelect(e):
 			return g.optional(e)
+		case e.Kind() == ast.CallKind && e.AsCall().FunctionName() == fnMaybeRow:
+			return g.row(fnMaybeRow, e.AsCall().Args())
 		case e.Kind() == ast.SelectKind && !e.AsSelect().IsTestOnly():
 			return g.maybeField(e.AsSelect().Operand(), e.AsSelect().FieldName())
 		}

@@ -55,6 +55,7 @@ type code struct {
 	v        valueFn
 	e        eventFn
 	list     *eventSource
+	row      rowFn
 	constant bool // the closure ignores its frame and does not fail
 	slot     int  // 1 + the slot of `e` that the closure loads, 0 for others
 }
@@ -70,10 +71,12 @@ const (
 	formString
 	formTime
 	formDuration
-	formValue  // boxed
-	formEvent  // an event
-	formEvents // the events of a step
-	formMaybe  // a boxed value, missing without a reason where an optional has none
+	formValue    // boxed
+	formEvent    // an event
+	formEvents   // the events of a step
+	formMaybe    // a boxed value, missing without a reason where an optional has none
+	formRow      // a row of a table
+	formMaybeRow // the same, nil without a reason where an optional has none
 )
 
 // An eventSource is a list of events.

@@ -20,12 +20,14 @@ var grammar = map[string][]string{
 	"cmp":    {"==", "!=", "<", "<=", ">", ">="},
 	"arith":  {"+", "-", "*", "/"},
 	"double": {
+		"tab[{string}].max", "tab[{scalar}].max", "tab[?{any}].max.orValue({number})", `lookup(tab, {string}, {"max": 1}).max`, `lookup(tab, {any}, tab[{string}]).max`, "hot.sum(h, tab[h.s].max)",
 		"({double} {arith} {number})", "({number} {arith} {double})", "({bool} ? {double} : {number})", "-{double}",
 		"{event}.?a.orValue({number})", "{event}.?b.orValue({number})", "double({number})", "math.abs({double})", "math.greatest({double}, {double})", "math.round({double})", "math.floor({double})", "math.sqrt({number})",
 		"hot.sum(h, {over double})", "hot.avg(h, {over double})", "hot.min(h, {over double})", "hot.max(h, {over double})",
 		"hot.stddev(h, {over double})", "hot.avg(h, {over int})", "haversine({number}, 10, {number}, 5.0)", "{any}",
 	},
 	"int": {
+		"tab[{scalar}].n", "tab[?{scalar}].?n.orValue({int})", "tab[{string}].?n.orValue({int})", `lookup(tab, {any}, {"n": 3}).n`, "tab.size()",
 		"({int} {arith} {int})", "({int} % {int})", "({int} {arith} {uint})", "({uint} {arith} {int})", "({bool} ? {int} : {int})", "-{int}", "-{uint}",
 		"size({string})", "size({list})", "int({number})", "math.abs({int})", "math.least({int}, {int})", "{event}.?n.orValue({int})",
 		"{time}.getHours()", "{time}.getMinutes()", "{time}.getSeconds()", "{time}.getDayOfWeek()", "{time}.getMonth()", "{time}.getDate()",
@@ -34,10 +36,11 @@ var grammar = map[string][]string{
 		"hot.sum(h, {over int})", "hot.min(h, {over int})", "hot.max(h, {over int})", "hot.count(h, {over bool})", "hot.filter(h, {over bool}).size()", "{any}",
 	},
 	"uint":     {"({uint} {arith} {uint})", "({uint} % {uint})"},
-	"string":   {"({string} + {string})", "({bool} ? {string} : {string})", "e.?s.orValue({string})", "hot.max(h, h.s)"},
+	"string":   {"tab[{string}].s", "tab.hot.s", "({string} + {string})", "({bool} ? {string} : {string})", "e.?s.orValue({string})", "hot.max(h, h.s)"},
 	"time":     {"({time} + {duration})", "({time} - {duration})", "({duration} + {time})"},
 	"duration": {"({time} - {time})", "({duration} + {duration})", "({duration} - {duration})", "-{duration}"},
 	"bool": {
+		"({scalar} in tab)", "has(tab[{scalar}].max)", "tab[{string}].on", "tab[?{any}].hasValue()", "tab[?{string}].?on.hasValue()", "tab.exists(k, tab[k].n == {int})", "has(tab.hot)", "hot.all(h, h.s in tab)",
 		"({bool} && {bool})", "({bool} || {bool})", "!{bool}", "({bool} ? {bool} : {bool})",
 		"({number} {cmp} {number})", "({number} {cmp} {number})", "({string} {cmp} {string})", "({bool} {cmp} {bool})", "({time} {cmp} {time})",
 		"({duration} {cmp} {duration})", "({any} {cmp} {scalar})", "({scalar} {cmp} {any})", "({any} in {list})", "({number} in [1, 2.5, 3u])",
@@ -113,6 +116,14 @@ step gone s
 step dyn any
 stream other a:string b:double n:double k:int
 step both s other list
+table tab max:double n:int s:string on:bool
+row tab hot {"max": 80.5, "n": 3, "s": "oslo", "on": true}
+row tab oslo {"max": 1, "s": ""}
+row tab 7 {"n": -9223372036854775808, "on": false}
+row tab true {"max": 1e308, "s": "hot"}
+row tab 1.5 {"n": 7}
+row tab 2026-03-01T00:00:00Z {"n": 8}
+row tab 1h {"n": 9}
 %s`
 
 var payloads = []string{

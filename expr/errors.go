@@ -21,10 +21,11 @@ const (
 	ReasonIndex                            // an index outside of its list
 	ReasonEmpty                            // an aggregate over no values
 	ReasonArgument                         // a function refuses its argument
+	ReasonNoSuchRow                        // a table has no row of that key
 	ReasonOther
 )
 
-var reasonNames = [...]string{"none", "no_such_field", "no_event", "type", "overflow", "division_by_zero", "index", "empty", "argument", "other"}
+var reasonNames = [...]string{"none", "no_such_field", "no_event", "type", "overflow", "division_by_zero", "index", "empty", "argument", "no_such_row", "other"}
 
 // String returns the reason as metrics show it.
 func (r Reason) String() string { return reasonNames[r] }
@@ -49,6 +50,7 @@ var reasonTexts = [...]string{
 	"an index outside of the list",
 	"an aggregate over no values",
 	"a function refuses its argument",
+	"the table has no row of that key",
 	"the expression failed",
 }
 

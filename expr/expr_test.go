@@ -62,6 +62,8 @@ func (w *world) stream(line string) *event.Schema {
 //	self hot
 //	linked
 //	var value:double 3.5
+//	table ratings max:double
+//	row ratings p1 {"max": 80}
 func (w *world) setup(t fataler, input string) {
 	for line := range strings.Lines(input) {
 		line = strings.TrimSpace(line)
@@ -83,6 +85,10 @@ func (w *world) setup(t fataler, input string) {
 			w.stepsIn[name] = append(w.stepsIn[name], payload)
 		case "self":
 			w.scope.Self = slices.IndexFunc(w.scope.Steps, func(s Step) bool { return s.Name == rest })
+		case "table":
+			w.table(rest)
+		case "row":
+			w.row(t, rest)
 		case "linked":
 			w.scope.Linked = &Aggregates{}
 		case "var":
@@ -96,6 +102,37 @@ func (w *world) setup(t fataler, input string) {
 			w.frame.Vars = append(w.frame.Vars, declared(parseJSON(t, value), vt))
 		default:
 			t.Fatalf("unknown line %q", line)
+		}
+	}
+}
+
+func (w *world) table(line string) {
+	tab := &Table{Rows: map[string][]event.Value{}}
+	for i, word := range strings.Fields(line) {
+		name, typ, _ := strings.Cut(word, ":")
+		if i == 0 {
+			tab.Name = name
+			continue
+		}
+		vt, err := event.ParseType(typ)
+		if err != nil {
+			panic(err)
+		}
+		tab.Columns = append(tab.Columns, event.Field{Name: name, Type: vt})
+	}
+	w.scope.Tables = append(w.scope.Tables, tab)
+}
+
+func (w *world) row(t fataler, line string) {
+	words := strings.SplitN(line, " ", 3)
+	cells := parseJSON(t, words[2])
+	for _, tab := range w.scope.Tables {
+		if tab.Name == words[0] {
+			row := make([]event.Value, len(tab.Columns))
+			for i, f := range tab.Columns {
+				row[i] = declared(cells.Field(f.Name), f.Type)
+			}
+			tab.Rows[words[1]] = row
 		}
 	}
 }

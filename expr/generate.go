@@ -101,6 +101,11 @@ func (g *generator) ident(e ast.Expr) code {
 		return g.key(v)
 	case varWindow:
 		return g.windowVariable(v.index, declaredType(v.typ))
+	case varDefault:
+		row := g.names.defaults[v.index].row
+		return code{form: formRow, row: func(*Frame) ([]event.Value, Reason) { return row, 0 }}
+	case varTable:
+		return code{}
 	}
 	return g.otherVariable(v.index, declaredType(v.typ))
 }
@@ -162,6 +167,10 @@ func (g *generator) selection(e ast.Expr) code {
 		return g.hasField(s.Operand(), operand, s.FieldName())
 	case operand.form == formEvent:
 		return g.field(s.Operand(), operand, s.FieldName())
+	case operand.form == formRow && s.IsTestOnly():
+		return g.hasColumn(s.Operand(), operand.row, s.FieldName())
+	case operand.form == formRow:
+		return g.column(s.Operand(), operand.row, s.FieldName())
 	case operand.form == formValue && s.IsTestOnly():
 		return hasEntry(operand.v, s.FieldName())
 	case operand.form == formValue:
@@ -303,6 +312,10 @@ func (g *generator) call(e ast.Expr) code {
 		return g.index(args)
 	case operators.OptSelect, operators.OptIndex:
 		return g.optional(e)
+	case fnRow, fnMaybeRow, fnLookup:
+		return g.row(name, args)
+	case fnHasRow:
+		return g.hasRow(args)
 	case "orValue", "or", "hasValue", "value":
 		return g.optionalCall(e, name)
 	default:

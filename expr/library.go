@@ -72,6 +72,12 @@ func (a *activation) ResolveName(name string) (any, bool) {
 	case varAggregate:
 		return libResult(a.linked.read(v.index, f.History.Aggregate(v.index))), true
 	}
+	switch v.kind {
+	case varTable:
+		return tableValue{a.names.tables[v.index]}, true
+	case varDefault:
+		return a.names.defaults[v.index], true
+	}
 	if v.kind == varWindow {
 		return libResult(windowValue(f, v.index, declaredType(v.typ))), true
 	}

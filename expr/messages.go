@@ -307,7 +307,11 @@ func (c *compilation) undefinedField(e ast.Expr, name string) {
 	if advice == "" && len(known) > 0 && len(known) <= 12 {
 		advice = "it has " + strings.Join(known, ", ")
 	}
-	c.issue(e, fmt.Sprintf("%s has no field %s", o.title, name), advice)
+	what := "field"
+	if o.table != nil {
+		what = "column"
+	}
+	c.issue(e, fmt.Sprintf("%s has no %s %s", o.title, what, name), advice)
 }
 
 func set(names []string) map[string]bool {

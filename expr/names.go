@@ -26,6 +26,8 @@ const (
 	varOther                         // one of Scope.Vars
 	varAggregate                     // an incremental aggregate
 	varWindow                        // a variable of Scope.Window
+	varTable                         // one of Scope.Tables
+	varDefault                       // a row that lookup() gives where a table has none
 )
 
 // Prefixes of variables that no user can write.
@@ -33,6 +35,7 @@ const (
 	prefixMatched   = "@matched:" // the events of a step, whatever its count
 	prefixAggregate = "@agg:"
 	prefixWindow    = "@window:"
+	prefixDefault   = "@default:"
 )
 
 // names are the variables of a scope, and the names that are known but mean
@@ -40,7 +43,10 @@ const (
 type names struct {
 	visible map[string]variable
 	hidden  map[string]hiddenName
-	key     *object // of several parts
+	key     *object   // of several parts
+	tables  []*object // rows of the tables, by number
+	// defaults are the rows that calls of lookup() bring along.
+	defaults []rowValue
 }
 
 type hiddenName struct{ message, advice string }
@@ -66,6 +72,7 @@ func (c *compilation) declare() {
 	if c.inside != nil {
 		c.hideWindow(c.inside)
 	}
+	c.declareTables()
 	for i, v := range s.Vars {
 		n.visible[v.Name] = variable{varOther, libraryType(v.Type), i}
 	}

@@ -8,13 +8,14 @@ import (
 	"github.com/cepd/cepd/event"
 )
 
-// An object is a type with fields: an event of one or several streams, or a
-// key of several parts.
+// An object is a type with fields: an event of one or several streams, a key
+// of several parts, or a row of a table.
 type object struct {
 	typ     *types.Type
 	title   string          // for messages: "an event of telemetry"
 	schemas []*event.Schema // of an event
 	key     []event.Field   // of a key
+	table   *Table          // of a row
 }
 
 // field returns the type of a field and whether there is one. Where several
@@ -23,6 +24,11 @@ func (o *object) field(name string) (event.Type, bool) {
 	for _, f := range o.key {
 		if f.Name == name {
 			return f.Type, true
+		}
+	}
+	if o.table != nil {
+		if i := o.table.column(name); i >= 0 {
+			return o.table.Columns[i].Type, true
 		}
 	}
 	found, typ := false, event.TypeAny
@@ -44,6 +50,9 @@ func (o *object) names() []string {
 	var names []string
 	for _, f := range o.key {
 		names = append(names, f.Name)
+	}
+	if o.table != nil {
+		names = append(names, columnNames(o.table)...)
 	}
 	for _, s := range o.schemas {
 		for _, f := range s.Declared() {
@@ -101,8 +110,14 @@ type provider struct {
 
 func (p *provider) add(title string, schemas []*event.Schema, key []event.Field) *object {
 	name := fmt.Sprintf("@object%d", len(p.objects))
-	o := &object{types.NewObjectType(name), title, schemas, key}
+	o := &object{typ: types.NewObjectType(name), title: title, schemas: schemas, key: key}
 	p.objects[name] = o
+	return o
+}
+
+func (p *provider) addTable(t *Table) *object {
+	o := p.add("a row of "+t.Name, nil, nil)
+	o.table = t
 	return o
 }
 
@@ -164,6 +179,15 @@ func (o *object) getter(field string) func(target any) event.Value {
 		return func(target any) event.Value {
 			if parts, ok := target.([]event.Value); ok && part < len(parts) {
 				return parts[part]
+			}
+			return event.Missing
+		}
+	}
+	if o.table != nil {
+		column := o.table.column(field)
+		return func(target any) event.Value {
+			if v, ok := target.(rowValue); ok {
+				return v.row[column]
 			}
 			return event.Missing
 		}

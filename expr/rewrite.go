@@ -30,7 +30,7 @@ func (r *rewriter) walk(e ast.Expr) {
 		r.ident(e)
 	case ast.SelectKind:
 		s := e.AsSelect()
-		if r.windowBound(e) {
+		if r.windowBound(e) || r.tableSelect(e) {
 			return
 		}
 		r.walk(s.Operand())
@@ -62,6 +62,9 @@ func (r *rewriter) ident(e ast.Expr) {
 	}
 	if h, ok := r.names.hidden[name]; ok {
 		r.issue(e, h.message, h.advice)
+	}
+	if of := r.rows(e); of != nil {
+		r.issue(e, "a table is no value by itself", "take a cell, as in "+of.table.use())
 	}
 }
 
@@ -115,7 +118,9 @@ func (r *rewriter) loop(at ast.Expr, vars []string, body ...ast.Expr) {
 // comprehension rewrites what a macro of CEL's was expanded to.
 func (r *rewriter) comprehension(e ast.Expr) {
 	comp := e.AsComprehension()
-	r.walk(comp.IterRange())
+	if r.rows(comp.IterRange()) == nil {
+		r.walk(comp.IterRange())
+	}
 	r.walk(comp.AccuInit())
 	if comp.IterVar() == "#unused" { // optMap: no loop, the accumulator is the variable
 		r.bind(e, comp.AccuVar())
@@ -154,6 +159,9 @@ func touchesAccumulator(call ast.CallExpr) bool {
 const accumulator = "@result"
 
 func (r *rewriter) call(e ast.Expr) {
+	if r.tableCall(e) {
+		return
+	}
 	call := e.AsCall()
 	name := call.FunctionName()
 	if call.IsMemberFunction() {
@@ -258,13 +266,13 @@ func (r *rewriter) aggregate(e ast.Expr, kind *aggregateKind) {
 }
 
 // readsOnly reports whether no name in e but one variable is a variable of the
-// scope.
+// scope. Tables are constant, and do not count.
 func (r *rewriter) readsOnly(e ast.Expr, variable string) bool {
 	only := true
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(n ast.Expr) {
 		if n.Kind() == ast.IdentKind && n.AsIdent() != variable {
-			_, visible := r.names.visible[n.AsIdent()]
-			only = only && !visible
+			v, visible := r.names.visible[n.AsIdent()]
+			only = only && (!visible || v.kind == varTable || v.kind == varDefault)
 		}
 	}))
 	return only

@@ -20,6 +20,8 @@ type Scope struct {
 	// set in conditions of a pattern; in `emit` and `alert` it is nil, and
 	// aggregates are computed from the lists.
 	Linked *Aggregates
+	// Tables are constant data that expressions look up by key.
+	Tables []*Table
 	// Vars are further names: of `let`, or value, score and their kin.
 	// Frame.Vars[i] holds the value of Vars[i].
 	Vars []Var

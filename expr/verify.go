@@ -53,6 +53,10 @@ func (c *compilation) verifyCall(e ast.Expr) {
 		if k := t.Kind(); (k == types.ListKind || k == types.MapKind) && !comparable(c.typeOf(args[0]), t.Parameters()[0]) {
 			c.noOverload(e, name)
 		}
+	case fnRow, fnMaybeRow, fnLookup:
+		c.verifyRowKey(args[1])
+	case fnHasRow:
+		c.verifyRowKey(args[0])
 	case "haversine":
 		for _, a := range args {
 			if t := c.typeOf(a); !isNumeric(t) && t != types.DynType {
@@ -105,7 +109,11 @@ func (c *compilation) verifyMixed(parent ast.Expr, elems []ast.Expr) {
 	}
 	for _, e := range elems {
 		if t := c.typeOf(e); hasObject(t) && parent.Kind() != ast.ComprehensionKind {
-			c.issueSpan(e, "an event is no value by itself", "take its fields, as in e.temperature")
+			if o := c.provider.object(t); o != nil && o.table != nil {
+				c.issueSpan(e, "a row is no value by itself", "take its cells, as in "+o.table.use())
+			} else {
+				c.issueSpan(e, "an event is no value by itself", "take its fields, as in e.temperature")
+			}
 		}
 	}
 }
@@ -228,6 +236,8 @@ func (c *compilation) verifyWant(e ast.Expr, t *types.Type) {
 		switch {
 		case t.Kind() == types.ListKind && hasObject(t):
 			issue(fmt.Sprintf("a value is wanted, but this is %s", is), "take a field of its last event, as in hot.temperature, or its size, hot.size()")
+		case hasObject(t) && c.provider.object(t) != nil && c.provider.object(t).table != nil:
+			issue(fmt.Sprintf("a value is wanted, but this is %s", is), "take its cells, as in "+c.provider.object(t).table.use())
 		case hasObject(t):
 			issue(fmt.Sprintf("a value is wanted, but this is %s", is), "take its fields, as in e.temperature")
 		case t.Kind() == types.TypeKind:

@@ -349,7 +349,7 @@ func (r *rewriter) windowArguments(a *WindowAggregate, form windowForm, spans []
 // argument compiles an argument of an aggregate for events of a stream.
 func (r *rewriter) argument(stream int, span [2]int, want Want) *Program {
 	w := r.scope.Window
-	scope := &Scope{Event: w.Streams[stream], NoKey: r.scope.NoKey, Self: -1}
+	scope := &Scope{Event: w.Streams[stream], NoKey: r.scope.NoKey, Self: -1, Tables: r.scope.Tables}
 	if stream < len(w.Keys) {
 		scope.Key = w.Keys[stream]
 	}
