@@ -49,10 +49,13 @@ func (t *Table) find(key event.Value) (row []event.Value, ok bool, r Reason) {
 	switch key.Kind() {
 	case event.KindString:
 		row, ok = t.Rows[key.AsString()]
-	case event.KindBool, event.KindInt, event.KindUint, event.KindDouble:
-		var buf [32]byte
-		row, ok = t.Rows[string(key.AppendJSON(buf[:0]))]
-	case event.KindTime, event.KindDuration:
+	case event.KindInt:
+		var buf [20]byte
+		row, ok = t.Rows[string(strconv.AppendInt(buf[:0], key.AsInt(), 10))]
+	case event.KindUint:
+		var buf [20]byte
+		row, ok = t.Rows[string(strconv.AppendUint(buf[:0], key.AsUint(), 10))]
+	case event.KindBool, event.KindDouble, event.KindTime, event.KindDuration:
 		row, ok = t.Rows[key.Text()]
 	default:
 		r = ReasonType
