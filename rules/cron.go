@@ -31,38 +31,93 @@ type cronTicks struct {
 
 const (
 	secondsPerDay = 24 * 60 * 60
-	// cronDays are those that the library knows: 1970 to 2099.
-	cronDays = 130*365 + 32
+	// The years that the library knows.
+	firstYear, lastYear = 1970, 2099
+	cronDays            = 130*365 + 32
 )
 
 // parseCron reads a cron expression: minute, hour, day of month, month, day of
 // week; a field before them for seconds and one after them for years may be
 // there too, or one word like @daily in place of all.
-func parseCron(text string, zone *time.Location) (*cronTicks, error) {
+func parseCron(text string, zone *time.Location) (c *cronTicks, err error) {
+	defer func() {
+		if recover() != nil { // the library does not check all that it reads
+			c, err = nil, errors.New("a field of the expression is out of its range")
+		}
+	}()
 	fields := strings.Fields(text)
-	if n := len(fields); n == 0 || !strings.HasPrefix(fields[0], "@") && (n < 5 || n > 7) {
+	n := len(fields)
+	if n == 0 || !strings.HasPrefix(fields[0], "@") && (n < 5 || n > 7) {
 		return nil, fmt.Errorf("a cron expression has 5 fields, and this one has %d", n)
+	}
+	years := "*"
+	if n > 5 {
+		years, fields[n-1] = fields[n-1], "*"
 	}
 	x, err := cronexpr.Parse(strings.Join(fields, " "))
 	if err != nil {
 		return nil, err
 	}
-	c := &cronTicks{days: make([]uint64, cronDays/64+1), zone: zone}
-	first := x.Next(time.Unix(-1, 0).UTC())
-	if first.IsZero() {
+	inYear, err := cronexpr.Parse("0 0 1 1 * " + years)
+	if err != nil {
+		return nil, err
+	}
+	c = &cronTicks{days: make([]uint64, cronDays/64+1), zone: zone}
+	months := monthsOf(x)
+	found := false
+	for year := firstYear; year <= lastYear; year++ {
+		start := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
+		if !inYear.Next(start.Add(-1)).Equal(start) {
+			continue
+		}
+		for month := time.January; month <= time.December; month++ {
+			first := time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
+			days := months[kindOfMonth(first)]
+			for day := first.Unix() / secondsPerDay; days != 0; day, days = day+1, days>>1 {
+				c.days[day/64] |= uint64(days&1) << (day % 64)
+				found = true
+			}
+		}
+	}
+	if !found {
 		return nil, errors.New("no such date ever comes")
 	}
-	day := first.Unix() / secondsPerDay
-	for t := first; !t.IsZero() && t.Unix()/secondsPerDay == day; t = x.Next(t) {
+	t := x.Next(time.Unix(-1, 0).UTC())
+	for day := t.Unix() / secondsPerDay; t.Unix()/secondsPerDay == day; t = x.Next(t) {
 		c.times = append(c.times, t.Unix()%secondsPerDay)
 	}
-	for t := first; !t.IsZero(); t = x.Next(time.Unix((day+1)*secondsPerDay-1, 0).UTC()) {
-		if day = t.Unix() / secondsPerDay; day >= cronDays {
-			break
-		}
-		c.days[day/64] |= 1 << (day % 64)
-	}
 	return c, nil
+}
+
+// A monthKind is what decides which days of a month match.
+type monthKind struct {
+	month time.Month
+	first time.Weekday
+	days  int
+}
+
+func kindOfMonth(first time.Time) monthKind {
+	return monthKind{first.Month(), first.Weekday(), first.AddDate(0, 1, -1).Day()}
+}
+
+// monthsOf asks for the days of each kind of month, as bits. All kinds come in
+// 28 years.
+func monthsOf(x *cronexpr.Expression) map[monthKind]uint32 {
+	months := map[monthKind]uint32{}
+	for i := range 28 * 12 {
+		first := time.Date(2000, time.January+time.Month(i), 1, 0, 0, 0, 0, time.UTC)
+		kind := kindOfMonth(first)
+		if _, known := months[kind]; known {
+			continue
+		}
+		days := uint32(0)
+		for t := x.Next(first.Add(-1)); !t.IsZero() && t.Month() == first.Month() && t.Year() == first.Year(); {
+			days |= 1 << (t.Day() - 1)
+			t = x.Next(time.Date(t.Year(), t.Month(), t.Day(), 23, 59, 59, 0, time.UTC))
+		}
+		months[kind] = days
+	}
+	return months
 }
 
 func (c *cronTicks) matches(day int64) bool {
