@@ -88,6 +88,7 @@ var item = regexp.MustCompile(`^(?:([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE]
 type notationError struct {
 	from, to        int
 	message, advice string
+	word            bool // a text without quotes, it seems
 }
 
 // parseSamples reads samples. wheres says where in text each item stands.
@@ -198,8 +199,10 @@ func itemMistake(text string) *notationError {
 	case strings.Contains(text, "*"):
 		e.advice = "repeats are written with x: 5x3 is 5 and three more"
 	case plainName.MatchString(strings.TrimSuffix(word, "x")) && strings.HasSuffix(word, "x") && word != text:
+		e.word = true
 		e.advice = fmt.Sprintf("put a text in quotes of its own: '%s'%s", strings.TrimSuffix(word, "x"), text[len(word)-1:])
 	case looseName.MatchString(text) && !strings.ContainsAny(text[:1], "0123456789."):
+		e.word = true
 		e.advice = fmt.Sprintf("put a text in quotes of its own: \"'%s'\"", text)
 	}
 	return e

@@ -271,6 +271,9 @@ func (l *loader) samples(e entry, want event.Type) Samples {
 	}
 	samples, wheres, bad := parseSamples(n.text)
 	if bad != nil {
+		if bad.word && (want == event.TypeDouble || want == event.TypeInt || want == event.TypeUint || want == event.TypeBool) {
+			bad.advice = fmt.Sprintf("`%s` is of type %s", e.key.text, want)
+		}
 		l.errorIn(n, bad.from, bad.to, bad.message, bad.advice)
 		return nil
 	}

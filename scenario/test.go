@@ -93,6 +93,7 @@ type testRun struct {
 	test     *rules.Test
 	standIns map[string]engine.StandIn
 	records  []event.Record
+	end      event.Time
 }
 
 func newTestRun(set *rules.Set, t *rules.Test) (*testRun, error) {
@@ -114,11 +115,11 @@ func newTestRun(set *rules.Set, t *rules.Test) (*testRun, error) {
 		}
 		r.add(s.record(e))
 	}
-	end := event.MinTime
-	if t.Until > 0 {
-		end = rules.TestStart.Add(t.Until)
-	}
-	r.add(event.Record{Kind: event.KindEnd, Arrival: end})
+	// What asks for steadiness is due only when its time has passed, and each
+	// level of rules is one smallest unit behind the one below: so that all that
+	// is due at the end is decided, event time goes just beyond it.
+	r.end = rules.TestStart.Add(t.End())
+	r.add(event.Record{Kind: event.KindEnd, Arrival: r.end.Add(event.Duration(1 + set.Levels))})
 	return r, nil
 }
 
@@ -197,10 +198,12 @@ func (r *testRun) outcomes(tracer engine.Tracer) (got []*Outcome, refused []stri
 		refused = append(refused, fmt.Sprintf("the event of %s at %s is none: %v", x.Stream, since(rec.Arrival), x.Err))
 	}
 	for i := range out.Transitions {
-		got = append(got, changeOf(&out.Transitions[i]))
+		if t := &out.Transitions[i]; t.Time <= r.end {
+			got = append(got, changeOf(t))
+		}
 	}
 	for i := range out.Emitted {
-		if d := &out.Emitted[i]; r.expectsEmit(d.Rule) {
+		if d := &out.Emitted[i]; d.Time <= r.end && r.expectsEmit(d.Rule) {
 			got = append(got, derivedOf(d))
 		}
 	}
