@@ -92,17 +92,21 @@ func BenchmarkLate(b *testing.B) {
 }
 
 // BenchmarkKeys measures the memory of a key: one tumbling window of three
-// aggregates, and others.
+// aggregates, others, and a long sliding one of 360 panes.
 func BenchmarkKeys(b *testing.B) {
 	specs := []Options{
 		{Assigner: Assigner{Kind: Tumbling, Size: 60e9}, Aggregates: aggregates(Count, Avg, Max)},
 		{Assigner: Assigner{Kind: Session, Gap: 60e9}, Aggregates: aggregates(Count, Avg, Max)},
 		{Assigner: Assigner{Kind: Tumbling, Size: 60e9}, Aggregates: aggregates(Quantile)},
 		{Assigner: Assigner{Kind: Sliding, Size: 60e9, Every: 10e9}, Aggregates: aggregates(Count, Avg, Max)},
+		{Assigner: Assigner{Kind: Sliding, Size: 3600e9, Every: 10e9}, Aggregates: aggregates(Count, Avg, Max)},
 	}
-	const keys = 100_000
 	for _, o := range specs {
 		spec := compile(b, o)
+		keys, until := 100_000, 59*second
+		if o.Assigner.Size == 3600e9 {
+			keys, until = 100, 7200*second
+		}
 		b.Run(spec.String(), func(b *testing.B) {
 			for b.Loop() {
 				var before, after runtime.MemStats
@@ -114,7 +118,7 @@ func BenchmarkKeys(b *testing.B) {
 				stored := 0
 				for i := range states {
 					states[i] = NewState(spec)
-					for at := event.Time(0); at < 59*second; at += 5 * second {
+					for at := event.Time(0); at < until; at += 5 * second {
 						out.Reset()
 						states[i].Advance(at, &out)
 						states[i].Add(at, at, event.Position{Seq: 1}, args, &out)
@@ -123,9 +127,9 @@ func BenchmarkKeys(b *testing.B) {
 				}
 				runtime.GC()
 				runtime.ReadMemStats(&after)
-				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/keys, "B/key")
-				b.ReportMetric(float64(after.HeapObjects-before.HeapObjects)/keys, "objects/key")
-				b.ReportMetric(float64(stored)/keys, "stored-B/key")
+				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(keys), "B/key")
+				b.ReportMetric(float64(after.HeapObjects-before.HeapObjects)/float64(keys), "objects/key")
+				b.ReportMetric(float64(stored)/float64(keys), "stored-B/key")
 				runtime.KeepAlive(states)
 			}
 		})
