@@ -144,6 +144,9 @@ func (c *compilation) canonical(e ast.Expr) string {
 func (c *compilation) check() {
 	for {
 		errs := c.checkOnce()
+		if len(c.issues) == 0 && len(errs) == 0 && c.decimalQuotients() {
+			continue
+		}
 		if len(c.issues) > 0 || len(errs) == 0 {
 			return
 		}

@@ -19,6 +19,7 @@ type world struct {
 	history *fakeHistory
 	eventIn string // payload of `e`
 	stepsIn map[string][]string
+	results map[string]string // values of variables of a window, in JSON
 }
 
 type fakeHistory struct {
@@ -61,6 +62,7 @@ func (w *world) stream(line string) *event.Schema {
 //	accepted hot {"temperature": 90}
 //	self hot
 //	linked
+//	window telemetry
 //	var value:double 3.5
 //	table ratings max:double
 //	row ratings p1 {"max": 80}
@@ -89,6 +91,8 @@ func (w *world) setup(t fataler, input string) {
 			w.table(rest)
 		case "row":
 			w.row(t, rest)
+		case "window":
+			w.window(t, strings.Fields(rest))
 		case "linked":
 			w.scope.Linked = &Aggregates{}
 		case "var":
@@ -200,6 +204,7 @@ func (w *world) fill(t fataler) {
 			}
 		}
 	}
+	w.fillWindow(t)
 	w.history = h
 	w.frame.History = h
 }
@@ -322,6 +327,12 @@ func TestScenarios(t *testing.T) {
 				return w.issueLines(d)
 			case "text":
 				return w.textLines(t, d)
+			case "let":
+				return w.letLines(d)
+			case "values":
+				return w.valueLines(d)
+			case "asked":
+				return w.asked()
 			}
 			t.Fatalf("unknown command %s", d.Cmd)
 			return ""

@@ -236,6 +236,9 @@ func (c *compilation) undeclaredFunction(e ast.Expr, name string) {
 		})
 	}
 	advice := didYouMean(name, c.functionNames())
+	if _, ok := windowForms[name]; ok {
+		advice = "it is an aggregate of a rule with `window`"
+	}
 	if k := aggregateKindOf(name); k != nil {
 		advice = fmt.Sprintf("as in hot.%s(h, h.temperature)", name)
 	}

@@ -173,7 +173,7 @@ func (r *rewriter) call(e ast.Expr) {
 	} else if name == "matched" {
 		r.matched(e)
 		return
-	} else if r.windowCall(e) {
+	} else if r.windowCall(e) || r.unknownInWindow(e) {
 		return
 	}
 	for _, a := range call.Args() {

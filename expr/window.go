@@ -2,6 +2,9 @@ package expr
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
@@ -206,7 +209,76 @@ func (r *rewriter) overList(e ast.Expr) bool {
 		return false
 	}
 	events, results := r.reads(call.Args()[0])
-	return !events && results != nil
+	return !events && results != nil && (results != call.Args()[0] || r.mayBeList(results))
+}
+
+// mayBeList reports whether a part that is computed from the window may be a
+// list.
+func (r *rewriter) mayBeList(results ast.Expr) bool {
+	if results.Kind() == ast.CallKind {
+		switch results.AsCall().FunctionName() {
+		case "topk", "collect", "first", "last":
+			return true
+		}
+		return false
+	}
+	i, ok := r.scope.Window.named[results.AsIdent()]
+	return ok && (r.scope.Window.Vars[i].Type == event.TypeList || r.scope.Window.Vars[i].Type == event.TypeAny)
+}
+
+// windowSynonyms are what aggregates are called elsewhere.
+var windowSynonyms = map[string]string{
+	"mean": "avg", "average": "avg", "percentile": "quantile", "p50": "median", "p99": "quantile", "std": "stddev", "stdev": "stddev", "var": "variance",
+	"unique": "distinct", "uniq": "distinct", "count_distinct": "distinct", "cardinality": "distinct", "increase": "delta", "derivative": "slope", "deriv": "slope",
+	"top": "topk", "list": "collect", "array_agg": "collect", "minimum": "min", "maximum": "max", "total": "sum", "earliest": "first", "latest": "last",
+}
+
+// unknownInWindow reports a function that does not exist, before anything is
+// said about the `e` in its arguments.
+func (r *rewriter) unknownInWindow(e ast.Expr) bool {
+	name := e.AsCall().FunctionName()
+	if r.scope.Window == nil || !isName(name) || base.functions[name] != nil || macroUses[name] != "" || reservedNames[name] != "" {
+		return false
+	}
+	advice := ""
+	if s := windowSynonyms[strings.ToLower(name)]; s != "" {
+		advice = "write " + strings.TrimPrefix(windowForms[s].example(s), "as in ")
+	} else {
+		advice = didYouMean(name, append(r.functionNames(), slices.Sorted(maps.Keys(windowForms))...))
+	}
+	r.issue(e, fmt.Sprintf("there is no function %s()", name), advice)
+	return true
+}
+
+// decimalQuotients makes quotients of integers decimals, as is meant where
+// results of a window are divided: count(e.code >= 500) / count(). It reports
+// whether there were any; the tree must then be checked again.
+func (c *compilation) decimalQuotients() bool {
+	if c.scope.Window == nil {
+		return false
+	}
+	found := false
+	ast.PostOrderVisit(c.ast.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != fnDiv {
+			return
+		}
+		over, by := e.AsCall().Args()[0], e.AsCall().Args()[1]
+		a, b := c.typeOf(over), c.typeOf(by)
+		dynamic := a.Kind() == types.DynKind
+		switch {
+		case isInteger(a) && (isInteger(b) || b.Kind() == types.DynKind):
+			over = c.asDouble(over)
+		case dynamic && isInteger(b):
+			by = c.asDouble(by)
+		case dynamic && b.Kind() == types.DynKind:
+			over = c.fac.NewCall(c.newID(over), "double", over)
+		default:
+			return
+		}
+		found = true
+		e.SetKindCase(c.fac.NewCall(0, fnDiv, over, by))
+	}))
+	return found
 }
 
 // reads reports whether e reads an event of the window, outside of aggregates
@@ -358,7 +430,9 @@ func (r *rewriter) argument(stream int, span [2]int, want Want) *Program {
 
 // part compiles a part of the expression as one of its own.
 func (r *rewriter) part(span [2]int, scope *Scope, want Want, o options) *Program {
-	p, issues := compile(r.src.text[span[0]:span[1]], scope, want, o)
+	text := r.src.text[span[0]:span[1]]
+	span[0] += len(text) - len(strings.TrimLeft(text, " \t\r\n"))
+	p, issues := compile(strings.TrimSpace(text), scope, want, o)
 	for _, i := range issues {
 		i.Offset += span[0]
 		i.End += span[0]
