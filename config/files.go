@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +19,7 @@ func (c *Config) LoadRules() (*rules.Set, *rules.Report, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	o := rules.Options{NeedSource: true}
+	o := rules.Options{NeedSource: true, ReadTable: ReadTable}
 	for _, s := range c.Sources {
 		o.Sources = append(o.Sources, s.Name)
 	}
@@ -48,6 +49,19 @@ func ReadRules(patterns []string) ([]rules.File, error) {
 		files = append(files, rules.File{Name: name, Data: data})
 	}
 	return files, errors.Join(errs...)
+}
+
+// ReadTable reads the file of a table for [rules.Options]: its name is relative
+// to the folder of the rule file.
+func ReadTable(ruleFile, name string) (rules.File, error) {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(ruleFile), name)
+	}
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("there is no file %s", name)
+	}
+	return rules.File{Name: name, Data: data}, err
 }
 
 // RuleFiles returns the names of the files that [ReadRules] reads.

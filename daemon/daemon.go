@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
+
 	"github.com/cepd/cepd/alerting/notify"
 	"github.com/cepd/cepd/config"
 	"github.com/cepd/cepd/engine"
@@ -48,8 +50,9 @@ type Daemon struct {
 
 	rules     atomic.Pointer[rules.Set] // in force
 	ready     atomic.Bool
-	reloading sync.Mutex // held while rules are reloaded or sources replaced
-	closing   bool       // guarded by reloading: no more reloads
+	reloading sync.Mutex        // held while rules are reloaded or sources replaced
+	closing   bool              // guarded by reloading: no more reloads
+	watcher   *fsnotify.Watcher // guarded by reloading: of the folders of rule files and tables; nil where none are watched
 
 	mu      sync.Mutex
 	sources map[string]*runningSource

@@ -90,8 +90,11 @@ func (d *Daemon) reload(ctx context.Context) (ReloadReport, error) {
 		return ReloadReport{}, errStopped
 	}
 	set, report, err := d.cfg.LoadRules()
-	if err == nil && !report.OK() {
-		err = &MistakesError{report}
+	if err == nil {
+		d.watchTables(report.TableFiles) // also after a mistake: the correction may come in one of them
+		if !report.OK() {
+			err = &MistakesError{report}
+		}
 	}
 	if err != nil {
 		d.log.Error("reload refused, the running rules stay", "err", err)

@@ -15,7 +15,7 @@ import (
 const settle = 250 * time.Millisecond
 
 // startWatch reloads the rules when something changes in a folder that holds
-// rule files. Folders are watched, not files, since editors and mounted volumes
+// rule files or files of their tables. Folders are watched, not files, since editors and mounted volumes
 // replace files.
 func (d *Daemon) startWatch(context.Context) error {
 	if !d.cfg.Watch {
@@ -31,6 +31,14 @@ func (d *Daemon) startWatch(context.Context) error {
 			return fmt.Errorf("watching rule files in %s: %w", dir, err)
 		}
 	}
+	d.reloading.Lock()
+	d.watcher = w
+	var tables []string
+	for _, t := range d.rules.Load().Tables {
+		tables = append(tables, t.File)
+	}
+	d.watchTables(tables)
+	d.reloading.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -43,6 +51,23 @@ func (d *Daemon) startWatch(context.Context) error {
 		<-done
 	})
 	return nil
+}
+
+// watchTables watches the folders of the files of tables too, as far as they
+// exist. The caller holds d.reloading.
+func (d *Daemon) watchTables(files []string) {
+	if d.watcher == nil {
+		return
+	}
+	for _, f := range files {
+		dir := filepath.Dir(f)
+		if slices.Contains(d.watcher.WatchList(), dir) {
+			continue
+		}
+		if err := d.watcher.Add(dir); err != nil {
+			d.log.Warn("watching tables", "folder", dir, "err", err)
+		}
+	}
 }
 
 // watchedDirs returns the folders of names and patterns. A folder that is

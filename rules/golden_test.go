@@ -2,6 +2,7 @@ package rules
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,12 +25,23 @@ func TestBroken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			set, report := Load([]File{{Name: filepath.Base(name), Data: data}}, Options{})
+			set, report := Load([]File{{Name: filepath.Base(name), Data: data}}, Options{ReadTable: tableFrom(filepath.Dir(name))})
 			if set != nil && report.Warnings == 0 {
 				t.Error("loads without a word")
 			}
 			golden(t, strings.TrimSuffix(name, ".yaml")+".golden", report.String())
 		})
+	}
+}
+
+// tableFrom reads tables from a folder.
+func tableFrom(dir string) func(ruleFile, name string) (File, error) {
+	return func(_, name string) (File, error) {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			err = fmt.Errorf("there is no file %s", name)
+		}
+		return File{Name: name, Data: data}, err
 	}
 }
 

@@ -19,13 +19,16 @@ type place struct {
 var (
 	filePlace = &place{
 		name: "a rule file", where: "at the top of the file",
-		keys:  []string{"streams", "rules", "tests"},
-		later: []string{"tables"},
+		keys: []string{"streams", "tables", "rules", "tests"},
 	}
 	streamPlace = &place{
 		name: "a stream", where: "in a stream",
 		keys:  []string{"source", "topic", "format", "time", "fields", "watermark", "retained"},
 		later: []string{"id", "late"},
+	}
+	tablePlace = &place{
+		name: "a table", where: "in a table",
+		keys: []string{"file", "key"},
 	}
 	watermarkPlace = &place{
 		name: "`watermark`", where: "under `watermark` of a stream",
@@ -80,7 +83,7 @@ var (
 		keys:  []string{"runs"},
 		later: []string{"keys", "idle"},
 	}
-	places = []*place{filePlace, streamPlace, rulePlace, alertPlace, watermarkPlace, timeoutPlace, limitsPlace, definePlace,
+	places = []*place{filePlace, streamPlace, tablePlace, rulePlace, alertPlace, watermarkPlace, timeoutPlace, limitsPlace, definePlace,
 		windowPlace, activePlace, absentPlace, noDataPlace, flapPlace, unlessPlace}
 )
 

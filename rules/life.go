@@ -32,7 +32,7 @@ func (l *loader) absent(d *ruleDecl, n *node) {
 		l.errorf(d.keyOf("absent"), "write `absent: {for: 2m}`", "`absent` does not say for how long")
 	}
 	if v := n.get("of"); v != nil {
-		l.choice(v, "`of`", "seen")
+		l.absentOf(d, v)
 	}
 	if v := n.get("forget"); v != nil {
 		r.Forget = l.duration(v, "`forget`", false)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/expr"
 )
 
 // File is a rule file: a name for messages, and its bytes.
@@ -24,6 +25,13 @@ type Options struct {
 	// Sources and Sinks are the names in cepd.yaml. They are read where
 	// NeedSource is set.
 	Sources, Sinks []string
+	// ReadTable reads the file of a table. Its name is relative to the folder of
+	// the rule file that it stands in, unless it is absolute. The file that is
+	// returned is named as messages shall name it, also after an error. Without
+	// ReadTable there are no files for tables.
+	ReadTable func(ruleFile, name string) (File, error)
+
+	tables map[string]*expr.Table // in place of those that were read, for tests
 }
 
 // Load reads rule files as one set: rules of one file may use streams of
@@ -36,6 +44,9 @@ func Load(files []File, o Options) (*Set, *Report) {
 	for _, f := range files {
 		l.file(f)
 	}
+	for _, t := range l.tables {
+		l.table(t)
+	}
 	for _, s := range l.order {
 		l.stream(s)
 	}
@@ -47,12 +58,19 @@ func Load(files []File, o Options) (*Set, *Report) {
 	}
 	l.parents(rules)
 	tests := l.allTests(rules)
+	slices.Sort(l.report.TableFiles)
+	l.report.TableFiles = slices.Compact(l.report.TableFiles)
 	l.report.finish()
 	if !l.report.OK() {
 		return nil, l.report
 	}
 	rules = slices.DeleteFunc(rules, func(r *Rule) bool { return r.off })
-	set := &Set{Hash: hashFiles(files), Rules: rules, Tests: tests}
+	set := &Set{Hash: hashFiles(files, l.tables), Rules: rules, Tests: tests, Tables: l.setTables()}
+	set.with = func(tables map[string]*expr.Table) (*Set, *Report) {
+		o := o
+		o.tables = tables
+		return Load(files, o)
+	}
 	for _, s := range l.order {
 		set.Streams = append(set.Streams, s.stream)
 	}
@@ -77,6 +95,7 @@ type loader struct {
 	damaged bool             // a part of a file could not be read, and may have declared anything
 
 	testNodes []*node // `tests` of each file
+	tables    []*tableDecl
 
 	compiled map[*node]*Rule        // rules that are done, and nil for those under way
 	path     []string               // names of the rules under way
@@ -94,6 +113,11 @@ func (l *loader) file(f File) {
 	if n := root.get("streams"); n != nil && l.mapping(n, "`streams`") {
 		for _, e := range n.entries {
 			l.declareStream(e.key, e.value)
+		}
+	}
+	if n := root.get("tables"); n != nil && l.mapping(n, "`tables`") {
+		for _, e := range n.entries {
+			l.declareTable(e.key, e.value)
 		}
 	}
 	if n := root.get("tests"); n != nil {
@@ -121,12 +145,17 @@ func (n *node) here() (file string, line int) {
 	return n.src.name, line
 }
 
-// hashFiles hashes the names and bytes of files, which are sorted by name.
-func hashFiles(files []File) string {
+// hashFiles hashes the names and bytes of files, which are sorted by name, and
+// of the files of tables.
+func hashFiles(files []File, tables []*tableDecl) string {
 	h := sha256.New()
 	for _, f := range files {
 		h.Write(event.AppendText(nil, f.Name))
 		h.Write(event.AppendText(nil, string(f.Data)))
+	}
+	for _, t := range tables {
+		h.Write(event.AppendText(nil, t.file))
+		h.Write(event.AppendText(nil, string(t.data)))
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -183,7 +183,11 @@ func (l *loader) stepName(n *node) bool {
 		l.errorf(n, "names are letters, digits and _, and do not begin with a digit", "a step cannot be called `%s`", n.text)
 		return false
 	}
-	if what, ok := expr.Reserved(n.text); ok {
+	what, ok := expr.Reserved(n.text)
+	if l.tableNamed(n.text) != nil {
+		what, ok = "a table", true
+	}
+	if ok {
 		l.errorf(n, "give the step another name", "a step cannot be called `%s`: that is the name of %s", n.text, what)
 		return false
 	}
@@ -259,7 +263,7 @@ func (d *ruleDecl) takes(def *definition, input int) bool {
 func (d *ruleDecl) stepScope(input, self int) *expr.Scope {
 	return &expr.Scope{
 		Event: d.rule.Inputs[input].Stream.Schema, Key: d.keyScope(input),
-		Steps: d.steps, Self: self, Linked: d.rule.Pattern.Aggregates,
+		Steps: d.steps, Self: self, Linked: d.rule.Pattern.Aggregates, Tables: d.tables,
 	}
 }
 

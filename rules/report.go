@@ -20,6 +20,10 @@ type Report struct {
 	Warnings int     `json:"warnings"` // likewise
 	Omitted  int     `json:"omitted"`  // issues left out, where a file has too many
 
+	// TableFiles are the files of tables that the rules name, also of those that
+	// could not be read, sorted.
+	TableFiles []string `json:"-"`
+
 	seen map[Issue]bool
 }
 

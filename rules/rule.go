@@ -25,6 +25,7 @@ type ruleDecl struct {
 	steps   []expr.Step   // of the pattern
 	window  *windowDecl   // nil where there is none
 	shape   []string      // what its state depends on
+	tables  []*expr.Table
 }
 
 // declareRule notes a rule and its name.
@@ -56,7 +57,7 @@ func (l *loader) rule(body *node) *Rule {
 	if !l.keys(body, rulePlace) {
 		return nil
 	}
-	d := &ruleDecl{body: body, name: body.get("name"), rule: &Rule{}}
+	d := &ruleDecl{body: body, name: body.get("name"), rule: &Rule{}, tables: l.exprTables()}
 	r := d.rule
 	r.File, r.Line = body.here()
 	l.ruleName(d)

@@ -14,8 +14,21 @@ type Set struct {
 	Hash    string    // of the files' contents and names
 	Streams []*Stream // sorted by name; derived streams among them
 	Rules   []*Rule   // sorted by level, then name
+	Tables  []*Table  // sorted by name; the engine does not read them
 	Levels  int       // number of levels; rules of level 0 read sources only
 	Tests   []*Test   // by file, in the order of the files; the engine does not read them
+
+	with func(tables map[string]*expr.Table) (*Set, *Report) // the same set over other tables
+}
+
+// Table is a table that expressions look things up in. Their programs hold its
+// rows.
+type Table struct {
+	Name    string
+	File    string        // as [Options.ReadTable] names it
+	Key     string        // the column of the keys; empty where it has none
+	Columns []event.Field // in the order of the file
+	Rows    int
 }
 
 // Stream is a kind of events: where they come from and what they hold.
@@ -90,6 +103,7 @@ type Rule struct {
 	Active     Hours          // outside of them alerts are held back; nil: never
 	off        bool           // checked, and then left out
 	Shadow     bool           // judged, counted and shown, but told to no sink
+	AbsentKeys []string       // encoded, of keys that are absent also if they never sent anything; sorted
 	MaxKeys    int            // of one rule; 0: no limit
 
 	KeyNames  []string // of the parts of the key, nil where `by` is one expression or missing

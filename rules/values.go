@@ -164,9 +164,10 @@ func (l *loader) number(n *node, what string, least, most int) int {
 
 // expression compiles the text of a node. It returns nil after a mistake.
 func (l *loader) expression(n *node, what string, scope *expr.Scope, want expr.Want) *expr.Program {
-	if !l.expressionText(n, what) {
+	if !l.expressionText(n, what) || l.readsDamaged(n.text) {
 		return nil
 	}
+	l.seeTables(scope)
 	p, issues := expr.Compile(n.text, scope, want)
 	if len(issues) > 0 {
 		l.expressionIssues(n, scope, issues)
@@ -257,6 +258,10 @@ func (l *loader) template(n *node, what string, scope *expr.Scope) *expr.Text {
 		return nil
 	}
 	text := strings.TrimRight(n.text, " \n") // after | a text ends in a line break
+	if l.readsDamaged(text) {
+		return nil
+	}
+	l.seeTables(scope)
 	t, issues := expr.CompileText(text, scope)
 	for _, i := range issues {
 		l.expressionIssue(n, scope, i)

@@ -287,6 +287,9 @@ func (l *loader) letName(n *node) bool {
 	if _, ok := window.ParseKind(n.text); ok {
 		what, reserved = "an aggregate", true
 	}
+	if l.tableNamed(n.text) != nil {
+		what, reserved = "a table", true
+	}
 	switch {
 	case n.text == "window", n.text == "baseline":
 		what, reserved = "what belongs to the window", true

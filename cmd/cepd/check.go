@@ -53,7 +53,7 @@ func checkRules(file string, names []string) (*rules.Set, *rules.Report, error) 
 		if err != nil {
 			return nil, nil, err
 		}
-		set, report := rules.Load(files, rules.Options{})
+		set, report := rules.Load(files, rules.Options{ReadTable: config.ReadTable})
 		return set, report, nil
 	}
 	src, err := os.ReadFile(file)
@@ -98,7 +98,11 @@ func summary(set *rules.Set, report *rules.Report) string {
 			streams++
 		}
 	}
-	text := plural(len(set.Rules), "rule") + ", " + plural(streams, "stream") + ", no mistakes"
+	text := plural(len(set.Rules), "rule") + ", " + plural(streams, "stream")
+	for _, t := range set.Tables {
+		text += fmt.Sprintf(", table %s (%s)", t.Name, plural(t.Rows, "row"))
+	}
+	text += ", no mistakes"
 	if report.Warnings > 0 {
 		text += ", " + plural(report.Warnings, "warning")
 	}

@@ -40,7 +40,7 @@ func (f *eventFlags) load(s streams) (*rules.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, report := rules.Load(files, rules.Options{})
+	set, report := rules.Load(files, rules.Options{ReadTable: config.ReadTable})
 	fmt.Fprint(s.err, report)
 	if !report.OK() {
 		return nil, errSilent

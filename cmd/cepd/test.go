@@ -100,7 +100,7 @@ func yamlFiles(dir string) ([]string, error) {
 }
 
 func runTests(s streams, f testFlags, run *regexp.Regexp, files []rules.File) error {
-	set, mistakes := rules.Load(files, rules.Options{})
+	set, mistakes := rules.Load(files, rules.Options{ReadTable: config.ReadTable})
 	if _, err := fmt.Fprint(s.err, mistakes); err != nil {
 		return err
 	}
