@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// maxFile is the largest rule file, in bytes: some ten thousand rules.
+	// maxFile is the largest rule file, in bytes: some ten thousand rules or tests.
 	// Beyond it something else was taken for a rule file.
-	maxFile = 1 << 20
+	maxFile = 4 << 20
 	// maxRepairs is how many values of one file that YAML refuses are reported.
 	maxRepairs = 20
 )
