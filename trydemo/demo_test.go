@@ -31,7 +31,7 @@ func TestRun(t *testing.T) {
 	text := out.String()
 	for _, want := range []string{
 		"RAISED   warning  compressor-failed  f08\n    The compressor of f08 stopped after 4 readings under strain, at most 8.1 A\n",
-		"    strain   06:02:",
+		"    strain   06:01:",
 		"RAISED   critical  freezer-too-warm  f08\n",
 		"CLEARED  critical  freezer-too-warm  f08",
 		"RAISED   warning  door-left-open  f04\n",

@@ -63,8 +63,8 @@ type plant struct {
 func newPlant(seed uint64) *plant {
 	minute := func(m float64) event.Time { return begin.Add(time.Duration(m * float64(time.Minute))) }
 	p := &plant{rng: rand.New(rand.NewPCG(seed, 1)), faults: []fault{
-		{freezer: 7, from: minute(2), to: minute(8.5)},
-		{freezer: 3, door: true, from: minute(11), to: minute(15)},
+		{freezer: 7, from: minute(1.5), to: minute(7.25)},
+		{freezer: 3, door: true, from: minute(10), to: minute(14)},
 	}}
 	for i := range p.all {
 		p.all[i].temp = -20 + p.rng.Float64()
@@ -109,7 +109,7 @@ func (p *plant) read(i int, at event.Time) reading {
 	case amps < 1:
 		f.temp += 0.3
 	case f.temp > -20:
-		f.temp -= 0.5
+		f.temp -= 0.6
 	}
 	if open {
 		f.temp += 0.1
