@@ -36,6 +36,10 @@ type WindowScope struct {
 	Aggregates []WindowAggregate
 	Baselines  []WindowBaseline
 
+	// Later are names that are declared after the expression at hand, for a
+	// message.
+	Later []string
+
 	named map[string]int // the variables that users can write
 }
 
@@ -111,6 +115,9 @@ func windowValue(f *Frame, i int, t event.Type) (event.Value, Reason) {
 func (c *compilation) declareWindow(w *WindowScope) {
 	for name, i := range w.named {
 		c.names.visible[name] = variable{varWindow, libraryType(w.Vars[i].Type), i}
+	}
+	for _, name := range w.Later {
+		c.names.hidden[name] = hiddenName{name + " is declared below", "move it above what reads it"}
 	}
 	c.names.hidden["window"] = hiddenName{"a window is no value by itself", "write window.start or window.end"}
 	c.names.hidden["e"] = hiddenName{"there is no single event `e` here: a window holds many",

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,10 +135,23 @@ func describeRule(b *strings.Builder, r *Rule) {
 					fmt.Fprintf(b, "    %s: condition %d\n", name, c)
 				}
 			}
-		} else {
+		} else if r.Window == nil {
 			describeEmit(b, "    emit", in.Emit)
 			describeAlert(b, "    alert", in.Alert)
 		}
+		for i, a := range in.Args {
+			fmt.Fprintf(b, "    aggregate %d:", i)
+			if a.Value != nil {
+				fmt.Fprintf(b, " %s", a.Value.Source())
+			}
+			if a.Filter != nil {
+				fmt.Fprintf(b, " where %s", a.Filter.Source())
+			}
+			b.WriteString("\n")
+		}
+	}
+	if r.Window != nil {
+		describeWindow(b, r)
 	}
 	if p := r.Pattern; p != nil {
 		for i := range p.Aggregates.Len() {
@@ -150,6 +164,35 @@ func describeRule(b *strings.Builder, r *Rule) {
 			describeAlert(b, "  timeout alert", p.Timeout.Alert)
 		}
 	}
+}
+
+func describeWindow(b *strings.Builder, r *Rule) {
+	w := r.Window
+	fmt.Fprintf(b, "  window %s\n", w.Spec)
+	for i, v := range w.Vars.Fields() {
+		fmt.Fprintf(b, "  %d %s: %v", i, v.Name, v.Type)
+		if a := slices.Index(w.Aggregates, i); a >= 0 {
+			fmt.Fprintf(b, ", aggregate %d", a)
+		}
+		for n, c := range w.Compute {
+			if c.Var == i && c.Baseline != nil {
+				fmt.Fprintf(b, ", computed %d: of %s, %s, %s, %s", n, c.Value.Source(), c.Baseline.History, c.Baseline.Profile, c.Baseline.Zone)
+			} else if c.Var == i {
+				fmt.Fprintf(b, ", computed %d: %s", n, c.Value.Source())
+			}
+		}
+		b.WriteString("\n")
+	}
+	for _, c := range []struct {
+		name string
+		p    *expr.Program
+	}{{"when", w.When}, {"clear", w.Clear}} {
+		if c.p != nil {
+			fmt.Fprintf(b, "  %s %s, from %v\n", c.name, c.p.Source(), c.p.Variables())
+		}
+	}
+	describeEmit(b, "  emit", r.Emit)
+	describeAlert(b, "  alert", r.Alert)
 }
 
 func describeEmit(b *strings.Builder, what string, e *Emit) {

@@ -30,6 +30,10 @@ func shapes(t *testing.T, text string) map[string]string {
 	if set == nil {
 		t.Fatal(report)
 	}
+	return shapesOf(set)
+}
+
+func shapesOf(set *Set) map[string]string {
 	out := map[string]string{}
 	for _, r := range set.Rules {
 		out[r.Name] = r.Shape
@@ -128,5 +132,63 @@ func TestArrange(t *testing.T) {
 	}
 	if s.Levels != 3 || a.Level != 0 || b.Level != 1 || c.Level != 2 || c.Output.Level != 3 || b.Output.Level != 2 || source.Level != 0 {
 		t.Errorf("levels %d: %d %d %d, streams %d %d %d", s.Levels, a.Level, b.Level, c.Level, source.Level, b.Output.Level, c.Output.Level)
+	}
+}
+
+const windowBase = `streams: {requests: }
+rules:
+  - name: slow
+    from: requests
+    by: e.host
+    window: {tumbling: 5m}
+    let:
+      p99: quantile(e.ms, 0.99)
+      n: count()
+      factor: 2
+      usual: baseline(p99, "7d", "hour_of_day")
+    when: n >= 100 && p99 > factor * usual
+    emit: {p99: p99}
+    alert: {summary: "${key} is slow"}
+`
+
+// TestShapeOfWindow does the same with a window.
+func TestShapeOfWindow(t *testing.T) {
+	tests := []struct {
+		name, from, to string
+		kept           bool
+	}{
+		{"threshold", "n >= 100", "n >= 200 || n < 3", true},
+		{"texts", "is slow", "is slow: ${n} requests", true},
+		{"names", "factor", "times", true},
+		{"what no baseline learns", "factor: 2", "factor: 3", true},
+		{"order", "      n: count()\n", "", true},
+		{"emit", "{p99: p99}", "{p99: p99, n: count()}", true},
+		{"for", "    when:", "    for: 10m\n    when:", true},
+		{"layout", "quantile(e.ms, 0.99)", "quantile( e.ms,0.99 )", true},
+		{"length", "5m", "6m", false},
+		{"kind", "tumbling", "session", false},
+		{"lateness", "    let:", "    lateness: 10s\n    let:", false},
+		{"another aggregate", "n >= 100", "n >= 100 && avg(e.ms) > 3", false},
+		{"parameter", "0.99", "0.95", false},
+		{"argument", "e.ms", "e.us", false},
+		{"filter", "count()", "count(e.ok)", false},
+		{"history", `"7d"`, `"8d"`, false},
+		{"profile", "hour_of_day", "day_of_week", false},
+		{"what a baseline learns", "baseline(p99,", "baseline(p99 / n,", false},
+	}
+	base := shapes(t, windowBase)["slow"]
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if !strings.Contains(windowBase, tt.from) {
+				t.Fatal("nothing to change")
+			}
+			text := strings.ReplaceAll(windowBase, tt.from, tt.to)
+			if tt.name == "order" {
+				text = strings.Replace(text, "    let:\n", "    let:\n"+tt.from, 1)
+			}
+			if kept := shapes(t, text)["slow"] == base; kept != tt.kept {
+				t.Errorf("state kept: %v, want %v", kept, tt.kept)
+			}
+		})
 	}
 }

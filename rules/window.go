@@ -266,7 +266,14 @@ func (l *loader) lets(d *ruleDecl, n *node) {
 	if len(n.entries) == 0 {
 		l.errorf(n, "write `name: expression`", "`let` is empty")
 	}
-	for _, e := range n.entries {
+	w := d.window.scope
+	for i, e := range n.entries {
+		w.Later = nil
+		for _, later := range n.entries[i+1:] {
+			if _, reserved := expr.Reserved(later.key.text); !reserved && later.key.text != "window" {
+				w.Later = append(w.Later, later.key.text)
+			}
+		}
 		ok := l.letName(e.key)
 		p := l.overWindow(d, e.value, "`"+e.key.text+"` of `let`", expr.WantAny)
 		if !ok {
@@ -276,9 +283,10 @@ func (l *loader) lets(d *ruleDecl, n *node) {
 		if p != nil {
 			t = p.Type()
 		}
-		i := d.window.scope.Declare(e.key.text, t)
-		d.rule.Window.Compute = append(d.rule.Window.Compute, Computation{Var: i, Value: p})
+		v := w.Declare(e.key.text, t)
+		d.rule.Window.Compute = append(d.rule.Window.Compute, Computation{Var: v, Value: p})
 	}
+	w.Later = nil
 }
 
 // letName checks the name of a `let`.
