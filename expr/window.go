@@ -75,14 +75,30 @@ type WindowBaseline struct {
 // Declare adds a variable that expressions see from now on, and returns its
 // number.
 func (w *WindowScope) Declare(name string, t event.Type) int {
-	if w.named == nil {
-		w.named = map[string]int{}
+	i := w.add(name, t)
+	w.named[name] = i
+	return i
+}
+
+// DeclareAs makes the value of p visible under a name. Where p is an aggregate or
+// a baseline and nothing more, the name is one more for its variable, and known
+// is true; else there is a new variable.
+func (w *WindowScope) DeclareAs(name string, p *Program) (i int, known bool) {
+	i, known = w.find(p.Canonical())
+	if !known {
+		return w.Declare(name, p.Type()), false
 	}
-	w.named[name] = w.add(name, t)
-	return w.named[name]
+	if w.Vars[i].Name == p.Canonical() {
+		w.Vars[i].Name = name // which is shorter to show
+	}
+	w.named[name] = i
+	return i, true
 }
 
 func (w *WindowScope) add(name string, t event.Type) int {
+	if w.named == nil {
+		w.named = map[string]int{}
+	}
 	w.Vars = append(w.Vars, Var{name, t})
 	return len(w.Vars) - 1
 }

@@ -104,11 +104,12 @@ type Rule struct {
 	off        bool           // checked, and then left out
 	Shadow     bool           // judged, counted and shown, but told to no sink
 	AbsentKeys []string       // encoded, of keys that are absent also if they never sent anything; sorted
-	MaxKeys    int            // of one rule; 0: no limit
+	Idle       event.Duration // what is kept of a key that sends nothing for that long goes; 0: never
 
 	KeyNames  []string // of the parts of the key, nil where `by` is one expression or missing
 	KeyLabels []string // names of the labels that the parts of the key become
 	Emit      *Emit    // nil where nothing is emitted
+	EmitTo    []string // sinks that what is emitted goes to, beside the derived stream
 	Alert     *Alert   // nil where nothing is alerted
 	Output    *Stream  // the derived stream of Emit; nil without
 }
@@ -182,10 +183,10 @@ type Argument struct {
 //
 // A result of the window is a list of values, the variables, which all
 // expressions about it read as Frame.Vars. Variable i is the field with slot i
-// of Vars, so that a result can be kept and shown as an event. An aggregate is
-// called by its text, such as count(e.code >= 500), a `let` by its name, and
-// the bounds window.start and window.end. A value that does not exist is
-// missing.
+// of Vars, so that a result can be kept and shown as an event. A `let` is called
+// by its name, an aggregate without one by its text, such as
+// count(e.code >= 500), and the bounds window.start and window.end. A value that
+// does not exist is missing.
 type Window struct {
 	Spec       *window.Spec
 	Vars       *event.Schema

@@ -53,6 +53,7 @@ func TestShape(t *testing.T) {
 		{"layout", "hot{3,} -> spike -> stop", `"hot{3,}->spike  ->  stop"`, true},
 		{"for", "when: e.temperature > 60", "{when: e.temperature > 60, for: 5m, clear: e.temperature < 50}", true},
 		{"limits", "within: 5m", "within: 5m\n    limits: {runs: 10}", true},
+		{"sinks of events", "alert: {summary: warm}", "alert: {summary: warm}\n    emit: {device: e.device}\n    emit_to: warehouse", true},
 		{"another rule", "  - name: warm", "  - {name: new, from: other, when: e.x, alert: {}}\n  - name: warm", true},
 		{"stream", "from: telemetry", "from: other", false},
 		{"key", "by: e.device", "by: e.site", false},
@@ -174,6 +175,7 @@ func TestShapeOfWindow(t *testing.T) {
 		{"filter", "count()", "count(e.ok)", false},
 		{"history", `"7d"`, `"8d"`, false},
 		{"profile", "hour_of_day", "day_of_week", false},
+		{"what a name stands for", "p99: quantile(e.ms, 0.99)\n      n: count()", "n: quantile(e.ms, 0.99)\n      p99: count()", false},
 		{"what a baseline learns", "baseline(p99,", "baseline(p99 / n,", false},
 	}
 	base := shapes(t, windowBase)["slow"]

@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -279,12 +280,13 @@ func (l *loader) lets(d *ruleDecl, n *node) {
 		if !ok {
 			continue
 		}
-		t := event.TypeAny // after a mistake, let anything go
-		if p != nil {
-			t = p.Type()
+		if p == nil {
+			w.Declare(e.key.text, event.TypeAny) // after a mistake, let anything go
+			continue
 		}
-		v := w.Declare(e.key.text, t)
-		d.rule.Window.Compute = append(d.rule.Window.Compute, Computation{Var: v, Value: p})
+		if v, known := w.DeclareAs(e.key.text, p); !known {
+			d.rule.Window.Compute = append(d.rule.Window.Compute, Computation{Var: v, Value: p})
+		}
 	}
 	w.Later = nil
 }
@@ -411,23 +413,40 @@ func (d *ruleDecl) windowShape(aggs []expr.WindowAggregate) {
 	for _, a := range aggs {
 		d.shape = append(d.shape, a.Text)
 	}
-	needed := map[int]bool{}
-	for _, c := range slices.Backward(out.Compute) {
-		if c.Value == nil || c.Baseline == nil && !needed[c.Var] {
+	d.shape = append(d.shape, d.learned()...)
+}
+
+// learned says what baselines learn: their texts, and what each name in them
+// stands for.
+func (d *ruleDecl) learned() []string {
+	scope := d.window.scope
+	text := map[int]string{} // by variable
+	for _, a := range scope.Aggregates {
+		text[a.Var] = a.Text
+	}
+	for _, b := range scope.Baselines {
+		text[b.Var] = b.Text
+	}
+	var out []string
+	for _, b := range scope.Baselines { // in the order of their states
+		out = append(out, b.Text)
+	}
+	read := map[int]bool{}
+	for _, c := range slices.Backward(d.rule.Window.Compute) {
+		switch {
+		case c.Baseline != nil:
+		case read[c.Var]:
+			text[c.Var] = c.Value.Canonical()
+		default:
 			continue
 		}
 		for _, v := range c.Value.Variables() {
-			needed[v] = true
+			read[v] = true
 		}
 	}
-	for _, c := range out.Compute {
-		name := d.window.scope.Vars[c.Var].Name
-		switch {
-		case c.Value == nil: // has a mistake
-		case c.Baseline != nil:
-			d.shape = append(d.shape, name)
-		case needed[c.Var]:
-			d.shape = append(d.shape, "let "+name+" "+c.Value.Canonical())
-		}
+	for _, v := range slices.Sorted(maps.Keys(read)) {
+		out = append(out, scope.Vars[v].Name+" = "+text[v])
 	}
+	slices.Sort(out[len(scope.Baselines):]) // variables are numbered as they come
+	return out
 }
