@@ -8,15 +8,15 @@ import (
 	"github.com/cepd/cepd/event"
 )
 
-// Identity is what makes one change of an alert the same change on every try,
-// replay, number of shards and batch size. Nothing in it depends on when a
-// batch or a tick came.
+// Identity is what makes one change of an alert, or one derived event, the same
+// on every try, replay, number of shards and batch size. Nothing in it depends
+// on when a batch or a tick came.
 type Identity struct {
 	Log         string         // made with the state directory; empty in replay and test
 	Rule        string         // the rule's name
 	Started     event.Position // of the record that last started the rule afresh
 	Key         string         // encoded
-	Change      Change
+	Change      Change         // zero for a derived event
 	Time        event.Time     // event time of the decision
 	First, Last event.Position // of the events involved; zero for none
 	Ordinal     int            // among changes that are equal in all of the above
@@ -36,11 +36,18 @@ func TransitionID(id Identity) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// DeliveryID names one delivery of a transition to one sink. It is what a
-// webhook gets as webhook-id, and the same on every try; repeat is 0 for the
-// transition itself and counts the times that a firing alert is sent again.
-func DeliveryID(transition, sink string, repeat int) string {
-	b := event.AppendText(event.AppendText(nil, transition), sink)
+// DerivedID names a derived event as [TransitionID] names a change of an alert.
+func DerivedID(id Identity) string {
+	id.Change = 0
+	return TransitionID(id)
+}
+
+// DeliveryID names one delivery of a transition or derived event, by its own
+// id, to one sink. It is what a webhook gets as webhook-id, and the same on
+// every try; repeat is 0 for the first delivery and counts the times that a
+// firing alert is sent again.
+func DeliveryID(id, sink string, repeat int) string {
+	b := event.AppendText(event.AppendText(nil, id), sink)
 	b = binary.AppendUvarint(b, uint64(repeat))
 	sum := sha256.Sum256(b)
 	return "msg_" + hex.EncodeToString(sum[:16])

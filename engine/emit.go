@@ -3,6 +3,7 @@ package engine
 import (
 	"strings"
 
+	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/rules"
 )
@@ -12,14 +13,16 @@ import (
 func (s *Shard) emit(r *rulePlan, ks *keyState, spec *rules.Emit, at event.Time, pos event.Position) {
 	s.out.stats.Emitted.add(r.Name, "", 1)
 	stream := s.plan.streams[r.Output.Name]
-	if len(stream.keys) == 0 && !s.options.emitted {
+	to := s.sinks(r)
+	puts := s.options.emitted || len(to) > 0
+	if len(stream.keys) == 0 && !puts {
 		return // nobody reads it
 	}
 	s.frame.Key = ks.values()
 	e := &event.Event{
 		Time: at, Pos: pos, Schema: stream.Schema, Slots: make([]event.Value, len(stream.Schema.Fields())),
 	}
-	var extra []event.Entry
+	var fields []event.Entry
 	for _, f := range spec.Fields {
 		v, err := f.Value.Value(&s.frame)
 		if err != nil {
@@ -30,18 +33,30 @@ func (s *Shard) emit(r *rulePlan, ks *keyState, spec *rules.Emit, at event.Time,
 		if slot, ok := stream.Schema.Slot(f.Name); ok {
 			e.Slots[slot] = v
 		}
-		if s.options.emitted {
-			extra = append(extra, event.Entry{Name: f.Name, Value: v})
+		if puts {
+			fields = append(fields, event.Entry{Name: f.Name, Value: v})
 		}
 	}
 	key := strings.Clone(ks.key)
 	e.Origin = &event.Origin{Rule: r.Name, Key: key, Ordinal: s.ordinal(r.Name, key, at, pos)}
 	s.out.derived = append(s.out.derived, derived{event: e, stream: stream})
-	if s.options.emitted {
-		s.out.emitted = append(s.out.emitted, Emitted{
-			Rule: r.Name, Key: key, KeyNames: r.KeyNames, Time: at, Position: pos, Fields: extra,
+	if puts {
+		s.out.emitted = append(s.out.emitted, alerting.Derived{
+			ID: alerting.DerivedID(alerting.Identity{
+				Log: s.options.logID, Rule: r.Name, Started: s.options.started[r.Name], Key: key, Time: at, Last: pos, Ordinal: e.Origin.Ordinal,
+			}),
+			Rule: r.Name, Key: key, KeyNames: r.KeyNames, Time: at, Position: pos, Fields: fields, To: to,
 		})
 	}
+}
+
+// sinks returns the sinks that what a rule emits now goes to. A rule in shadow
+// mode tells nobody, and what a broker had kept is no news.
+func (s *Shard) sinks(r *rulePlan) []string {
+	if r.Shadow || s.quiet {
+		return nil
+	}
+	return r.EmitTo
 }
 
 // ordinal numbers the events that one rule and key emit at one place in the
@@ -54,14 +69,4 @@ func (s *Shard) ordinal(rule, key string, at event.Time, pos event.Position) int
 		}
 	}
 	return 0
-}
-
-// Emitted is a derived event, for sinks and for people.
-type Emitted struct {
-	Rule     string
-	Key      string // encoded
-	KeyNames []string
-	Time     event.Time
-	Position event.Position // of the last source event involved
-	Fields   []event.Entry
 }

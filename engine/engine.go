@@ -30,7 +30,8 @@ type Config struct {
 	StandIns map[string]StandIn
 	// Matches asks for [Output.Matches], with every field of their events.
 	Matches bool
-	// Emitted asks for [Output.Emitted].
+	// Emitted asks for [Output.Emitted] of all rules, not only of those whose
+	// events go to sinks.
 	Emitted bool
 	// Tracer, if not nil, is told what rules do with events. Shards must be 1.
 	Tracer Tracer
@@ -69,10 +70,10 @@ type Input struct {
 // Output is what a batch led to.
 type Output struct {
 	Transitions []alerting.Transition
-	Matches     []Match   // only with [Config.Matches]
-	Emitted     []Emitted // only with [Config.Emitted]
-	Rejects     []Reject  // messages that are no events, in log order
-	Reload      *Reload   // what the last rule set record did; nil if there was none
+	Matches     []Match // only with [Config.Matches]
+	Emitted     []alerting.Derived
+	Rejects     []Reject // messages that are no events, in log order
+	Reload      *Reload  // what the last rule set record did; nil if there was none
 	// Deadline is the arrival time at which a tick would change something,
 	// [event.MaxTime] if none would.
 	Deadline event.Time
@@ -321,7 +322,7 @@ func (e *Engine) collect() {
 	slices.SortStableFunc(o.Matches, func(a, b Match) int {
 		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
 	})
-	slices.SortStableFunc(o.Emitted, func(a, b Emitted) int {
+	slices.SortStableFunc(o.Emitted, func(a, b alerting.Derived) int {
 		return cmp.Or(cmp.Compare(a.Time, b.Time), a.Position.Compare(b.Position), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
 	})
 }

@@ -252,11 +252,15 @@ func printOutputs(outs []Output) string {
 	slices.SortStableFunc(all.Transitions, func(a, b alerting.Transition) int {
 		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
 	})
-	slices.SortStableFunc(all.Emitted, func(a, b Emitted) int {
+	slices.SortStableFunc(all.Emitted, func(a, b alerting.Derived) int {
 		return cmp.Or(cmp.Compare(a.Time, b.Time), a.Position.Compare(b.Position), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
 	})
 	for _, e := range all.Emitted {
-		fmt.Fprintf(&b, "%s event %s%s %s\n", clockText(e.Time), e.Rule, keyText(e.Key), event.AppendObject(nil, e.Fields))
+		fmt.Fprintf(&b, "%s event %s%s %s", clockText(e.Time), e.Rule, keyText(e.Key), event.AppendObject(nil, e.Fields))
+		if len(e.To) > 0 {
+			fmt.Fprintf(&b, " to %v %.8s", e.To, e.ID)
+		}
+		b.WriteString("\n")
 	}
 	for _, t := range all.Transitions {
 		fmt.Fprintf(&b, "%s %s %s%s (%s)", clockText(t.Time), t.Change, t.Rule, keyText(t.Key), t.Reason)

@@ -33,7 +33,7 @@ type Shard struct {
 type shardOutput struct {
 	transitions []alerting.Transition
 	matches     []Match
-	emitted     []Emitted
+	emitted     []alerting.Derived
 	derived     []derived
 	parents     []item
 	stats       Stats

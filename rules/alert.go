@@ -131,7 +131,7 @@ func (l *loader) alert(d *ruleDecl, n *node, what string) []*Alert {
 	}
 	var to []string
 	if v := n.get("to"); v != nil {
-		to = l.sinks(v)
+		to = l.sinks(v, "to", "remove `to`: the alert goes to every sink then")
 	}
 	all := false
 	if v := n.get("evidence"); v != nil {
@@ -186,8 +186,20 @@ func (l *loader) labels(n *node, scope *expr.Scope) []LabelText {
 	return out
 }
 
-// sinks reads `to`.
-func (l *loader) sinks(n *node) []string {
+// emitTo reads the sinks that emitted events go to.
+func (l *loader) emitTo(d *ruleDecl, n *node) {
+	d.rule.EmitTo = l.sinks(n, "emit_to", "remove `emit_to`: the events go to no sink then")
+	emits := d.body.get("emit") != nil
+	if timeout := d.body.get("timeout"); timeout != nil {
+		emits = emits || timeout.bad || timeout.partial || timeout.get("emit") != nil
+	}
+	if !emits && !d.body.partial {
+		l.errorf(d.keyOf("emit_to"), "add `emit`, or remove it", "`emit_to` says where emitted events go, and the rule emits none")
+	}
+}
+
+// sinks reads the value of a key: a sink, or a list of them.
+func (l *loader) sinks(n *node, key, otherwise string) []string {
 	var out []string
 	for _, v := range l.list(n) {
 		name, ok := l.looseName(v, "the name of a sink")
@@ -202,7 +214,7 @@ func (l *loader) sinks(n *node) []string {
 		}
 	}
 	if n.kind == listNode && len(n.items) == 0 {
-		l.errorf(n, "name a sink, or remove `to`: the alert goes to every sink then", "`to` is an empty list")
+		l.errorf(n, "name a sink, or "+otherwise, "`%s` is an empty list", key)
 	}
 	return out
 }

@@ -38,8 +38,8 @@ var (
 		name: "a rule", where: "in the rule itself",
 		keys: []string{"name", "from", "where", "by", "when", "pattern", "define", "within", "skip", "order", "timeout",
 			"window", "lateness", "early", "let",
-			"for", "clear", "clear_for", "clear_after", "absent", "no_data", "flap", "unless", "active", "mode", "emit", "alert", "limits"},
-		later: []string{"detect", "emit_to"},
+			"for", "clear", "clear_for", "clear_after", "absent", "no_data", "flap", "unless", "active", "mode", "emit", "emit_to", "alert", "limits"},
+		later: []string{"detect"},
 	}
 	windowPlace = &place{
 		name: "`window`", where: "under `window`",

@@ -406,6 +406,9 @@ func (l *loader) actions(d *ruleDecl) {
 	if n := d.body.get("timeout"); n != nil && r.Pattern != nil {
 		l.timeout(d, n)
 	}
+	if n := d.body.get("emit_to"); n != nil {
+		l.emitTo(d, n)
+	}
 	timeout := r.Pattern != nil && r.Pattern.Timeout != nil
 	if emit == nil && alert == nil && !timeout && d.body.get("timeout") == nil {
 		l.missing(d, "add `alert` or `emit`", "the rule says nothing about what to do")

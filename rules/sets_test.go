@@ -115,6 +115,9 @@ func describeRule(b *strings.Builder, r *Rule) {
 			fmt.Fprintf(b, ", %s %v", d.name, d.d)
 		}
 	}
+	if len(r.EmitTo) > 0 {
+		fmt.Fprintf(b, ", emits to %v", r.EmitTo)
+	}
 	b.WriteString("\n")
 	for _, in := range r.Inputs {
 		fmt.Fprintf(b, "  from %s: keeps %s; key %d", in.Stream.Name, fieldNames(in.Keep.Fields()), in.Key)

@@ -107,7 +107,7 @@ type discard struct{}
 
 func (discard) Alert(*alerting.Transition) error { return nil }
 func (discard) Match(*engine.Match) error        { return nil }
-func (discard) Derived(*engine.Emitted) error    { return nil }
+func (discard) Derived(*alerting.Derived) error  { return nil }
 
 func (x *explainer) wants(rule, key string) bool {
 	return rule == x.rule.Name && !x.late && (x.key == "" || event.KeyText(key) == x.key)

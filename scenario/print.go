@@ -17,7 +17,7 @@ import (
 type Printer interface {
 	Alert(t *alerting.Transition) error
 	Match(m *engine.Match) error
-	Derived(d *engine.Emitted) error
+	Derived(d *alerting.Derived) error
 }
 
 // held is output that waits until nothing earlier can follow.
@@ -108,7 +108,7 @@ func (p *jsonPrinter) Match(m *engine.Match) error {
 	return p.line()
 }
 
-func (p *jsonPrinter) Derived(d *engine.Emitted) error {
+func (p *jsonPrinter) Derived(d *alerting.Derived) error {
 	p.head("event", d.Rule, d.Key, d.KeyNames, d.Time)
 	p.buf = event.AppendObject(append(p.buf, `,"event":`...), d.Fields)
 	p.buf = append(p.buf, '}')
@@ -165,7 +165,7 @@ func (p *textPrinter) Match(m *engine.Match) error {
 	return p.print(b)
 }
 
-func (p *textPrinter) Derived(d *engine.Emitted) error {
+func (p *textPrinter) Derived(d *alerting.Derived) error {
 	b := append(d.Time.Append(p.buf[:0]), "  event  "...)
 	b = append(b, d.Rule...)
 	if k := event.KeyText(d.Key); k != "" {

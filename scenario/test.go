@@ -226,7 +226,7 @@ func changeOf(t *alerting.Transition) *Outcome {
 	}
 }
 
-func derivedOf(d *engine.Emitted) *Outcome {
+func derivedOf(d *alerting.Derived) *Outcome {
 	return &Outcome{
 		At: d.Time.Sub(rules.TestStart), Rule: d.Rule, What: emitted,
 		Key: alerting.KeyValue(d.Key, d.KeyNames), KeyText: event.KeyText(d.Key), Emit: d.Fields,
