@@ -44,8 +44,8 @@ const (
 	autoLimit     = 4.75  // of the sum
 	autoYoung     = 3     // added to the limit at the start,
 	autoGrown     = 800   // and taken off evenly until so many values
-	autoDiscount  = 3     // taken off the residual once novelty judges: it sees much that has been before
-	autoWarm      = 50    // raw scores before a novelty member's tail is asked
+	autoDiscount  = 5     // taken off the residual once novelty judges: it sees much that has been before
+	autoWarm      = 36    // raw scores before a novelty member's tail is asked
 	autoThreshold = 0.999 // of the score; the verdict is the sum's
 )
 
@@ -173,6 +173,8 @@ func (r *residual) judge(x, quantum float64) float64 {
 	return r.tail.score(r.raw)
 }
 
+// update follows the series in any case: the residual sees the start of a change,
+// and novelty the rest.
 func (r *residual) update(x float64) {
 	if r.w.n >= 2 {
 		r.tail.add(r.raw)
@@ -181,9 +183,9 @@ func (r *residual) update(x float64) {
 }
 
 // autoBudget shifts the limit for steps finer than five minutes, so that false
-// alarms are as rare per day: ten times as many values want so many more orders of
-// magnitude.
-const autoBudget = 1
+// alarms are as rare per day: ten times as many values want one and a
+// half orders of magnitude more: the tails are heavier than they look.
+const autoBudget = 1.5
 
 // ageAndStep is what a sum must reach after n values of a series with that step.
 func ageAndStep(n int, step event.Duration) float64 {
@@ -224,7 +226,7 @@ func (m *ensemble) decide(o *opinion, limit float64) {
 	o.raw = min(m.all.score(m.sum), autoSure-1e-3)
 	if m.sum >= limit {
 		o.verdict = yes
-		o.raw = autoSure + (m.sum-limit)/2
+		o.raw = autoSure * m.sum / limit
 	}
 	o.reason = m.reasons[m.cause]
 }
@@ -235,14 +237,14 @@ func (m *mrn) judge(in *input, o *opinion) {
 	o.ready = m.voices[0].ready()
 }
 
-func (m *ensemble) update(in *input, learn bool) {
+func (m *ensemble) update(in *input, _ bool) {
 	x := in.x[0]
 	for _, v := range m.voices {
 		if !m.stretch || m.step > 0 {
-			v.update(x, learn)
+			v.update(x, in.frozen)
 		}
 	}
-	if learn {
+	if !in.frozen {
 		m.all.add(m.sum)
 		if m.resid != nil {
 			m.resid.update(x)

@@ -91,7 +91,7 @@ func (m *autoMany) decide(in *input, o *opinion, channel, best int) {
 	o.raw = min(m.all.score(m.sum), autoSure-1e-3)
 	if m.sum >= limit {
 		o.verdict = yes
-		o.raw = autoSure + (m.sum-limit)/2
+		o.raw = autoSure * m.sum / limit
 	}
 	o.ready = float64(m.n) / float64(m.together.wants()+residualReady)
 	o.channel, o.reason = channel, m.reasons[best]
@@ -104,7 +104,7 @@ func (m *autoMany) decide(in *input, o *opinion, channel, best int) {
 func (m *autoMany) update(in *input, learn bool) {
 	m.smooth = m.raw[1]
 	m.n++
-	if !learn {
+	if in.frozen {
 		return
 	}
 	for i := range m.tails {
@@ -113,6 +113,9 @@ func (m *autoMany) update(in *input, learn bool) {
 		}
 	}
 	m.all.add(m.sum)
+	if !learn {
+		return
+	}
 	for i, x := range in.x {
 		w := &m.channels[i]
 		w.add(x, max(autoAlpha, 1/float64(w.n+1)))

@@ -80,6 +80,7 @@ type grain struct {
 	level    float64 // the last value that stood still for a while
 	value    float64
 	same     int
+	away     int // values since the level was last there
 	seen     bool
 }
 
@@ -104,10 +105,9 @@ func (g *grain) see(x float64) float64 {
 	return max(1/powersOfTen[g.decimals], 1.2e-7*math.Abs(x))
 }
 
-// still reports whether x is within one and a half units of a level that was
-// constant for long.
+// still reports whether x is one unit off a level that was constant until just now.
 func (g *grain) still(x, quantum float64) bool {
-	return g.seen && math.Abs(x-g.level) <= 1.5*quantum
+	return g.seen && g.away < stillAfter && x != g.level && math.Abs(x-g.level) <= 1.5*quantum
 }
 
 // follow keeps the level up to date; x has been judged.
@@ -119,6 +119,9 @@ func (g *grain) follow(x float64) {
 	if g.same >= stillAfter {
 		g.level, g.seen = x, true
 	}
+	if g.away++; x == g.level {
+		g.away = 0
+	}
 }
 
 func (g *grain) state(c *codec) {
@@ -127,5 +130,6 @@ func (g *grain) state(c *codec) {
 	c.f64(&g.level)
 	c.f64(&g.value)
 	c.int(&g.same)
+	c.int(&g.away)
 	c.bool(&g.seen)
 }

@@ -123,29 +123,27 @@ func (m *contexts) surprise(x float64) float64 {
 	return -math.Log2(p)
 }
 
-// add moves past x, and counts it if learn is set.
-func (m *contexts) add(x float64, learn bool) {
+// add counts x.
+func (m *contexts) add(x float64) {
 	bin := m.bin(x)
-	if learn {
-		if !m.begun {
-			m.lo, m.hi, m.begun = x, x, true
+	if !m.begun {
+		m.lo, m.hi, m.begun = x, x, true
+	}
+	m.lo, m.hi = min(m.lo, x), max(m.hi, x)
+	m.order0.add(bin)
+	if m.depth() > 0 {
+		m.order1[m.before[0]].add(bin)
+	}
+	if m.depth() > 1 {
+		m.order2[m.key2()].add(bin)
+	}
+	if m.depth() > 2 {
+		key := m.key3()
+		i := m.find(key)
+		if i < 0 {
+			i = m.claim(key)
 		}
-		m.lo, m.hi = min(m.lo, x), max(m.hi, x)
-		m.order0.add(bin)
-		if m.depth() > 0 {
-			m.order1[m.before[0]].add(bin)
-		}
-		if m.depth() > 1 {
-			m.order2[m.key2()].add(bin)
-		}
-		if m.depth() > 2 {
-			key := m.key3()
-			i := m.find(key)
-			if i < 0 {
-				i = m.claim(key)
-			}
-			m.order3[i].add(bin)
-		}
+		m.order3[i].add(bin)
 	}
 	m.before = [3]uint8{uint8(bin), m.before[0], m.before[1]}
 	m.n++

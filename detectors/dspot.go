@@ -85,9 +85,9 @@ func (m *dspot) judge(in *input, o *opinion) {
 // leastDepth is how many values the mean wants before distances from it count.
 const leastDepth = 10
 
-func (m *dspot) update(in *input, learn bool) {
+func (m *dspot) update(in *input, _ bool) {
 	x := in.x[0]
-	if n := len(m.ring); learn && n >= min(leastDepth, m.depth) {
+	if n := len(m.ring); !in.frozen && n >= min(leastDepth, m.depth) {
 		d := x - m.sum/float64(n)
 		m.up.add(max(d, 0))
 		m.dn.add(max(-d, 0))

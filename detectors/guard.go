@@ -17,6 +17,7 @@ type input struct {
 	x       []float64      // finite
 	quantum []float64      // resolution of each channel
 	n       int            // observations before this one
+	frozen  bool           // learning is over for good
 }
 
 // opinion is what a model says of an observation.
@@ -79,6 +80,7 @@ type guard struct {
 type alarm struct {
 	rung  bool
 	at    event.Duration // elapsed time of the last alarm
+	last  event.Duration // elapsed time of the last observation over the threshold
 	level float64        // orders of magnitude of the last alarm
 }
 
@@ -239,7 +241,7 @@ func (g *guard) over(s float64, o *opinion) bool {
 // are a shift.
 const (
 	quietSteps = 100
-	quietMost  = 8 * 3600 * 1e9
+	quietMost  = 48 * 3600 * 1e9
 )
 
 func (g *guard) quiet() event.Duration {
@@ -250,12 +252,16 @@ func (g *guard) quiet() event.Duration {
 }
 
 // rings decides whether an observation over the threshold raises an alarm.
+// What goes on without a pause of a quarter of the quiet is one event, however long
+// it lasts.
 func (g *guard) rings(s float64) bool {
-	a := &g.alarm
-	if a.rung && g.in.elapsed-a.at < g.quiet() && !(s > g.cfg.Escalate*a.level) {
+	a, quiet := &g.alarm, g.quiet()
+	going := a.rung && (g.in.elapsed-a.at < quiet || g.in.elapsed-a.last < quiet/4)
+	a.last = g.in.elapsed
+	if going && !(s > g.cfg.Escalate*a.level) {
 		return false
 	}
-	*a = alarm{rung: true, at: g.in.elapsed, level: max(s, g.threshold)}
+	a.rung, a.at, a.level = true, g.in.elapsed, max(s, g.threshold)
 	return true
 }
 
@@ -265,16 +271,16 @@ const (
 	calmMost  = 7 * 24 * 3600 * 1e9
 )
 
-// learn lets the model learn, unless it should not from this one.
+// learn lets the model learn, unless it should not from this one. How rare a surprise
+// is, is counted over all the past, anomalies and all: only so does a score mean
+// what it says. What is normal is learned from the calm past alone.
 func (g *guard) learn(o *opinion, over bool) {
 	learn := true
-	switch g.cfg.Learn {
-	case LearnWarmup:
-		learn = g.progress(o.ready) < 1
-	case LearnCalm:
-		learn = !g.holds(over)
+	g.in.frozen = g.cfg.Learn == LearnWarmup && g.progress(o.ready) >= 1
+	if g.in.frozen || g.cfg.Learn == LearnCalm && g.holds(over) {
+		learn = false
 	}
-	if learn && !o.orders {
+	if !o.orders && !g.in.frozen {
 		g.cal.add(o.raw)
 	}
 	g.m.update(&g.in, learn)
@@ -327,6 +333,7 @@ func (g *guard) state(c *codec) {
 	g.cal.state(c)
 	c.bool(&g.alarm.rung)
 	c.dur(&g.alarm.at)
+	c.dur(&g.alarm.last)
 	c.f64(&g.alarm.level)
 	c.int(&g.calm.skipped)
 	c.dur(&g.calm.since)

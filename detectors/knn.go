@@ -41,8 +41,8 @@ func (m *knn) judge(in *input, o *opinion) {
 	o.reason = Reason{Cause: CauseShape, A: m.raw, B: m.cal.usual()}
 }
 
-func (m *knn) update(in *input, learn bool) {
-	if m.have && learn {
+func (m *knn) update(in *input, _ bool) {
+	if m.have && !in.frozen {
 		m.cal.add(m.raw)
 	}
 	m.lib.add(in.x[0])

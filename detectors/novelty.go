@@ -161,22 +161,23 @@ func (v *voice) measure(s float64) float64 {
 	return float64(d)
 }
 
-// update moves on past the row.
-func (v *voice) update(x float64, learn bool) {
+// update moves on past the row. A memory of what was seen holds whatever was seen,
+// anomalies too; only one that is frozen does not.
+func (v *voice) update(x float64, frozen bool) {
 	judged := v.judged
 	v.sampler.add(x)
-	if !judged {
+	if !judged || frozen && v.lib == nil && v.ctx == nil {
 		return
 	}
-	if learn && v.raw >= 0 {
+	if v.raw >= 0 {
 		v.tail.add(v.raw)
 	}
 	switch {
 	case v.ctx != nil:
-		v.ctx.add(v.sample, learn)
-	case v.lib != nil: // a stretch needs every value; what is left out of the tail only makes it rarer
+		v.ctx.add(v.sample)
+	case v.lib != nil:
 		v.lib.add(v.sample)
-	case learn:
+	default:
 		if v.seen == 0 {
 			v.offset = v.sample
 		}
@@ -260,7 +261,7 @@ func (m *solo) judge(in *input, o *opinion) {
 	}
 }
 
-func (m *solo) update(in *input, learn bool) { m.v.update(in.x[0], learn) }
+func (m *solo) update(in *input, _ bool) { m.v.update(in.x[0], in.frozen) }
 
 func (m *solo) state(c *codec) { m.v.state(c) }
 

@@ -22,36 +22,37 @@ type kind struct {
 var table = map[string]kind{
 	"auto":                        {&autoDoc, newAuto, autoThreshold},
 	"adwin":                       {&adwinDoc, newADWIN, usualThreshold},
-	"context":                     {&contextDoc, newContext, usualThreshold},
+	"context":                     {&contextDoc, newContext, 0.98},
 	"cusum":                       {&cusumDoc, newCUSUM, usualThreshold},
-	"dspot":                       {&dspotDoc, newDSPOT, usualThreshold},
-	"ewma":                        {&ewmaDoc, newEWMA, usualThreshold},
-	"half_space":                  {&halfSpaceDoc, newHalfSpace, usualThreshold},
-	"holt":                        {&holtDoc, newHolt, usualThreshold},
-	"holt_winters":                {&holtWintersDoc, newHoltWinters, usualThreshold},
-	"holt_winters_multiplicative": {&holtWintersMultDoc, newHoltWintersMult, usualThreshold},
-	"knn":                         {&knnDoc, newKNN, usualThreshold},
-	"matrix_profile":              {&matrixProfileDoc, newMatrixProfile, usualThreshold},
-	"median":                      {&medianDoc, newMedian, usualThreshold},
+	"dspot":                       {&dspotDoc, newDSPOT, 0.999},
+	"ewma":                        {&ewmaDoc, newEWMA, 0.99},
+	"half_space":                  {&halfSpaceDoc, newHalfSpace, 0.98},
+	"holt":                        {&holtDoc, newHolt, 0.999},
+	"holt_winters":                {&holtWintersDoc, newHoltWinters, 0.997},
+	"holt_winters_multiplicative": {&holtWintersMultDoc, newHoltWintersMult, 0.997},
+	"knn":                         {&knnDoc, newKNN, 0.99},
+	"matrix_profile":              {&matrixProfileDoc, newMatrixProfile, 0.98},
+	"median":                      {&medianDoc, newMedian, 0.98},
 	"missing":                     {&missingDoc, newMissing, usualThreshold},
 	"mrn":                         {&mrnDoc, newMRN, usualThreshold},
-	"novelty":                     {&noveltyDoc, newNovelty, usualThreshold},
+	"novelty":                     {&noveltyDoc, newNovelty, 0.984},
 	"page_hinkley":                {&pageHinkleyDoc, newPageHinkley, usualThreshold},
-	"profile":                     {&profileDoc, newProfile, usualThreshold},
-	"quantile":                    {&quantileDoc, newQuantile, usualThreshold},
+	"profile":                     {&profileDoc, newProfile, 0.997},
+	"quantile":                    {&quantileDoc, newQuantile, 0.98},
 	"range":                       {&rangeDoc, newRange, usualThreshold},
-	"rate":                        {&rateDoc, newRate, usualThreshold},
-	"ses":                         {&sesDoc, newSES, usualThreshold},
+	"rate":                        {&rateDoc, newRate, 0.999},
+	"ses":                         {&sesDoc, newSES, 0.997},
 	"spot":                        {&spotDoc, newSPOT, usualThreshold},
 	"stuck":                       {&stuckDoc, newStuck, usualThreshold},
-	"t2":                          {&t2Doc, newT2, usualThreshold},
+	"t2":                          {&t2Doc, newT2, 0.997},
 }
 
-// usualThreshold is the score from which the verdict is an anomaly.
-const usualThreshold = 0.9999
+// usualThreshold is for the methods whose own verdict does not ask for a score.
+const usualThreshold = 0.999
 
-// thresholdParam is common to the methods whose verdict the score makes.
-var thresholdParam = Param{Name: "threshold", Text: "the score from which the verdict is an anomaly",
+// thresholdParam is common to the methods whose verdict the score makes. Its default
+// is the method's own, from the table.
+var thresholdParam = Param{Name: "threshold", Text: "the score from which the verdict is an anomaly; left out: the method's own",
 	Default: usualThreshold, Min: 0.5, Max: 1 - 1e-12}
 
 // New makes a detector.
@@ -76,8 +77,9 @@ func New(method string, cfg Config) (Detector, error) {
 // Methods describes every method, by name.
 func Methods() []Doc {
 	var docs []Doc
-	for _, k := range table {
-		docs = append(docs, *k.doc)
+	for name := range table {
+		d, _ := DocOf(name)
+		docs = append(docs, d)
 	}
 	slices.SortFunc(docs, func(a, b Doc) int {
 		if a.Name < b.Name {
@@ -94,7 +96,14 @@ func DocOf(method string) (Doc, bool) {
 	if !ok {
 		return Doc{}, false
 	}
-	return *k.doc, true
+	d := *k.doc
+	d.Params = slices.Clone(d.Params)
+	for i, p := range d.Params {
+		if p.Name == thresholdParam.Name {
+			d.Params[i].Default = k.threshold
+		}
+	}
+	return d, true
 }
 
 // settings is what a model is built from.

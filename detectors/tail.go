@@ -55,7 +55,13 @@ func (t *tail) index(x float64) int {
 }
 
 // k is how many of the largest the excess is measured on.
-func (t *tail) k() int { return max(tailLeast, int(tailShare*float64(t.n))) }
+func (t *tail) k() int {
+	k := max(tailLeast, int(tailShare*float64(t.n)))
+	if m := len(t.top) - 1; k > m && m >= tailLeast { // after a fade the list fills up again slowly
+		k = m
+	}
+	return k
+}
 
 // score says how surprising s is, in orders of magnitude, before it is added.
 // Until some have been seen there is no answer, 0.
@@ -120,7 +126,7 @@ func (t *tail) atLeast(s float64) float64 {
 			}
 			return 1
 		})
-		if i < m || m < tailTop {
+		if i < m || m == t.n {
 			return float64(i)
 		}
 	}
@@ -145,10 +151,10 @@ func (t *tail) add(s float64) {
 	if t.n >= tailMax {
 		t.fade()
 	}
-	t.n++
-	if m := len(t.top); m < tailTop || s > t.top[m-1] {
+	if m := len(t.top); m == t.n && m < tailTop || m > 0 && s > t.top[m-1] {
 		t.keep(s)
 	}
+	t.n++
 	if !(s > 0) {
 		t.zero++
 		return

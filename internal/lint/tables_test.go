@@ -45,15 +45,16 @@ var imports = map[string]string{
 	"trydemo": "event alerting/notify/mqtt config engine daemon mqttconn",
 
 	// Layer 6: flags.
-	"cmd/cepd": "event config alerting alerting/notify/text engine ingest/file rules scenario daemon trydemo",
+	"cmd/cepd": "detectors internal/detectrun event config alerting alerting/notify/text engine ingest/file rules scenario daemon trydemo",
 
 	// What tests share.
 	"alerting/notify/internal/sample": "event alerting",
 
 	// Measurements and checks.
-	"internal/lint":    "",
-	"internal/nab":     "event detectors",
-	"detectors/faults": "event detectors",
+	"internal/lint":      "",
+	"internal/detectrun": "event detectors",
+	"internal/nab":       "event detectors",
+	"detectors/faults":   "event detectors",
 }
 
 // core lists the packages that decide: plain functions over values.
