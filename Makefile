@@ -4,6 +4,7 @@
 # make bench   benchmarks, in the form that benchstat reads
 # make fuzz    every fuzz target for FUZZTIME (default 30s)
 # make cover   test coverage by function
+# make zones   cron ticks at every change of the clock since 1970, in every zone
 # make demo    build, then 'cepd try'
 
 GO       ?= go
@@ -16,7 +17,7 @@ COUNT    ?= 1
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: all build test lint bench fuzz cover demo clean
+.PHONY: all build test lint bench fuzz cover zones demo clean
 
 all: lint build test
 
@@ -46,6 +47,9 @@ fuzz:
 cover:
 	$(GO) test -coverprofile=cover.out ./...
 	$(GO) tool cover -func=cover.out
+
+zones:
+	$(GO) test -run TestChangesOfTheClock -v ./rules -all-years
 
 demo: build
 	./bin/cepd try
