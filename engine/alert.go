@@ -43,6 +43,16 @@ func (r *rulePlan) policy() alerting.Policy {
 	}
 }
 
+// policyOf is the policy for one key. One that a table lists is never forgotten
+// as long as it does: the table says that it is there.
+func (r *rulePlan) policyOf(ks *keyState) alerting.Policy {
+	p := r.policy()
+	if r.listed[ks.key] {
+		p.Forget = 0
+	}
+	return p
+}
+
 func (r *rulePlan) flap() alerting.Flap { return alerting.Flap(r.Flap) }
 
 // judgeLevel judges an event by the rule's condition.
@@ -65,7 +75,7 @@ func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, e *event.Event) {
 	if a == nil {
 		a = &alertState{}
 	}
-	d := s.decided(ks, r.policy().Level(&a.Instance, holds, clears, e.Time))
+	d := s.decided(ks, r.policyOf(ks).Level(&a.Instance, holds, clears, e.Time))
 	if remembers || a.Phase == alerting.Pending {
 		a.kept = v.Keep()
 	}
@@ -84,7 +94,7 @@ func (s *Shard) expireAlert(l *lane, ks *keyState, rule int, slot alertSlot, now
 	}
 	r := s.env.rule
 	switch {
-	case r.policy().Due(&a.Instance) == now:
+	case r.policyOf(ks).Due(&a.Instance) == now:
 		s.expireInstance(l, ks, rule, slot, a, now)
 		return
 	case r.flap().Due(&a.Gate) == now:
@@ -102,14 +112,14 @@ func (s *Shard) expireInstance(l *lane, ks *keyState, rule int, slot alertSlot, 
 	if a.kept != nil {
 		of.event, of.first, of.last = a.kept, a.kept.Pos, a.kept.Pos
 	}
-	d := s.decided(ks, r.policy().Expire(&a.Instance, now))
+	d := s.decided(ks, r.policyOf(ks).Expire(&a.Instance, now))
 	switch d.Reason {
 	case alerting.ReasonForgotten:
 		a.forgotten = true
 	case alerting.ReasonNoData:
 		if r.Absent && r.Emit != nil {
-			s.frame.Event = a.kept
-			s.emit(r, ks, r.input(a.kept).Emit, now, of.last)
+			s.frame.Event = r.lastOf(a)
+			s.emit(r, ks, r.input(s.frame.Event).Emit, now, of.last)
 			s.frame.Event = nil
 		}
 	}
@@ -182,12 +192,12 @@ func (s *Shard) setAlert(l *lane, ks *keyState, rule int, slot alertSlot, a *ale
 	if a.Phase == alerting.Inactive && !a.Told {
 		a.said = nil
 	}
-	l.arm(ks, rule, timerAlert+timerKind(slot), r.due(a, now))
+	l.arm(ks, rule, timerAlert+timerKind(slot), r.due(ks, a, now))
 }
 
 // due returns the next time at which time alone changes an alert.
-func (r *rulePlan) due(a *alertState, now event.Time) event.Time {
-	due := min(r.policy().Due(&a.Instance), r.flap().Due(&a.Gate))
+func (r *rulePlan) due(ks *keyState, a *alertState, now event.Time) event.Time {
+	due := min(r.policyOf(ks).Due(&a.Instance), r.flap().Due(&a.Gate))
 	if a.forgotten {
 		due = r.flap().Due(&a.Gate)
 	}
@@ -234,6 +244,8 @@ func (s *Shard) compose(ks *keyState, slot alertSlot, a *alertState, d alerting.
 	live, vars := s.frame.Event, s.frame.Vars
 	s.frame.Event, s.frame.Key = of.event, ks.values()
 	switch {
+	case of.event == nil && r.Absent:
+		s.frame.Event = r.lastOf(a)
 	case of.event == nil:
 	case r.Window != nil:
 		s.frame.Event, s.frame.Vars = nil, of.event.Slots

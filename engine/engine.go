@@ -168,6 +168,9 @@ func (e *Engine) Step(in Input) Output {
 	e.router.batch(e.holds())
 	for i := range in.Records {
 		e.record(&in.Records[i])
+		if e.begins() {
+			e.run()
+		}
 	}
 	e.run()
 	e.collect()
@@ -269,7 +272,10 @@ func (e *Engine) runLevel(level int) {
 			for _, p := range l.parents {
 				m = min(m, behind(e.clocks[p].mark))
 			}
-			e.clocks[i].mark = max(e.clocks[i].mark, m)
+			begins := e.clocks[i].mark == event.MinTime
+			if e.clocks[i].mark = max(e.clocks[i].mark, m); begins {
+				e.list(i)
+			}
 		}
 	}
 	e.config.Do(len(e.shards), func(i int) {

@@ -43,6 +43,7 @@ type lanePlan struct {
 	level   int
 	streams []*streamPlan
 	parents []int // lanes of the rules whose alerts its rules look at
+	lists   bool  // a rule has AbsentKeys
 	tables  []*tablePlan
 }
 
@@ -58,8 +59,9 @@ type tablePlan struct {
 // rulePlan is a rule with its inputs by number of the stream.
 type rulePlan struct {
 	*rules.Rule
-	inputs  []*rules.Input // by number of the stream; nil where it does not read it
-	keepRaw bool           // the rule's evidence keeps every field
+	inputs  []*rules.Input  // by number of the stream; nil where it does not read it
+	keepRaw bool            // the rule's evidence keeps every field
+	listed  map[string]bool // its AbsentKeys
 }
 
 // takesLate reports whether the rule takes events behind the watermark.
@@ -96,6 +98,12 @@ func newPlan(set *rules.Set) *plan {
 // place finds the lane and the table of a rule, making them if need be.
 func (p *plan) place(r *rules.Rule) {
 	rp := &rulePlan{Rule: r, inputs: make([]*rules.Input, len(p.order))}
+	if len(r.AbsentKeys) > 0 {
+		rp.listed = make(map[string]bool, len(r.AbsentKeys))
+		for _, key := range r.AbsentKeys {
+			rp.listed[key] = true
+		}
+	}
 	rp.keepRaw = r.Alert != nil && r.Alert.EvidenceAll
 	for _, in := range r.Inputs {
 		rp.inputs[p.streams[in.Stream.Name].number] = in
@@ -114,6 +122,7 @@ func (p *plan) place(r *rules.Rule) {
 			s.keys[in.Key] = append(s.keys[in.Key], target{li, ti})
 		}
 	}
+	l.lists = l.lists || rp.listed != nil
 	t := l.tables[ti]
 	p.places[r.Name] = place{li, ti, len(t.rules)}
 	t.rules = append(t.rules, rp)

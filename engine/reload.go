@@ -19,6 +19,7 @@ func (e *Engine) reload(rec *event.Record) {
 		return
 	}
 	re.compare(e.plan.set, set)
+	e.unlist(re.Kept, set)
 	rows := e.Rows()
 	silenced, sounded := re.modes(e.plan.set, set)
 	e.clearAlerts(re.Removed, alerting.ReasonRuleRemoved)
@@ -41,6 +42,9 @@ func (e *Engine) reload(rec *event.Record) {
 	// broken.
 	if err := e.restore(rows, fresh); err != nil {
 		panic("engine: " + err.Error())
+	}
+	for i := range e.plan.lanes {
+		e.list(i)
 	}
 	for name, part := range fresh {
 		if part == all {

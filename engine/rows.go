@@ -540,7 +540,7 @@ func (e *Engine) restoreState(name, value *event.Reader, skip map[string]part) e
 	for slot, a := range st.alerts {
 		if a != nil {
 			r := t.rules[at.rule]
-			l.arm(ks, at.rule, timerAlert+timerKind(slot), r.due(a, e.clocks[at.lane].mark))
+			l.arm(ks, at.rule, timerAlert+timerKind(slot), r.due(ks, a, e.clocks[at.lane].mark))
 		}
 	}
 	return nil

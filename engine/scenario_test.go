@@ -58,7 +58,7 @@ func (v variant) String() string {
 
 // script runs the commands of a scenario file:
 //
-//	rules                     a rule file
+//	rules                     a rule file, and files of tables after lines "-- NAME --"
 //	feed [source=S] [topic=T] one payload a line; "+3s " before it moves the
 //	                          clock first, "retained " says what it says
 //	tick 5s                   moves the clock
@@ -154,7 +154,20 @@ func (s *script) advance(d string) {
 }
 
 func (s *script) rules(d *datadriven.TestData) string {
-	set, report := rules.Load([]rules.File{{Name: "rules.yaml", Data: []byte(d.Input)}}, rules.Options{})
+	files := map[string]string{}
+	name := "rules.yaml"
+	for line := range strings.Lines(d.Input + "\n") {
+		if rest, ok := strings.CutPrefix(line, "-- "); ok {
+			name = strings.TrimSuffix(rest, " --\n")
+			continue
+		}
+		files[name] += line
+	}
+	set, report := rules.Load([]rules.File{{Name: "rules.yaml", Data: []byte(files["rules.yaml"])}}, rules.Options{
+		ReadTable: func(_, name string) (rules.File, error) {
+			return rules.File{Name: name, Data: []byte(files[name])}, nil
+		},
+	})
 	if !report.OK() {
 		s.t.Fatalf("%s", report)
 	}

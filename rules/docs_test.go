@@ -38,7 +38,7 @@ func TestManual(t *testing.T) {
 			case "yaml rule":
 				loads(t, fragment(b[2]))
 			case "yaml broken":
-				_, report := Load([]File{{"rules.yaml", []byte(b[2])}}, Options{})
+				_, report := Load([]File{{"rules.yaml", []byte(b[2])}}, Options{ReadTable: tableFrom("../examples/rules")})
 				if diff := cmp.Diff(blocks[i+1][2], report.String()); diff != "" {
 					t.Errorf("manual and report differ (-manual +report):\n%s", diff)
 				}
@@ -65,7 +65,7 @@ func fragment(keys string) string {
 // loads checks that there is nothing to be said about a file.
 func loads(t *testing.T, text string) {
 	t.Helper()
-	if _, report := Load([]File{{"rules.yaml", []byte(text)}}, Options{}); len(report.Issues) > 0 {
+	if _, report := Load([]File{{"rules.yaml", []byte(text)}}, Options{ReadTable: tableFrom("../examples/rules")}); len(report.Issues) > 0 {
 		t.Error(report, "\n", text)
 	}
 }

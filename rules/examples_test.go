@@ -18,7 +18,7 @@ func TestExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, report := Load([]File{{Name: name, Data: data}}, Options{}); len(report.Issues) > 0 {
+			if _, report := Load([]File{{Name: name, Data: data}}, Options{ReadTable: tableFrom(filepath.Dir(name))}); len(report.Issues) > 0 {
 				t.Error(report)
 			}
 		})

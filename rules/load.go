@@ -57,7 +57,18 @@ func Load(files []File, o Options) (*Set, *Report) {
 		}
 	}
 	l.parents(rules)
-	tests := l.allTests(rules)
+	with := func(tables map[string]*expr.Table) (*Set, *Report) {
+		o := o
+		o.tables = tables
+		return Load(files, o)
+	}
+	var tests []*Test
+	if o.tables == nil {
+		tests = l.allTests(rules)
+	}
+	if !o.NeedSource && !l.report.hasErrors() {
+		l.overTables(tests, with)
+	}
 	slices.Sort(l.report.TableFiles)
 	l.report.TableFiles = slices.Compact(l.report.TableFiles)
 	l.report.finish()
@@ -66,11 +77,6 @@ func Load(files []File, o Options) (*Set, *Report) {
 	}
 	rules = slices.DeleteFunc(rules, func(r *Rule) bool { return r.off })
 	set := &Set{Hash: hashFiles(files, l.tables), Rules: rules, Tests: tests, Tables: l.setTables()}
-	set.with = func(tables map[string]*expr.Table) (*Set, *Report) {
-		o := o
-		o.tables = tables
-		return Load(files, o)
-	}
 	for _, s := range l.order {
 		set.Streams = append(set.Streams, s.stream)
 	}

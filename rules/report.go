@@ -104,6 +104,11 @@ func (r *Report) add(i Issue) {
 	r.Issues = append(r.Issues, i)
 }
 
+// hasErrors reports whether an error was added, before they are counted.
+func (r *Report) hasErrors() bool {
+	return slices.ContainsFunc(r.Issues, func(i Issue) bool { return i.Severity == Error })
+}
+
 // finish sorts, counts and caps the issues.
 func (r *Report) finish() {
 	slices.SortStableFunc(r.Issues, func(a, b Issue) int {

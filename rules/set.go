@@ -17,8 +17,6 @@ type Set struct {
 	Tables  []*Table  // sorted by name; the engine does not read them
 	Levels  int       // number of levels; rules of level 0 read sources only
 	Tests   []*Test   // by file, in the order of the files; the engine does not read them
-
-	with func(tables map[string]*expr.Table) (*Set, *Report) // the same set over other tables
 }
 
 // Table is a table that expressions look things up in. Their programs hold its

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/expr"
 )
 
 // TestStart is the event time at which every test begins.
@@ -20,6 +21,10 @@ type Test struct {
 	Events []TestEvent    // of `events`, as they are written
 	Until  event.Duration // how far event time goes after the last event; 0: no further
 	Expect []*Expect      // as they are written
+
+	tables     map[string]*expr.Table // in place of those of the files
+	tablesNode *node
+	set        *Set // the rules over these tables, see [Set.For]
 }
 
 // Series makes events at equal distances.

@@ -15,8 +15,7 @@ import (
 var (
 	testPlace = &place{
 		name: "a test", where: "in a test",
-		keys:  []string{"name", "series", "events", "until", "expect"},
-		later: []string{"tables"},
+		keys: []string{"name", "tables", "series", "events", "until", "expect"},
 	}
 	seriesPlace = &place{
 		name: "`series`", where: "under `series` of a test",
@@ -81,6 +80,10 @@ func (l *loader) tests(n *node, rules map[string]*Rule) []*Test {
 		d := &testDecl{body: body, test: &Test{}, ok: true}
 		d.test.File, d.test.Line = body.here()
 		l.testName(d, lines)
+		if n := body.get("tables"); n != nil {
+			d.test.tablesNode = n
+			l.testTables(d, n)
+		}
 		l.testInput(d)
 		if e := body.get("expect"); e != nil {
 			l.expects(d, e, rules)

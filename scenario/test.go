@@ -97,6 +97,7 @@ type testRun struct {
 }
 
 func newTestRun(set *rules.Set, t *rules.Test) (*testRun, error) {
+	set = set.For(t)
 	r := &testRun{set: set, test: t, standIns: map[string]engine.StandIn{}}
 	r.add(event.Record{Kind: event.KindRuleSet, Payload: []byte(set.Hash)})
 	streams := map[string]*testStream{}

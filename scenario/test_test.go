@@ -17,10 +17,15 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew; review the difference")
 
-// loadSet loads one rule file.
+// loadSet loads one rule file. Its tables are those of the examples.
 func loadSet(t testing.TB, name, text string) *rules.Set {
 	t.Helper()
-	set, report := rules.Load([]rules.File{{Name: name, Data: []byte(text)}}, rules.Options{})
+	set, report := rules.Load([]rules.File{{Name: name, Data: []byte(text)}}, rules.Options{
+		ReadTable: func(_, table string) (rules.File, error) {
+			data, err := os.ReadFile(filepath.Join("../examples/rules", table))
+			return rules.File{Name: table, Data: data}, err
+		},
+	})
 	if !report.OK() {
 		t.Fatal(report)
 	}
