@@ -294,7 +294,7 @@ func (c *compilation) decimalQuotients() bool {
 		case dynamic && isInteger(b):
 			by = c.asDouble(by)
 		case dynamic && b.Kind() == types.DynKind:
-			over = c.fac.NewCall(c.newID(over), "double", over)
+			over = c.fac.NewCall(c.newID(over), fnMul, c.fac.NewLiteral(c.newID(over), types.Double(1)), over)
 		default:
 			return
 		}
