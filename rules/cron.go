@@ -36,6 +36,9 @@ const (
 	cronDays            = 130*365 + 32
 )
 
+// cronWords stand for whole expressions.
+var cronWords = map[string]bool{"@hourly": true, "@daily": true, "@midnight": true, "@weekly": true, "@monthly": true, "@yearly": true, "@annually": true}
+
 // parseCron reads a cron expression: minute, hour, day of month, month, day of
 // week; a field before them for seconds and one after them for years may be
 // there too, or one word like @daily in place of all.
@@ -47,7 +50,11 @@ func parseCron(text string, zone *time.Location) (c *cronTicks, err error) {
 	}()
 	fields := strings.Fields(text)
 	n := len(fields)
-	if n == 0 || !strings.HasPrefix(fields[0], "@") && (n < 5 || n > 7) {
+	word := n == 1 && strings.HasPrefix(fields[0], "@")
+	switch {
+	case word && !cronWords[fields[0]]:
+		return nil, fmt.Errorf("there is no %s; the words are @hourly, @daily, @weekly, @monthly and @yearly", fields[0])
+	case !word && (n < 5 || n > 7):
 		return nil, fmt.Errorf("a cron expression has 5 fields, and this one has %d", n)
 	}
 	years := "*"

@@ -178,7 +178,7 @@ func TestCron(t *testing.T) {
 }
 
 func TestCronMistakes(t *testing.T) {
-	for _, cron := range []string{"", "* * * *", "0 0 31 2 *", "0 24 * * *", "61 * * * *", "a b c d e", "* * * * * * * *", "@sometimes", "*/0 * * * *",
+	for _, cron := range []string{"", "* * * *", "0 0 31 2 *", "0 24 * * *", "61 * * * *", "a b c d e", "* * * * * * * *", "@sometimes", "@every 5m", "@daily 5", "*/0 * * * *",
 		"5-1 * * * *", "0 0 0 * *", "0 0 * * 9", "0 0 * * * 1900", "0 0 1 1 * 2100"} {
 		if c, err := parseCron(cron, time.UTC); err == nil {
 			t.Errorf("%q is taken: %v", cron, c.Next(0))
