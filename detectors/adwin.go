@@ -5,7 +5,7 @@ import "math"
 var adwinDoc = Doc{
 	Name: "adwin", Title: "Adaptive window (ADWIN)", Since: "0.1",
 	Text: `Keeps the longest window of past values whose two ends still agree on the mean, and tells
-when it has to cut it: the mean has changed. The chance of a false alarm at one look is at most
+when it has to cut it: the mean has changed. Then it starts afresh. The chance of a false alarm at one look is at most
 delta. Choose it to learn that a process has changed for good.`,
 	Params: []Param{
 		{Name: "delta", Text: "chance of a false alarm", Default: 0.002, Min: 1e-15, Max: 1},
@@ -25,6 +25,7 @@ type adwin struct {
 	total, variance float64    // variance is a sum of squares
 	width           float64
 	tick            int
+	cut             bool // the last value made a cut: the next one begins anew
 }
 
 const (
@@ -142,6 +143,9 @@ func (m *adwin) disagree() bool {
 // judge takes the value in: a change detector learns from everything.
 func (m *adwin) judge(in *input, o *opinion) {
 	x := in.x[0]
+	if m.cut {
+		*m = adwin{delta: m.delta, rows: append(m.rows[:0], adwinRow{})}
+	}
 	o.verdict, o.ready = no, min(1, float64(m.tick+1)/adwinClock)
 	var before float64
 	if m.width > 0 {
@@ -152,7 +156,7 @@ func (m *adwin) judge(in *input, o *opinion) {
 			o.direction = Down
 		}
 	}
-	if m.add(x) {
+	if m.cut = m.add(x); m.cut {
 		now := m.total / m.width
 		o.verdict, o.direction = yes, Up
 		if now < before {
@@ -167,6 +171,7 @@ func (m *adwin) update(*input, bool) {}
 func (m *adwin) state(c *codec) {
 	c.floats(&m.total, &m.variance, &m.width)
 	c.int(&m.tick)
+	c.bool(&m.cut)
 	n := c.count(len(m.rows), adwinRows)
 	if c.reading {
 		m.rows = append(m.rows[:0], make([]adwinRow, max(n, 1))...)

@@ -37,7 +37,7 @@ var grains4 = [4]struct {
 }
 
 const (
-	autoMemory    = 1500  // values that a novelty member remembers, so that all fit into 64 KiB
+	autoMemory    = 1400  // values that a novelty member remembers, so that all fit into 64 KiB
 	autoAlpha     = 0.05  // of the running mean: some twenty values
 	autoHold      = 4     // values that a surprise stands for: members speak at different times
 	autoMost      = 12    // orders of magnitude that one member can add
@@ -75,8 +75,8 @@ func newEnsemble(warm int) *ensemble {
 	m := &ensemble{}
 	m.voices = [4]*voice{
 		valueVoice(3, autoMemory),
-		shapeVoice("short shapes", 6, true, 8, 1, autoMemory),
-		shapeVoice("long shapes", 12, false, 8, 5, autoMemory),
+		shapeVoice(memberNames[1], 6, true, 8, 1, autoMemory),
+		shapeVoice(memberNames[2], 12, false, 8, 5, autoMemory),
 		contextVoice(12),
 	}
 	if warm > 0 {
@@ -140,7 +140,7 @@ func (m *ensemble) listen(in *input) {
 		if m.voices[0].ready() >= 1 {
 			s = max(0, s-autoDiscount)
 		}
-		m.take(4, at, s, Reason{Cause: CauseDeviation, A: x, B: m.resid.w.mean, Member: "residual"})
+		m.take(4, at, s, Reason{Cause: CauseDeviation, A: x, B: m.resid.w.mean, Member: memberNames[4]})
 	}
 }
 
@@ -271,6 +271,7 @@ func (m *ensemble) state(c *codec) {
 	c.int(&m.n)
 	for i := range m.held {
 		c.array(m.held[i][:])
+		m.reasons[i].state(c, memberNames[i])
 	}
 	c.array(m.said[:])
 	c.f64(&m.sum)
@@ -286,12 +287,20 @@ func (m *ensemble) state(c *codec) {
 }
 
 func (m *ensemble) size() int {
-	n := 900 + tailSize
+	n := 900 + m.all.size()
 	for _, v := range m.voices {
 		n += v.size()
 	}
 	if m.resid != nil {
-		n += 48 + tailSize
+		n += 48 + m.resid.tail.size()
 	}
 	return n
+}
+
+// breakOff forgets what is held, and the recent past of the members.
+func (m *ensemble) breakOff() {
+	m.held = [5][autoHold]float64{}
+	for _, v := range m.voices {
+		v.breakOff()
+	}
 }

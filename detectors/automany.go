@@ -56,7 +56,9 @@ func (m *autoMany) judge(in *input, o *opinion) {
 		}
 		if s > 0 && s >= most {
 			m.reasons[i] = reasons[i]
-			m.reasons[i].Member = manyNames[i]
+			if m.reasons[i].Cause != CauseNone {
+				m.reasons[i].Member = manyNames[i]
+			}
 		}
 		m.said[i] = min(most, autoMost)
 		m.sum += m.said[i]
@@ -142,10 +144,13 @@ func (m *autoMany) state(c *codec) {
 	for i := range m.held {
 		m.tails[i].state(c)
 		c.array(m.held[i][:])
+		m.reasons[i].state(c, manyNames[i])
 	}
 	c.array(m.said[:])
 	c.f64(&m.sum)
 	m.all.state(c)
 }
 
-func (m *autoMany) size() int { return 500 + 4*tailSize + 24*len(m.channels) + m.together.size() }
+func (m *autoMany) size() int {
+	return 500 + m.all.size() + 3*m.tails[0].size() + 24*len(m.channels) + m.together.size()
+}

@@ -82,6 +82,26 @@ type grain struct {
 	same     int
 	away     int // values since the level was last there
 	seen     bool
+	// The range of the present block of values, and of the one before.
+	lo, hi, wasLo, wasHi float64
+	n                    int
+}
+
+// flatBlock is how many values make a block: a series that kept within a unit for one
+// to two blocks is a constant one.
+const flatBlock = 1000
+
+// flat reports whether the last blocks, with x, stayed within one unit on either
+// side of a value.
+func (g *grain) flat(x, quantum float64) bool {
+	lo, hi := min(x, g.lo), max(x, g.hi)
+	if g.n == 0 {
+		lo, hi = x, x
+	}
+	if g.n > flatBlock {
+		lo, hi = min(lo, g.wasLo), max(hi, g.wasHi)
+	}
+	return hi-lo <= 2.2*quantum
 }
 
 // maxDecimals is where values stop to look decimal; what remains is the
@@ -112,6 +132,12 @@ func (g *grain) still(x, quantum float64) bool {
 
 // follow keeps the level up to date; x has been judged.
 func (g *grain) follow(x float64) {
+	if g.n%flatBlock == 0 {
+		g.wasLo, g.wasHi = g.lo, g.hi
+		g.lo, g.hi = x, x
+	}
+	g.n++
+	g.lo, g.hi = min(g.lo, x), max(g.hi, x)
 	if x != g.value {
 		g.value, g.same = x, 0
 	}
@@ -132,4 +158,6 @@ func (g *grain) state(c *codec) {
 	c.int(&g.same)
 	c.int(&g.away)
 	c.bool(&g.seen)
+	c.floats(&g.lo, &g.hi, &g.wasLo, &g.wasHi)
+	c.int(&g.n)
 }

@@ -115,4 +115,6 @@ func (m *dspot) state(c *codec) {
 	m.dn.state(c)
 }
 
-func (m *dspot) size() int { return 80 + 8*m.depth + 2*tailSize }
+func (m *dspot) size() int { return 80 + 8*m.depth + m.up.size() + m.dn.size() }
+
+func (m *dspot) breakOff() { m.ring, m.next, m.sum = m.ring[:0], 0, 0 }

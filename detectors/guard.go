@@ -56,6 +56,9 @@ type model interface {
 	size() int
 }
 
+// breaker is a model with a recent past to forget after a hole; see [GapBreak].
+type breaker interface{ breakOff() }
+
 // guard makes a detector of a model. In this order, an observation is checked
 // (NaN), timed, judged, filtered (direction, least deviation, resolution),
 // calibrated, and decided on (threshold, quiet, escalation); then the model
@@ -65,6 +68,7 @@ type guard struct {
 	threshold float64 // in orders of magnitude
 	m         model
 	in        input
+	o         opinion // scratch, here so that it need not be allocated
 	clock     clock
 	grains    []grain
 	held      []float64 // the last finite value of each channel
@@ -117,17 +121,21 @@ func (g *guard) Step(t event.Time, x []float64) Score {
 	g.in.dt = g.clock.tick(t)
 	g.in.elapsed, g.in.step = g.clock.elapsed, g.clock.step
 	g.in.gap = g.isGap()
+	if b, ok := g.m.(breaker); ok && g.in.gap && g.cfg.Gap == GapBreak {
+		b.breakOff()
+	}
 	nan := math.NaN()
-	o := opinion{expected: nan, lower: nan, upper: nan, ready: 1}
-	g.m.judge(&g.in, &o)
-	g.filter(&o)
-	s := g.calibrate(&o)
-	g.band(&o)
-	over := g.over(s, &o)
+	o := &g.o
+	*o = opinion{expected: nan, lower: nan, upper: nan, ready: 1}
+	g.m.judge(&g.in, o)
+	g.filter(o)
+	s := g.calibrate(o)
+	g.band(o)
+	over := g.over(s, o)
 	score := Score{Judged: true, Score: toScore(s), Over: over, Anomaly: over && g.rings(s), Value: g.in.x[o.channel],
 		Expected: o.expected, Lower: o.lower, Upper: o.upper, Direction: o.direction, Channel: o.channel,
 		Warmup: g.progress(o.ready), Reason: o.reason}
-	g.learn(&o, over)
+	g.learn(o, over)
 	return score
 }
 
@@ -172,7 +180,8 @@ func (g *guard) isGap() bool {
 func (g *guard) filter(o *opinion) {
 	x, quantum := g.in.x[o.channel], g.in.quantum[o.channel]
 	drop := g.cfg.Direction != Both && o.direction != Both && o.direction != g.cfg.Direction
-	if g.grains[o.channel].still(x, quantum) && o.reason.Cause != CauseStuck && o.reason.Cause != CauseGap {
+	grain := &g.grains[o.channel]
+	if (grain.still(x, quantum) || grain.flat(x, quantum)) && o.reason.Cause < CauseRange {
 		drop = drop || g.cfg.Channels == 1
 	}
 	if g.cfg.MinAbs > 0 || g.cfg.MinRel > 0 {
@@ -318,9 +327,9 @@ func (g *guard) Parts(dst []Part) []Part {
 }
 
 // Size is the memory taken.
-func (g *guard) Size() int { return guardSize + 58*g.cfg.Channels + g.m.size() }
+func (g *guard) Size() int { return guardSize + g.cal.size() + 112*g.cfg.Channels + g.m.size() }
 
-const guardSize = 512 + tailSize
+const guardSize = 640
 
 func (g *guard) state(c *codec) {
 	g.clock.state(c)

@@ -55,4 +55,4 @@ func (m *knn) state(c *codec) {
 	m.lib.state(c)
 }
 
-func (m *knn) size() int { return 40 + m.lib.bytes() + tailSize }
+func (m *knn) size() int { return 40 + m.lib.bytes() + m.cal.size() }

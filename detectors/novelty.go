@@ -206,7 +206,7 @@ func (v *voice) state(c *codec) {
 }
 
 func (v *voice) size() int {
-	n := 240 + tailSize
+	n := 240 + v.tail.size()
 	switch {
 	case v.ctx != nil:
 		return n + contextsSize
@@ -266,3 +266,13 @@ func (m *solo) update(in *input, _ bool) { m.v.update(in.x[0], in.frozen) }
 func (m *solo) state(c *codec) { m.v.state(c) }
 
 func (m *solo) size() int { return m.v.size() }
+
+// breakOff drops a half-filled sample, and what came before the next level.
+func (v *voice) breakOff() {
+	v.sampler.n = 0
+	if v.ctx != nil {
+		v.ctx.n = 0
+	}
+}
+
+func (m *solo) breakOff() { m.v.breakOff() }

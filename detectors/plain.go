@@ -72,7 +72,8 @@ func (m *limits) judge(in *input, o *opinion) {
 			return
 		}
 		width = max(m.max-m.min, in.quantum[0])
-		lo, hi = m.min-m.margin*width, m.max+m.margin*width
+		slack := max(m.margin*width, 1.5*in.quantum[0])
+		lo, hi = m.min-slack, m.max+slack
 	}
 	if math.IsInf(width, 0) {
 		width = max(math.Abs(max(lo, -math.MaxFloat64)), math.Abs(min(hi, math.MaxFloat64)), in.quantum[0])

@@ -19,12 +19,12 @@ const (
 	CauseShape                  // A: distance to the nearest earlier stretch, B: usual
 	CauseShift                  // A: mean now, B: mean before
 	CauseTail                   // A: observed, B: threshold
-	CauseRange                  // A: observed, B: limit
 	CauseRate                   // A: change per second, B: usual or limit
-	CauseStuck                  // A: seconds without a change, B: usual seconds
-	CauseGap                    // A: seconds of silence, B: usual seconds
 	CauseIsolated               // few values of the past lie near
 	CauseRelation               // A: distance of the channels from their usual relation
+	CauseRange                  // A: observed, B: limit
+	CauseStuck                  // A: seconds without a change, B: usual seconds
+	CauseGap                    // A: seconds of silence, B: usual seconds
 )
 
 // Reason says why a score is what it is. It holds numbers, and becomes words
@@ -92,4 +92,18 @@ func number(x float64) string {
 		return "?"
 	}
 	return strconv.FormatFloat(x, 'g', 6, 64)
+}
+
+// state visits the numbers; the member is known from its place.
+func (r *Reason) state(c *codec, member string) {
+	k := uint8(r.Cause)
+	c.byte(&k)
+	r.Cause = Cause(k)
+	c.floats(&r.A, &r.B)
+	if c.reading {
+		r.Member = ""
+		if r.Cause != CauseNone {
+			r.Member = member
+		}
+	}
 }

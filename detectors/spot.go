@@ -105,7 +105,7 @@ func (m *spot) total() float64 { return float64(m.n) }
 
 // orders is -log10 of the probability of x or more.
 func (s *spotSide) orders(x, n float64) float64 {
-	p := float64(s.nt) / n
+	p := max(float64(s.nt), 0.5) / n
 	y := x - s.t
 	if y <= 0 {
 		return 0
@@ -209,8 +209,7 @@ func (s *spotSide) keep(y float64) {
 	s.at = (s.at + 1) % spotPeaks
 }
 
-// peak adds a peak and fits again. The first hundred peaks each move the fit;
-// later it is enough to follow every hundredth part.
+// peak adds a peak and fits again.
 func (s *spotSide) peak(x, q, n float64) {
 	s.keep(x - s.t)
 	s.fit(q, n)
@@ -218,6 +217,10 @@ func (s *spotSide) peak(x, q, n float64) {
 
 // fit sets the limit so that a value passes it with probability q.
 func (s *spotSide) fit(q, n float64) {
+	if s.nt == 0 { // a constant start: whatever is over it is past the limit
+		s.z, s.sigma = s.t, 1
+		return
+	}
 	s.gamma, s.sigma = fitPareto(s.peaks)
 	r := n * q / float64(s.nt)
 	if s.gamma != 0 {

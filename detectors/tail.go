@@ -212,7 +212,8 @@ func (t *tail) state(c *codec) {
 	c.f64(&t.last)
 }
 
-const tailSize = 16*5 + 2*tailBuckets + 2*tailBuckets/tailBlock + 8*tailTop
+// size is the memory taken.
+func (t *tail) size() int { return 80 + 2*tailBuckets + 2*tailBuckets/tailBlock + 8*cap(t.top) }
 
 // toScore turns orders of magnitude into 1-p. Above eight they are pressed
 // together, so that the order of even the most surprising survives in a float64.
