@@ -23,7 +23,8 @@ func TestManual(t *testing.T) {
 step hot telemetry list
 step spike telemetry
 step extra telemetry
-key site:string device:string ["oslo", "p1"]`)
+key site:string device:string ["oslo", "p1"]
+table ratings device:string max:double floor:int site:string`)
 	w.scope.Event = w.streams["telemetry"]
 	examples := 0
 	for _, m := range fence.FindAllStringSubmatch(string(data), -1) {
@@ -31,6 +32,8 @@ key site:string device:string ["oslo", "p1"]`)
 		switch language {
 		case "json":
 			w.manualEvents(t, name, body)
+		case "csv":
+			w.manualRows(t, body)
 		case "cel":
 			for line := range strings.Lines(body) {
 				w.manualExample(t, line)
@@ -62,6 +65,29 @@ func (w *world) manualEvents(t *testing.T, name, body string) {
 	}
 	for _, e := range events {
 		w.stepsIn[name] = append(w.stepsIn[name], string(e))
+	}
+}
+
+// manualRows takes the rows of the table from CSV.
+func (w *world) manualRows(t *testing.T, body string) {
+	table := w.scope.Tables[0]
+	for i, line := range strings.Split(strings.TrimSpace(body), "\n") {
+		if i == 0 {
+			continue
+		}
+		var row []event.Value
+		for j, cell := range strings.Split(line, ",") {
+			switch table.Columns[j].Type {
+			case event.TypeString:
+				row = append(row, event.String(cell))
+			default:
+				if cell == "" {
+					cell = "null"
+				}
+				row = append(row, declared(parseJSON(t, cell), table.Columns[j].Type))
+			}
+		}
+		table.Rows[row[0].AsString()] = row
 	}
 }
 
