@@ -171,6 +171,11 @@ func (st *ruleState) appendBinary(v []byte) (out []byte, any bool) {
 			v, any = a.appendBinary(v), true
 		}
 	}
+	idle := st.deadlines[timerIdle].at
+	v = append(v, flag(idle != never))
+	if idle != never {
+		v = binary.AppendVarint(v, int64(idle))
+	}
 	return v, any
 }
 
@@ -293,28 +298,32 @@ func (r *rulePlan) schema(stream string) *event.Schema {
 	return nil
 }
 
-func (r *rulePlan) readState(rd *event.Reader) (st ruleState, err error) {
+func (r *rulePlan) readState(rd *event.Reader) (st ruleState, idle event.Time, err error) {
 	if rd.Byte() == 1 {
 		if r.Pattern == nil {
-			return st, event.ErrEncoding
+			return st, 0, event.ErrEncoding
 		}
 		if st.machine, err = nfa.ReadMachine(r.Pattern.Prog, rd, r.schema); err != nil {
-			return st, err
+			return st, 0, err
 		}
 	}
 	if rd.Byte() == 1 {
 		if st.window, err = r.readWindow(rd); err != nil {
-			return st, err
+			return st, 0, err
 		}
 	}
 	for i := range st.alerts {
 		if rd.Byte() == 1 {
 			if st.alerts[i], err = r.readAlert(rd); err != nil {
-				return st, err
+				return st, 0, err
 			}
 		}
 	}
-	return st, rd.Err()
+	idle = never
+	if rd.Byte() == 1 {
+		idle = event.Time(rd.Varint())
+	}
+	return st, idle, rd.Err()
 }
 
 func (r *rulePlan) readWindow(rd *event.Reader) (ws *windowState, err error) {
@@ -513,14 +522,14 @@ func (e *Engine) restoreState(name, value *event.Reader, skip map[string]part) e
 	}
 	l := e.shards[e.options.shard(group)].lanes[at.lane]
 	t := l.tables[at.table]
-	st, err := t.rules[at.rule].readState(value)
+	st, idle, err := t.rules[at.rule].readState(value)
 	if err != nil {
 		return err
 	}
 	if skip[rule] == alerts {
 		st.alerts = [alertSlots]*alertState{}
 	}
-	if st.machine == nil && st.window == nil && st.alerts == [alertSlots]*alertState{} {
+	if st.empty() {
 		return nil
 	}
 	ks := t.keys[key]
@@ -531,6 +540,9 @@ func (e *Engine) restoreState(name, value *event.Reader, skip map[string]part) e
 	}
 	st.deadlines = ks.states[at.rule].deadlines
 	ks.states[at.rule] = st
+	if t.rules[at.rule].Idle > 0 {
+		l.arm(ks, at.rule, timerIdle, idle)
+	}
 	if st.machine != nil {
 		l.arm(ks, at.rule, timerRuns, st.machine.Deadline())
 	}

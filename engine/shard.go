@@ -114,12 +114,15 @@ func (t *table) settle(ks *keyState, known bool) {
 
 func (ks *keyState) empty() bool {
 	for i := range ks.states {
-		st := &ks.states[i]
-		if st.machine != nil || st.window != nil || st.alerts != [alertSlots]*alertState{} {
+		if !ks.states[i].empty() {
 			return false
 		}
 	}
 	return true
+}
+
+func (st *ruleState) empty() bool {
+	return st.machine == nil && st.window == nil && st.alerts == [alertSlots]*alertState{}
 }
 
 // queued reports whether the queue of timers still knows the state.
@@ -176,6 +179,9 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 		default:
 			s.emit(r, ks, in.Emit, e.Time, e.Pos)
 		}
+		if r.Idle > 0 && !ks.states[i].empty() {
+			l.arm(ks, i, timerIdle, e.Time.Add(r.Idle))
+		}
 	}
 	t.settle(ks, known)
 	s.quiet = false
@@ -194,10 +200,31 @@ func (s *Shard) expire(l *lane, t *timer) {
 		s.expireRuns(l, ks, t.rule, t.at)
 	case timerWindow:
 		s.expireWindow(l, ks, t.rule, t.at)
+	case timerIdle:
+		s.forget(l, ks, t.rule, t.at)
 	default:
 		s.expireAlert(l, ks, t.rule, alertSlot(t.kind-timerAlert), t.at)
 	}
 	ks.table.settle(ks, true)
+}
+
+// forget drops what a rule keeps of a key that has sent nothing for as long as
+// its limits allow.
+func (s *Shard) forget(l *lane, ks *keyState, rule int, now event.Time) {
+	st := &ks.states[rule]
+	for slot, a := range st.alerts {
+		if a != nil && a.Told {
+			d := s.decided(ks, alerting.Decision{Change: alerting.Cleared, Reason: alerting.ReasonForgotten, Time: now})
+			s.tell(ks, alertSlot(slot), a, d, grounds{atEnd: l.atEnd(now)})
+		}
+	}
+	if !st.empty() {
+		s.out.stats.Evictions.add(s.env.rule.Name, "idle", 1)
+	}
+	st.machine, st.window, st.alerts = nil, nil, [alertSlots]*alertState{}
+	for k := range st.deadlines {
+		st.deadlines[k].at = never
+	}
 }
 
 // Match is a match of a pattern, or a partial match that time ended.

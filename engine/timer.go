@@ -15,6 +15,7 @@ const (
 	timerWindow                        // a window ends: interval
 	timerAlert                         // `for`, `clear_for` or `clear_after` is over: steadiness
 	timerTimeoutAlert                  // the same of the alert for partial matches: steadiness
+	timerIdle                          // `limits: {idle: …}` is over: steadiness
 	timerKinds
 )
 

@@ -80,8 +80,8 @@ var (
 	}
 	limitsPlace = &place{
 		name: "`limits`", where: "under `limits`",
-		keys:  []string{"runs"},
-		later: []string{"keys", "idle"},
+		keys:  []string{"runs", "idle"},
+		later: []string{"keys"},
 	}
 	places = []*place{filePlace, streamPlace, tablePlace, rulePlace, alertPlace, watermarkPlace, timeoutPlace, limitsPlace, definePlace,
 		windowPlace, activePlace, absentPlace, noDataPlace, flapPlace, unlessPlace}

@@ -474,6 +474,9 @@ func (l *loader) limits(d *ruleDecl) {
 	if n == nil || !l.keys(n, limitsPlace) {
 		return
 	}
+	if v := n.get("idle"); v != nil {
+		d.rule.Idle = l.duration(v, "`idle`", false)
+	}
 	if runs := n.get("runs"); runs != nil && d.body.get("pattern") == nil {
 		l.errorf(runs, "remove it", "`runs` limits partial matches of a `pattern`, and the rule has none")
 	}
