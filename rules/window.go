@@ -398,7 +398,7 @@ func (l *loader) endWindow(d *ruleDecl) {
 	for i, v := range w.scope.Vars {
 		fields[i] = event.Field{Name: v.Name, Type: v.Type}
 	}
-	out.Vars = event.NewSchema(d.rule.Name, fields)
+	out.Vars = event.NewSchema("window of "+d.rule.Name, fields) // no stream can have that name
 	for _, f := range fields {
 		out.Vars.Use(f.Name)
 	}
