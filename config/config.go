@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/cepd/cepd/alerting/notify/file"
 	"github.com/cepd/cepd/alerting/notify/mqtt"
 	"github.com/cepd/cepd/alerting/notify/webhook"
 	"github.com/cepd/cepd/mqttconn"
@@ -27,7 +29,8 @@ type Config struct {
 	HTTP HTTP
 	// Sources of events; at least one.
 	Sources []Source
-	// Sinks that alerts go to. None: alerts are counted and logged only.
+	// Sinks that alerts and derived events go to. None: alerts are counted and
+	// logged only.
 	Sinks []Sink
 }
 
@@ -70,15 +73,16 @@ type FileSource struct {
 	Topic  string // that the records carry; left out: none
 }
 
-// Sink is one receiver of alerts.
+// Sink is one receiver of alerts and derived events.
 type Sink struct {
 	Name    string
-	Type    string // webhook, mqtt or stdout
+	Type    string // webhook, mqtt, file or stdout
 	Webhook WebhookSink
 	MQTT    MQTTSink
+	File    file.Config
 	Stdout  StdoutSink
 
-	// Workers is how many alerts may be on their way at once. Default: as
+	// Workers is how many deliveries may be on their way at once. Default: as
 	// package notify has it.
 	Workers int
 	// Timeout bounds one try. Default 15s.
@@ -102,6 +106,9 @@ type MQTTSink struct {
 	// Topic with the placeholders {rule} and {key}. Default
 	// cepd/alerts/{rule}/{key}.
 	Topic string
+	// EventTopic is the topic of derived events. Default
+	// cepd/events/{rule}/{key}.
+	EventTopic string
 	// QoS is 0, 1 or 2. Default 1.
 	QoS byte
 	// StatusTopic is where the connection says online and offline; "-" is
@@ -129,6 +136,12 @@ func (c *Config) EnsureDefaults() {
 		s := &c.Sinks[i]
 		if s.Type == "mqtt" && s.MQTT.Topic == "" {
 			s.MQTT.Topic = mqtt.DefaultTopic
+		}
+		if s.Type == "mqtt" && s.MQTT.EventTopic == "" {
+			s.MQTT.EventTopic = mqtt.DefaultEventTopic
+		}
+		if s.Type == "file" {
+			s.File.EnsureDefaults()
 		}
 		if s.Type == "stdout" && s.Stdout.Format == "" {
 			s.Stdout.Format = "json"
@@ -182,6 +195,7 @@ func (c *Config) Validate() []Problem {
 	for _, s := range c.Sinks {
 		c.validateSink("sinks."+s.Name, s, bad)
 	}
+	c.validateSinkFiles(bad)
 	return ps
 }
 
@@ -189,9 +203,14 @@ func (c *Config) validateSink(path string, s Sink, bad func(path, format string,
 	switch s.Type {
 	case "webhook":
 		each(s.Webhook.Config.Validate(), func(line string) { bad(path, "%s", line) })
+	case "file":
+		if s.File.Path != "" {
+			path += ".path"
+		}
+		each(file.CheckPath(s.File.Path), func(line string) { bad(path, "%s", line) })
 	case "mqtt":
 		m := s.MQTT
-		_, err := mqtt.New(mqtt.Config{Publisher: &mqtt.Client{}, Topic: m.Topic, QoS: m.QoS})
+		_, err := mqtt.New(mqtt.Config{Publisher: &mqtt.Client{}, Topic: m.Topic, EventTopic: m.EventTopic, QoS: m.QoS})
 		each(errors.Unwrap(err), func(line string) { bad(path, "%s", line) })
 		if m.Source == "" {
 			validateConn(path, m.Conn, bad)
@@ -204,6 +223,22 @@ func (c *Config) validateSink(path string, s Sink, bad func(path, format string,
 		if i < 0 || c.Sources[i].Type != "mqtt" {
 			bad(path+".source", "there is no source %q of type mqtt", m.Source)
 		}
+	}
+}
+
+// validateSinkFiles reports files that two sinks write to.
+func (c *Config) validateSinkFiles(bad func(path, format string, args ...any)) {
+	writers := map[string]string{}
+	for _, s := range c.Sinks {
+		if s.Type != "file" || s.File.Path == "" {
+			continue
+		}
+		path := filepath.Clean(s.File.Path)
+		if other, ok := writers[path]; ok {
+			bad("sinks."+s.Name+".path", "sinks.%s writes to that file already", other)
+			continue
+		}
+		writers[path] = s.Name
 	}
 }
 

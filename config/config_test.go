@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cepd/cepd/alerting/notify/file"
 	"github.com/cepd/cepd/alerting/notify/webhook"
 	"github.com/cepd/cepd/mqttconn"
 )
@@ -43,7 +44,9 @@ func TestParse(t *testing.T) {
 			{Name: "ops", Type: "webhook", MQTT: MQTTSink{QoS: 1, Retain: true}, Timeout: 10e9,
 				Webhook: WebhookSink{Config: webhook.Config{URL: "https://hooks.example/cepd", SecretFile: "/run/secrets/webhook",
 					Headers: map[string]string{"X-Site": "broker.example"}, SkipResolved: true}}},
-			{Name: "plant", Type: "mqtt", MQTT: MQTTSink{Source: "plant", Topic: "cepd/alerts/{rule}/{key}", QoS: 1, Retain: true}},
+			{Name: "plant", Type: "mqtt", MQTT: MQTTSink{Source: "plant", Topic: "cepd/alerts/{rule}/{key}", EventTopic: "events/{rule}", QoS: 1, Retain: true}},
+			{Name: "warehouse", Type: "file", MQTT: MQTTSink{QoS: 1, Retain: true},
+				File: file.Config{Path: "/etc/cepd/derived/{rule}-{date}.jsonl", Sync: "always"}},
 		},
 	}
 	if d := cmp.Diff(want, got); d != "" {

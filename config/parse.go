@@ -9,6 +9,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
 
+	"github.com/cepd/cepd/alerting/notify/file"
 	"github.com/cepd/cepd/mqttconn"
 	"github.com/cepd/cepd/rules"
 )
@@ -97,7 +98,7 @@ func (r *reader) source(n ast.Node, path, name string) Source {
 func (r *reader) sink(n ast.Node, path, name string) (s Sink) {
 	s = Sink{Name: name, MQTT: MQTTSink{QoS: 1, Retain: true}}
 	var known fields
-	switch s.Type = r.typed(n, path, "webhook", "mqtt", "stdout"); s.Type {
+	switch s.Type = r.typed(n, path, "webhook", "mqtt", "file", "stdout"); s.Type {
 	case "webhook":
 		w := &s.Webhook.Config
 		send := true
@@ -118,9 +119,12 @@ func (r *reader) sink(n ast.Node, path, name string) (s Sink) {
 		known = connFields(&m.Conn)
 		known["source"] = text(&m.Source)
 		known["topic"] = text(&m.Topic)
+		known["event_topic"] = text(&m.EventTopic)
 		known["qos"] = integer(&m.QoS, 0, 2)
 		known["retain"] = boolean(&m.Retain)
 		known["status_topic"] = text(&m.StatusTopic)
+	case "file":
+		known = fields{"type": skip, "path": text(&s.File.Path), "sync": choice(&s.File.Sync, file.SyncNever, file.SyncAlways)}
 	case "stdout":
 		known = fields{"type": skip, "format": choice(&s.Stdout.Format, "json", "text")}
 	default:
@@ -185,6 +189,7 @@ func (c *Config) resolve(dir string) {
 	}
 	for i := range c.Sinks {
 		conn(&c.Sinks[i].MQTT.Conn)
+		abs(&c.Sinks[i].File.Path)
 		abs(&c.Sinks[i].Webhook.Config.URLFile)
 		abs(&c.Sinks[i].Webhook.Config.SecretFile)
 		tls(&c.Sinks[i].Webhook.TLS)

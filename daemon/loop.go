@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/alerting/notify"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest"
@@ -172,7 +173,7 @@ func (l *loop) apply() error {
 	l.d.pool.serial = len(l.records) < smallBatch
 	out := l.d.engine.Step(engine.Input{Records: l.records})
 	l.deadline = out.Deadline
-	err := l.d.dispatcher.Enqueue(l.audible(out.Transitions))
+	err := l.d.dispatcher.Enqueue(notify.Messages(l.audible(out.Transitions), out.Emitted))
 	l.d.observe(&out, l.records)
 	if l.after != nil {
 		l.after(&out)

@@ -34,6 +34,9 @@ func (d *Daemon) knowRules(set *rules.Set) {
 	for _, r := range set.Rules {
 		d.metrics.Add(web.AlertsRaised, 0, r.Name)
 		d.metrics.Add(web.Matches, 0, r.Name)
+		if r.Output != nil {
+			d.metrics.Add(web.Emitted, 0, r.Name)
+		}
 	}
 }
 

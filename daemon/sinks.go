@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/cepd/cepd/alerting/notify"
+	"github.com/cepd/cepd/alerting/notify/file"
 	"github.com/cepd/cepd/alerting/notify/mqtt"
 	"github.com/cepd/cepd/alerting/notify/stdout"
 	"github.com/cepd/cepd/alerting/notify/text"
@@ -31,8 +32,8 @@ func (d *Daemon) openSinks() (*sinks, error) {
 			return nil, fmt.Errorf("sink %s: %w", s.Name, err)
 		}
 		workers := s.Workers
-		if s.Type == "stdout" && workers == 0 {
-			workers = 1 // whoever reads along wants what happened in its order
+		if (s.Type == "stdout" || s.Type == "file") && workers == 0 {
+			workers = 1 // whoever reads it wants what happened in its order
 		}
 		open.list = append(open.list, notify.Sink{
 			Name: s.Name, Notifier: n, Workers: workers, Timeout: s.Timeout, MaxAge: s.MaxAge,
@@ -55,7 +56,18 @@ func (d *Daemon) openSink(s config.Sink, open *sinks) (notify.Notifier, error) {
 			return nil, err
 		}
 		open.closers = append(open.closers, client.Close)
-		return mqtt.New(mqtt.Config{Publisher: client, Topic: s.MQTT.Topic, QoS: s.MQTT.QoS, Retain: s.MQTT.Retain})
+		return mqtt.New(mqtt.Config{Publisher: client, Topic: s.MQTT.Topic, EventTopic: s.MQTT.EventTopic, QoS: s.MQTT.QoS, Retain: s.MQTT.Retain})
+	case "file":
+		sink, err := file.New(s.File)
+		if err != nil {
+			return nil, err
+		}
+		open.closers = append(open.closers, func(context.Context) {
+			if err := sink.Close(); err != nil {
+				d.log.Error("closing files", "sink", s.Name, "err", err)
+			}
+		})
+		return sink, nil
 	case "stdout":
 		return stdout.New(stdout.Config{Writer: d.opts.Stdout, Format: s.Stdout.Format, Text: text.Options{Color: d.opts.Color}})
 	}

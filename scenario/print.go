@@ -166,13 +166,7 @@ func (p *textPrinter) Match(m *engine.Match) error {
 }
 
 func (p *textPrinter) Derived(d *alerting.Derived) error {
-	b := append(d.Time.Append(p.buf[:0]), "  event  "...)
-	b = append(b, d.Rule...)
-	if k := event.KeyText(d.Key); k != "" {
-		b = append(append(b, "  "...), k...)
-	}
-	b = append(event.AppendObject(append(b, "  "...), d.Fields), '\n')
-	return p.print(b)
+	return p.print(text.AppendDerived(p.buf[:0], d, p.options))
 }
 
 func (p *textPrinter) print(b []byte) error {

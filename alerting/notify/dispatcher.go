@@ -11,17 +11,17 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/event"
 )
 
 // Sink says how to deliver to one sink.
 type Sink struct {
-	// Name is what alerts call it in `to`.
+	// Name is what rules call it in `to` and `emit_to`.
 	Name string
 	// Notifier sends to it.
 	Notifier Notifier
-	// Workers is how many deliveries may be on their way at once, each of
-	// another alert. Default 4.
+	// Workers is how many deliveries may be on their way at once, each
+	// about another subject. Default 4.
 	Workers int
 	// Timeout bounds one try. Default 15s.
 	Timeout time.Duration
@@ -115,7 +115,7 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Dispatcher delivers transitions to sinks. See the package comment.
+// Dispatcher delivers messages to sinks. See the package comment.
 type Dispatcher struct {
 	cfg    Config
 	sinks  map[string]*sink
@@ -156,23 +156,22 @@ func (d *Dispatcher) Start() {
 
 func (d *Dispatcher) names() []string { return slices.Sorted(maps.Keys(d.sinks)) }
 
-// Enqueue adds transitions to the outbox, in order, for delivery. It waits for
-// the outbox only, never for a sink. After [Dispatcher.Stop] transitions still
+// Enqueue adds messages to the outbox, in order, for delivery. It waits for
+// the outbox only, never for a sink. After [Dispatcher.Stop] messages still
 // reach the outbox, but no sink.
-func (d *Dispatcher) Enqueue(ts []alerting.Transition) error {
-	if len(ts) == 0 {
+func (d *Dispatcher) Enqueue(ms []Message) error {
+	if len(ms) == 0 {
 		return nil
 	}
-	entries := make([]alerting.Transition, len(ts))
-	for i, t := range ts {
-		if len(t.To) == 0 {
-			t.To = d.cfg.DefaultTo
+	entries := make([]Message, len(ms))
+	for i, m := range ms {
+		if m.Transition != nil && len(m.Transition.To) == 0 {
+			m = m.toSinks(d.cfg.DefaultTo)
 		}
-		t.To = d.known(t)
-		entries[i] = t
+		entries[i] = m.toSinks(d.known(m))
 	}
 	if err := d.cfg.Outbox.Append(entries); err != nil {
-		return fmt.Errorf("adding alerts to the outbox: %w", err)
+		return fmt.Errorf("adding messages to the outbox: %w", err)
 	}
 	for _, s := range d.sinks {
 		s.wake()
@@ -180,23 +179,24 @@ func (d *Dispatcher) Enqueue(ts []alerting.Transition) error {
 	return nil
 }
 
-// known returns the sinks of t that there are. Each other one makes a dead
-// letter: an alert is not lost in silence.
-func (d *Dispatcher) known(t alerting.Transition) []string {
-	to := t.To
-	for i, name := range t.To {
+// known returns the sinks of m that there are. Each other one makes a dead
+// letter: nothing is lost in silence.
+func (d *Dispatcher) known(m Message) []string {
+	all := m.Sinks()
+	to := all
+	for i, name := range all {
 		if d.sinks[name] != nil {
 			continue
 		}
-		if len(to) == len(t.To) {
-			to = slices.Clone(t.To[:i:i])
-			for _, rest := range t.To[i:] {
+		if len(to) == len(all) {
+			to = slices.Clone(all[:i:i])
+			for _, rest := range all[i:] {
 				if d.sinks[rest] != nil {
 					to = append(to, rest)
 				}
 			}
 		}
-		d.bury(DeadLetter{Delivery: NewDelivery(t, name, 0), Reason: ReasonUnknownSink, Error: "there is no sink of that name", Time: time.Now()})
+		d.bury(DeadLetter{Delivery: NewDelivery(m, name, 0), Reason: ReasonUnknownSink, Error: "there is no sink of that name", Time: time.Now()})
 	}
 	return to
 }
@@ -208,8 +208,12 @@ func (d *Dispatcher) bury(l DeadLetter) {
 }
 
 func attrs(v Delivery) []any {
-	return []any{"sink", v.Sink, "rule", v.Transition.Rule, "change", v.Transition.Change.String(),
-		"alert", v.Transition.Fingerprint, "id", v.ID, "position", v.Transition.Position.String()}
+	if d := v.Derived; d != nil {
+		return []any{"sink", v.Sink, "rule", d.Rule, "key", event.KeyText(d.Key), "id", v.ID, "position", d.Position.String()}
+	}
+	t := v.Transition
+	return []any{"sink", v.Sink, "rule", t.Rule, "change", t.Change.String(),
+		"alert", t.Fingerprint, "id", v.ID, "position", t.Position.String()}
 }
 
 // Left says what a sink did not get before its dispatcher was stopped.

@@ -46,7 +46,7 @@ func (f *fake) Notify(ctx context.Context, d Delivery) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.now--
-	line := fmt.Sprintf("%gs %s", time.Since(f.start).Seconds(), d.Transition.ID)
+	line := fmt.Sprintf("%gs %s", time.Since(f.start).Seconds(), d.Identity())
 	if err != nil {
 		line += " " + err.Error()
 	}
@@ -69,7 +69,7 @@ func failFirst(n int, id string, err error) func(context.Context, Delivery) erro
 	return func(_ context.Context, d Delivery) error {
 		mu.Lock()
 		defer mu.Unlock()
-		if d.Transition.ID == id && n != 0 {
+		if d.Identity() == id && n != 0 {
 			n--
 			return err
 		}
@@ -103,7 +103,7 @@ func start(t *testing.T, cfg Config) *Dispatcher {
 
 func enqueue(t *testing.T, d *Dispatcher, ts ...alerting.Transition) {
 	t.Helper()
-	if err := d.Enqueue(ts); err != nil {
+	if err := d.Enqueue(Messages(ts, nil)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -326,7 +326,7 @@ func TestStartWithBacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		box := NewMemory()
 		for i := range window + 10 {
-			_ = box.Append([]alerting.Transition{change("a", i, "s")})
+			_ = box.Append([]Message{Changed(change("a", i, "s"))})
 		}
 		f := newFake(nil)
 		start(t, Config{Sinks: []Sink{{Name: "s", Notifier: f}}, Outbox: box})
@@ -424,6 +424,54 @@ func TestRandomFailures(t *testing.T) {
 	}
 }
 
+// Derived events of one rule and key keep their order, and wait for nothing
+// else; they go to no sink by default.
+func TestEventsInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		failed, got := false, []string{}
+		f := newFake(nil)
+		f.answer = func(_ context.Context, d Delivery) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if d.Identity() == "a1" && !failed {
+				failed = true
+				return errDown
+			}
+			got = append(got, d.Sink+" "+d.Identity())
+			return nil
+		}
+		d := start(t, Config{Sinks: []Sink{{Name: "s", Notifier: f, Workers: 2}, {Name: "t", Notifier: f}}})
+		event := func(id, key string, to ...string) alerting.Derived {
+			return alerting.Derived{ID: id, Rule: "r", Key: key, To: to}
+		}
+		ds := []alerting.Derived{event("a1", "a", "s"), event("a2", "a", "s"), event("b1", "b", "s", "gone"), event("c1", "c")}
+		if err := d.Enqueue(Messages(nil, ds)); err != nil {
+			t.Fatal(err)
+		}
+		if left := d.Stop(t.Context()); len(left) > 0 {
+			t.Errorf("left %v", left)
+		}
+		same(t, "delivered", got, []string{"s b1", "s a1", "s a2"})
+		if st := d.Stats(); st.UnknownSink != 1 || st.Sinks[0].Sent != 3 {
+			t.Errorf("counted %+v", st)
+		}
+		if l := d.DeadLetters(); len(l) != 1 || l[0].Delivery.Identity() != "b1" {
+			t.Errorf("dead letters: %+v", l)
+		}
+	})
+}
+
+func TestMessages(t *testing.T) {
+	ts := []alerting.Transition{{ID: "t1", Time: 1}, {ID: "t3", Time: 3}, {ID: "t5", Time: 5}}
+	ds := []alerting.Derived{{ID: "d0", To: []string{"s"}}, {ID: "kept", Time: 1}, {ID: "d3", Time: 3, To: []string{"s"}}}
+	var got []string
+	for _, m := range Messages(ts, ds) {
+		got = append(got, m.Identity())
+	}
+	same(t, "order", got, []string{"d0", "t1", "t3", "d3", "t5"})
+}
+
 func TestConfigErrors(t *testing.T) {
 	_, err := New(Config{Sinks: []Sink{{Name: "a", Notifier: newFake(nil)}, {Name: "a"}, {Workers: -1}}, DefaultTo: []string{"b"}, BackoffMin: time.Hour})
 	for _, want := range []string{`two sinks are called "a"`, "has no name", "has no notifier", "may not be negative", `no sink "b"`, "from 1h0m0s to 5m0s"} {
@@ -439,10 +487,10 @@ func BenchmarkDispatch(b *testing.B) {
 		b.Fatal(err)
 	}
 	d.Start()
-	ts := make([]alerting.Transition, 1)
+	ms := make([]Message, 1)
 	for n := 0; b.Loop(); n++ {
-		ts[0] = alerting.Transition{ID: fmt.Sprint(n), Fingerprint: fmt.Sprint(n % 1000)}
-		if err := d.Enqueue(ts); err != nil {
+		ms[0] = Changed(alerting.Transition{ID: fmt.Sprint(n), Fingerprint: fmt.Sprint(n % 1000)})
+		if err := d.Enqueue(ms); err != nil {
 			b.Fatal(err)
 		}
 	}

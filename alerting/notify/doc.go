@@ -1,18 +1,20 @@
-// Package notify brings changes of alerts to sinks: at least once, in order
-// for each alert, and without letting one sink wait for another.
+// Package notify brings changes of alerts and derived events to sinks: at least
+// once, in order for each alert and for what each rule emits for a key, and
+// without letting one sink wait for another.
 //
 // # Parts
 //
-// An [Outbox] keeps the transitions, complete in themselves, until every sink
-// has them. A [Notifier] sends one [Delivery] to one sink, once. The
+// An [Outbox] keeps each [Message], complete in itself, until every sink has
+// it. A [Notifier] sends one [Delivery] to one sink, once. The
 // [Dispatcher] stands between: for each sink it runs a bounded number of
 // workers, tries again what failed, and gives up what can never succeed.
 //
 // # Order
 //
-// What concerns one alert (one fingerprint) reaches a sink in order and one at
-// a time. Different alerts are independent: one that is backing off holds
-// back only its own later changes.
+// What is about one subject reaches a sink in order and one at a time. A
+// subject is one alert (one fingerprint), or what one rule emits for one key.
+// Different subjects are independent: one that is backing off holds back only
+// what else there is about it.
 //
 // # Failures
 //

@@ -23,9 +23,9 @@ func ExampleDispatcher() {
 		return
 	}
 	d.Start()
-	err = d.Enqueue([]alerting.Transition{
-		{ID: "1", Fingerprint: "f", Change: alerting.Raised, Summary: "p1 is hot", To: []string{"ops"}},
-		{ID: "2", Fingerprint: "f", Change: alerting.Cleared, Summary: "p1 is hot", To: []string{"ops"}},
+	err = d.Enqueue([]notify.Message{
+		notify.Changed(alerting.Transition{ID: "1", Fingerprint: "f", Change: alerting.Raised, Summary: "p1 is hot", To: []string{"ops"}}),
+		notify.Changed(alerting.Transition{ID: "2", Fingerprint: "f", Change: alerting.Cleared, Summary: "p1 is hot", To: []string{"ops"}}),
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -19,7 +19,7 @@ func Status(t *alerting.Transition) string {
 }
 
 // AppendJSON appends a transition as one JSON object, without line breaks, to
-// dst. It is what the stdout and MQTT sinks send. Fields that are empty are
+// dst. It is what the stdout, file and MQTT sinks send. Fields that are empty are
 // left out, but for those that every change has.
 func AppendJSON(dst []byte, t *alerting.Transition) []byte {
 	dst = appendText(dst, '{', "id", t.ID)
@@ -51,6 +51,24 @@ func AppendJSON(dst []byte, t *alerting.Transition) []byte {
 		dst = append(dst, `,"at_end":true`...)
 	}
 	return append(dst, '}')
+}
+
+// AppendDerived appends a derived event as one JSON object, without line
+// breaks, to dst. It is what every sink sends.
+func AppendDerived(dst []byte, d *alerting.Derived) []byte {
+	dst = appendText(dst, '{', "rule", d.Rule)
+	dst = alerting.KeyValue(d.Key, d.KeyNames).AppendJSON(append(dst, `,"key":`...))
+	dst = appendTime(dst, "time", d.Time)
+	dst = appendText(dst, ',', "id", d.ID)
+	return append(event.AppendObject(append(dst, `,"event":`...), d.Fields), '}')
+}
+
+// AppendMessage appends what [AppendJSON] or [AppendDerived] makes of m.
+func AppendMessage(dst []byte, m Message) []byte {
+	if m.Derived != nil {
+		return AppendDerived(dst, m.Derived)
+	}
+	return AppendJSON(dst, m.Transition)
 }
 
 // AppendExtras appends what cepd tells of a transition beyond what a receiver

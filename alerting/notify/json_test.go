@@ -45,6 +45,19 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+func TestDerivedJSON(t *testing.T) {
+	const want = `{"rule":"readings","key":{"site":"oslo","device":"p1"},"time":"2026-03-01T12:00:20Z","id":"00112233445566778899aabbccddeeff",` +
+		`"event":{"kwh":1.5,"note \"x\"":"a\nb` + "\u009b" + `","none":null}}`
+	d := sample.Derived()
+	if diff := cmp.Diff(want, string(notify.AppendDerived(nil, &d))); diff != "" {
+		t.Error(diff)
+	}
+	d.Key, d.Fields = "", nil
+	if got, want := string(notify.AppendDerived(nil, &d)), `{"rule":"readings","key":null,"time":"2026-03-01T12:00:20Z","id":"00112233445566778899aabbccddeeff","event":{}}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // Kept payloads come in all shapes.
 func TestEvidencePayload(t *testing.T) {
 	for raw, want := range map[string]string{

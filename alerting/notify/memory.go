@@ -3,8 +3,6 @@ package notify
 import (
 	"slices"
 	"sync"
-
-	"github.com/cepd/cepd/alerting"
 )
 
 // rememberedIDs bounds how many ids a [Memory] outbox remembers to leave out
@@ -25,8 +23,8 @@ type Memory struct {
 }
 
 type memoryEntry struct {
-	transition alerting.Transition
-	open       []string // the sinks that need it still
+	message Message
+	open    []string // the sinks that need it still
 }
 
 // memorySink is what an outbox knows of one sink.
@@ -40,15 +38,15 @@ func NewMemory() *Memory {
 	return &Memory{first: 1, sinks: map[string]*memorySink{}, ids: map[string]struct{}{}}
 }
 
-// Append adds transitions at the end; it never fails.
-func (m *Memory) Append(ts []alerting.Transition) error {
+// Append adds messages at the end; it never fails.
+func (m *Memory) Append(ms []Message) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, t := range ts {
-		if !m.remember(t.ID) {
+	for _, msg := range ms {
+		if !m.remember(msg.Identity()) {
 			continue
 		}
-		open := slices.Clone(t.To)
+		open := slices.Clone(msg.Sinks())
 		slices.Sort(open)
 		open = slices.Compact(open)
 		place := m.first + uint64(len(m.entries))
@@ -61,7 +59,7 @@ func (m *Memory) Append(ts []alerting.Transition) error {
 			s.places = append(s.places, place)
 			s.pending++
 		}
-		m.entries = append(m.entries, memoryEntry{t, open})
+		m.entries = append(m.entries, memoryEntry{msg, open})
 	}
 	m.trim()
 	return nil
@@ -95,7 +93,7 @@ func (m *Memory) Read(sink string, after uint64, limit int) ([]Entry, error) {
 	i, _ := slices.BinarySearch(s.places, after+1)
 	for ; i < len(s.places) && len(out) < limit; i++ {
 		if e := m.at(s.places[i]); e != nil && slices.Contains(e.open, sink) {
-			out = append(out, Entry{s.places[i], e.transition})
+			out = append(out, Entry{s.places[i], e.message})
 		}
 	}
 	return out, nil
@@ -114,7 +112,7 @@ func (m *Memory) Mark(sink string, seq uint64, _ Outcome) error {
 		return nil
 	}
 	if e.open = slices.Delete(e.open, i, i+1); len(e.open) == 0 {
-		e.transition = alerting.Transition{} // its evidence may be large
+		e.message = Message{} // its evidence may be large
 	}
 	s := m.sinks[sink]
 	s.pending--

@@ -27,7 +27,7 @@ func TestMemoryAgainstModel(t *testing.T) {
 			"append": func(t *rapid.T) {
 				id := fmt.Sprint(rapid.IntRange(0, 40).Draw(t, "id"))
 				to := rapid.SliceOfN(sink, 0, 3).Draw(t, "to")
-				if err := m.Append([]alerting.Transition{{ID: id, To: to}}); err != nil {
+				if err := m.Append([]Message{Changed(alerting.Transition{ID: id, To: to})}); err != nil {
 					t.Fatal(err)
 				}
 				if !known[id] {
@@ -81,12 +81,15 @@ func TestMemoryAgainstModel(t *testing.T) {
 func TestMemoryForgetsOldIDs(t *testing.T) {
 	m := NewMemory()
 	for i := range rememberedIDs + 10 {
-		_ = m.Append([]alerting.Transition{{ID: fmt.Sprint(i)}})
+		_ = m.Append([]Message{Changed(alerting.Transition{ID: fmt.Sprint(i)})})
 	}
 	if len(m.ids) != rememberedIDs || len(m.order) != rememberedIDs || len(m.entries) != 0 {
 		t.Errorf("%d ids, %d in order, %d entries", len(m.ids), len(m.order), len(m.entries))
 	}
-	_ = m.Append([]alerting.Transition{{ID: "0", To: []string{"s"}}, {ID: fmt.Sprint(rememberedIDs), To: []string{"s"}}})
+	_ = m.Append([]Message{
+		Changed(alerting.Transition{ID: "0", To: []string{"s"}}),
+		Emitted(alerting.Derived{ID: fmt.Sprint(rememberedIDs), To: []string{"s"}}),
+	})
 	if n := m.Pending("s"); n != 1 {
 		t.Errorf("%d pending, want 1: the oldest id is forgotten, a newer one is not", n)
 	}

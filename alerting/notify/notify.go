@@ -8,23 +8,23 @@ import (
 	"github.com/cepd/cepd/alerting"
 )
 
-// Delivery is one transition on its way to one sink.
+// Delivery is one message on its way to one sink.
 type Delivery struct {
-	ID         string // as [alerting.DeliveryID] has it: the same on every try
-	Sink       string // name of the sink
-	Repeat     int    // 0 for the change itself; else how often it was sent again since
-	Transition alerting.Transition
+	ID     string // as [alerting.DeliveryID] has it: the same on every try
+	Sink   string // name of the sink
+	Repeat int    // 0 for the change itself; else how often it was sent again since
+	Message
 }
 
-// NewDelivery returns the delivery of t to a sink.
-func NewDelivery(t alerting.Transition, sink string, repeat int) Delivery {
-	return Delivery{ID: alerting.DeliveryID(t.ID, sink, repeat), Sink: sink, Repeat: repeat, Transition: t}
+// NewDelivery returns the delivery of m to a sink.
+func NewDelivery(m Message, sink string, repeat int) Delivery {
+	return Delivery{ID: alerting.DeliveryID(m.Identity(), sink, repeat), Sink: sink, Repeat: repeat, Message: m}
 }
 
 // Notifier sends deliveries to one sink. Notify tries once and returns nil
 // only if the receiver has confirmed. It must return soon after ctx is done,
 // may be called from several goroutines at once, and must not change what the
-// delivery's slices point to.
+// delivery points to.
 type Notifier interface {
 	Notify(ctx context.Context, d Delivery) error
 }
@@ -42,7 +42,7 @@ const (
 	ReasonClient      Reason = "client"       // the receiver does not accept the message
 	ReasonServer      Reason = "server"       // the receiver failed
 	ReasonRedirect    Reason = "redirect"     // the receiver answered with another address
-	ReasonUnknownSink Reason = "unknown_sink" // the alert names a sink that there is not
+	ReasonUnknownSink Reason = "unknown_sink" // it is for a sink that there is not
 	ReasonExpired     Reason = "expired"      // it was tried for as long as the sink's MaxAge
 	ReasonOther       Reason = "other"
 )

@@ -1,11 +1,9 @@
 package notify
 
-import "github.com/cepd/cepd/alerting"
-
-// Entry is a transition in an outbox.
+// Entry is a message in an outbox.
 type Entry struct {
-	Seq        uint64 // its place, from 1 up
-	Transition alerting.Transition
+	Seq uint64 // its place, from 1 up
+	Message
 }
 
 // Outcome says why a sink needs an entry no more.
@@ -17,12 +15,12 @@ const (
 	Dead                    // it was given up
 )
 
-// Outbox keeps transitions until every sink that they go to has them. Its
+// Outbox keeps messages until every sink that they go to has them. Its
 // methods may be called from several goroutines at once.
 type Outbox interface {
-	// Append adds transitions at the end. Those whose ID is known already are
+	// Append adds messages at the end. Those whose identity is known already are
 	// left out.
-	Append(ts []alerting.Transition) error
+	Append(ms []Message) error
 	// Read returns the entries after the given place that go to a sink and are
 	// not marked for it, in order, at most max of them.
 	Read(sink string, after uint64, max int) ([]Entry, error)

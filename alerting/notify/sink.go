@@ -8,7 +8,7 @@ import (
 )
 
 // window is how many entries of one sink are in memory for sending. It is
-// larger than what one alert that fails alone can pile up, so that it holds
+// larger than what one subject that fails alone can pile up, so that it holds
 // back no other, and bounds what a sink that is down costs.
 const window = 1 << 14
 
@@ -17,16 +17,16 @@ const maxRetryAfter = time.Hour
 
 // sink is the queue of one sink and the workers that empty it.
 //
-// Its entries stand in lanes, one for each alert. A lane is at any time either
+// Its entries stand in lanes, one for each subject. A lane is at any time either
 // empty, ready, busy (a worker tries its first entry) or waiting (backing off).
-// So what concerns one alert is sent in order, and nothing else waits for it.
+// So what is about one subject is sent in order, and nothing else waits for it.
 type sink struct {
 	Sink
 	d *Dispatcher
 
 	mu      sync.Mutex
 	changed *sync.Cond // ready, more, draining or closed changed
-	lanes   map[string]*lane
+	lanes   map[subject]*lane
 	ready   []*lane
 	loaded  int       // entries in lanes
 	after   uint64    // place of the last entry loaded
@@ -44,9 +44,9 @@ type sink struct {
 	retries uint64
 }
 
-// lane holds the entries of one alert that a sink is to get, in order.
+// lane holds the entries about one subject that a sink is to get, in order.
 type lane struct {
-	alert   string
+	about   subject
 	entries []Entry
 	tries   int       // of the first entry, that failed
 	since   time.Time // the first of them
@@ -55,7 +55,7 @@ type lane struct {
 }
 
 func newSink(d *Dispatcher, cfg Sink) *sink {
-	s := &sink{Sink: cfg, d: d, lanes: map[string]*lane{}, more: true, failed: map[Reason]uint64{}}
+	s := &sink{Sink: cfg, d: d, lanes: map[subject]*lane{}, more: true, failed: map[Reason]uint64{}}
 	s.changed = sync.NewCond(&s.mu)
 	return s
 }
@@ -159,10 +159,11 @@ func (s *sink) fill() {
 func (s *sink) add(e Entry) {
 	s.after = e.Seq
 	s.loaded++
-	l := s.lanes[e.Transition.Fingerprint]
+	about := e.subject()
+	l := s.lanes[about]
 	if l == nil {
-		l = &lane{alert: e.Transition.Fingerprint}
-		s.lanes[l.alert] = l
+		l = &lane{about: about}
+		s.lanes[about] = l
 		s.ready = append(s.ready, l)
 	}
 	l.entries = append(l.entries, e)
@@ -191,7 +192,7 @@ func (s *sink) try(l *lane, e Entry) {
 	if l.tries == 0 {
 		l.since = time.Now()
 	}
-	v := NewDelivery(e.Transition, s.Name, 0)
+	v := NewDelivery(e.Message, s.Name, 0)
 	ctx, cancel := context.WithTimeout(s.d.ctx, s.Timeout)
 	err := s.Notifier.Notify(ctx, v)
 	timedOut := err != nil && ctx.Err() == context.DeadlineExceeded
@@ -238,7 +239,7 @@ func (s *sink) advance(l *lane, count func()) {
 	l.tries = 0
 	l.entries[0] = Entry{}
 	if l.entries = l.entries[1:]; len(l.entries) == 0 {
-		delete(s.lanes, l.alert)
+		delete(s.lanes, l.about)
 	} else {
 		s.ready = append(s.ready, l)
 	}
@@ -259,7 +260,7 @@ func (s *sink) backOff(l *lane, v Delivery, f *Error) {
 	after := min(f.After, maxRetryAfter)
 	wait := max(backoff(s.d.cfg.BackoffMin, s.d.cfg.BackoffMax, l.tries, s.d.cfg.Rand()), after)
 	level := s.d.cfg.Logger.Debug
-	if l.tries == 1 { // an outage makes one line for each alert, not one for each try
+	if l.tries == 1 { // an outage makes one line for each subject, not one for each try
 		level = s.d.cfg.Logger.Warn
 	}
 	level("delivery failed, will be tried again", append(attrs(v), "reason", string(f.Reason), "try", l.tries, "wait", wait, "err", f.Err)...)

@@ -26,6 +26,7 @@ var imports = map[string]string{
 	"ingest/file":             "event ingest",
 	"ingest/mqtt":             "event ingest mqttconn",
 	"alerting/notify":         "event alerting",
+	"alerting/notify/file":    "event alerting/notify",
 	"alerting/notify/mqtt":    "event alerting alerting/notify mqttconn",
 	"alerting/notify/stdout":  "event alerting alerting/notify alerting/notify/text",
 	"alerting/notify/text":    "event alerting alerting/notify",
@@ -35,12 +36,12 @@ var imports = map[string]string{
 	"engine": "event expr nfa window detectors decode rules alerting",
 
 	// Layer 4: the engine driven from a file; settings; what operators look at.
-	"config":   "event alerting/notify/mqtt alerting/notify/webhook mqttconn rules",
+	"config":   "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook mqttconn rules",
 	"scenario": "event expr nfa rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
 	"web":      "event alerting",
 
 	// Layer 5: wiring, and all long-lived goroutines.
-	"daemon": "event config rules engine alerting alerting/notify alerting/notify/mqtt alerting/notify/stdout alerting/notify/text " +
+	"daemon": "event config rules engine alerting alerting/notify alerting/notify/file alerting/notify/mqtt alerting/notify/stdout alerting/notify/text " +
 		"alerting/notify/webhook ingest ingest/file ingest/mqtt mqttconn state/wal web",
 	"trydemo": "event alerting/notify/mqtt config engine daemon mqttconn",
 

@@ -1,4 +1,5 @@
-// Package mqtt publishes changes of alerts to an MQTT broker.
+// Package mqtt publishes changes of alerts, and derived events, to an MQTT
+// broker.
 //
 // With Retain, the default way to use it, the broker keeps the message of an
 // alert on the alert's topic for as long as it fires; when it clears, an empty

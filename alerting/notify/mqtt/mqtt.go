@@ -9,8 +9,11 @@ import (
 	"github.com/cepd/cepd/alerting/notify"
 )
 
-// DefaultTopic is the topic of alerts where a configuration names none.
-const DefaultTopic = "cepd/alerts/{rule}/{key}"
+// Topics where a configuration names none.
+const (
+	DefaultTopic      = "cepd/alerts/{rule}/{key}" // of alerts
+	DefaultEventTopic = "cepd/events/{rule}/{key}" // of derived events
+)
 
 // Publisher publishes one message. It returns nil only when the broker has
 // confirmed it; for QoS 0, when it was written to the connection.
@@ -28,6 +31,9 @@ type Config struct {
 	// without a key leaves out the level that is {key} alone. Default:
 	// [DefaultTopic].
 	Topic string
+	// EventTopic is the topic of derived events, in which {rule} and {key} are
+	// replaced. They are never retained. Default: [DefaultEventTopic].
+	EventTopic string
 	// QoS is the MQTT quality of service, 0 to 2.
 	QoS byte
 	// Retain makes the broker keep the message of an alert while it fires.
@@ -39,6 +45,9 @@ func (c *Config) EnsureDefaults() {
 	if c.Topic == "" {
 		c.Topic = DefaultTopic
 	}
+	if c.EventTopic == "" {
+		c.EventTopic = DefaultEventTopic
+	}
 }
 
 // Validate reports every contradiction in c at once.
@@ -47,8 +56,11 @@ func (c Config) Validate() error {
 	if c.Publisher == nil {
 		errs = append(errs, errors.New("no publisher"))
 	}
-	if _, err := parseTemplate(c.Topic); err != nil {
+	if _, err := parseTemplate(c.Topic, "rule", "key", "fingerprint"); err != nil {
 		errs = append(errs, fmt.Errorf("topic %q: %w", c.Topic, err))
+	}
+	if _, err := parseTemplate(c.EventTopic, "rule", "key"); err != nil {
+		errs = append(errs, fmt.Errorf("event_topic %q: %w", c.EventTopic, err))
 	}
 	if c.QoS > 2 {
 		errs = append(errs, fmt.Errorf("qos is %d; it is 0, 1 or 2", c.QoS))
@@ -58,8 +70,8 @@ func (c Config) Validate() error {
 
 // Sink is a [notify.Notifier] that publishes to a broker.
 type Sink struct {
-	cfg   Config
-	topic template
+	cfg               Config
+	topic, eventTopic template
 }
 
 // New returns a sink.
@@ -68,27 +80,39 @@ func New(cfg Config) (*Sink, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("setting up an MQTT sink: %w", err)
 	}
-	t, err := parseTemplate(cfg.Topic)
-	if err != nil {
+	s := &Sink{cfg: cfg}
+	var err error
+	if s.topic, err = parseTemplate(cfg.Topic, "rule", "key", "fingerprint"); err != nil {
 		return nil, err
 	}
-	return &Sink{cfg: cfg, topic: t}, nil
+	if s.eventTopic, err = parseTemplate(cfg.EventTopic, "rule", "key"); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Notify publishes a delivery and waits for the broker's confirmation. The
-// payload is what [notify.AppendJSON] gives, or nothing where a clear takes
+// payload is what [notify.AppendMessage] gives, or nothing where a clear takes
 // away what was retained.
 func (s *Sink) Notify(ctx context.Context, d notify.Delivery) error {
-	topic, err := s.topic.expand(&d.Transition)
+	topic, err := s.topicOf(d.Message)
 	if err != nil {
 		return notify.Permanent(notify.ReasonClient, err)
 	}
+	retain := s.cfg.Retain && d.Derived == nil
 	var payload []byte
-	if !s.cfg.Retain || d.Transition.Change != alerting.Cleared {
-		payload = notify.AppendJSON(nil, &d.Transition)
+	if !retain || d.Transition.Change != alerting.Cleared {
+		payload = notify.AppendMessage(nil, d.Message)
 	}
-	if err := s.cfg.Publisher.Publish(ctx, topic, s.cfg.QoS, s.cfg.Retain, payload); err != nil {
+	if err := s.cfg.Publisher.Publish(ctx, topic, s.cfg.QoS, retain, payload); err != nil {
 		return fmt.Errorf("publishing to %s: %w", topic, err)
 	}
 	return nil
+}
+
+func (s *Sink) topicOf(m notify.Message) (string, error) {
+	if d := m.Derived; d != nil {
+		return s.eventTopic.expand(d.Rule, d.Key, "")
+	}
+	return s.topic.expand(m.Transition.Rule, m.Transition.Key, m.Transition.Fingerprint)
 }

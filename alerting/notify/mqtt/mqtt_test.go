@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -131,7 +132,7 @@ func listen(t *testing.T, url, id string) *inbox {
 
 func delivery(t *testing.T, id string, c alerting.Change) notify.Delivery {
 	tr := alerting.Transition{ID: id, Change: c, Rule: "hot", Key: key(t, event.String("p/1")), Fingerprint: "f1"}
-	return notify.NewDelivery(tr, "plant", 0)
+	return notify.NewDelivery(notify.Changed(tr), "plant", 0)
 }
 
 func notifyNow(t *testing.T, s *Sink, d notify.Delivery) {
@@ -139,7 +140,7 @@ func notifyNow(t *testing.T, s *Sink, d notify.Delivery) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err := s.Notify(ctx, d); err != nil {
-		t.Fatalf("Notify(%s): %v", d.Transition.ID, err)
+		t.Fatalf("Notify(%s): %v", d.Identity(), err)
 	}
 }
 
@@ -233,9 +234,38 @@ func testOutage(t *testing.T, url string) {
 	}
 }
 
+// published notes what is published.
+type published []string
+
+func (p *published) Publish(_ context.Context, topic string, _ byte, retain bool, payload []byte) error {
+	*p = append(*p, fmt.Sprintf("%s retain=%v %s", topic, retain, payload))
+	return nil
+}
+
+// Derived events have a topic of their own, and are never retained.
+func TestEvents(t *testing.T) {
+	for _, topic := range []string{"", "lake/{rule}"} {
+		var got published
+		s, err := New(Config{Publisher: &got, EventTopic: topic, QoS: 1, Retain: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := alerting.Derived{ID: "id1", Rule: "kwh", Key: key(t, event.String("m/1")), Fields: []event.Entry{{Name: "kwh", Value: event.Double(1.5)}}}
+		notifyNow(t, s, notify.NewDelivery(notify.Emitted(d), "plant", 0))
+		want := "cepd/events/kwh/m%2F1"
+		if topic != "" {
+			want = "lake/kwh"
+		}
+		want += ` retain=false {"rule":"kwh","key":"m/1","time":"1970-01-01T00:00:00Z","id":"id1","event":{"kwh":1.5}}`
+		if diff := cmp.Diff(published{want}, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
 func TestConfig(t *testing.T) {
-	_, err := New(Config{Topic: "a/#", QoS: 3})
-	for _, want := range []string{"no publisher", "no +, #", "qos is 3"} {
+	_, err := New(Config{Topic: "a/#", EventTopic: "e/{fingerprint}", QoS: 3})
+	for _, want := range []string{"no publisher", "no +, #", `event_topic "e/{fingerprint}": {fingerprint} is none of {rule}, {key}`, "qos is 3"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New: %v, want it to say %q", err, want)
 		}

@@ -3,10 +3,10 @@ package mqtt
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/event"
 )
 
@@ -17,7 +17,8 @@ const maxTopic = 65535
 // variables at odd ones.
 type template []string
 
-func parseTemplate(s string) (template, error) {
+// parseTemplate reads a template that may have the named variables.
+func parseTemplate(s string, names ...string) (template, error) {
 	if s == "" {
 		return nil, errors.New("it is empty")
 	}
@@ -38,27 +39,28 @@ func parseTemplate(s string) (template, error) {
 		if !closed {
 			return nil, errors.New("a { has no }")
 		}
-		if name != "rule" && name != "key" && name != "fingerprint" {
-			return nil, fmt.Errorf("{%s} is none of {rule}, {key} and {fingerprint}", name)
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("{%s} is none of {%s}", name, strings.Join(names, "}, {"))
 		}
 		t = append(t, name)
 		rest = rest2
 	}
 }
 
-// expand returns the topic of an alert.
-func (t template) expand(a *alerting.Transition) (string, error) {
+// expand returns the topic of what a rule has to say about a key. An event has
+// no fingerprint.
+func (t template) expand(rule, key, fingerprint string) (string, error) {
 	var b strings.Builder
 	for i, part := range t {
 		switch {
 		case i%2 == 0:
 			b.WriteString(part)
 		case part == "rule":
-			escape(&b, a.Rule)
+			escape(&b, rule)
 		case part == "fingerprint":
-			escape(&b, a.Fingerprint)
+			escape(&b, fingerprint)
 		default:
-			if err := t.key(&b, i, a.Key); err != nil {
+			if err := t.key(&b, i, key); err != nil {
 				return "", err
 			}
 		}
@@ -83,7 +85,7 @@ func (t template) key(b *strings.Builder, i int, key string) error {
 	}
 	parts, err := event.DecodeKey(key)
 	if err != nil {
-		return fmt.Errorf("reading the key of an alert: %w", err)
+		return fmt.Errorf("reading the key: %w", err)
 	}
 	for j, v := range parts {
 		if j > 0 {

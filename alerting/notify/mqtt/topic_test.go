@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/event"
 )
 
@@ -47,13 +46,12 @@ func TestTopic(t *testing.T) {
 		{"fixed", "r", []event.Value{s("p1")}, "fixed"},
 	}
 	for _, tt := range tests {
-		tpl, err := parseTemplate(tt.template)
+		tpl, err := parseTemplate(tt.template, "rule", "key", "fingerprint")
 		if err != nil {
 			t.Errorf("parseTemplate(%q): %v", tt.template, err)
 			continue
 		}
-		a := &alerting.Transition{Rule: tt.rule, Key: key(t, tt.parts...), Fingerprint: "f00d"}
-		if got, err := tpl.expand(a); err != nil || got != tt.want {
+		if got, err := tpl.expand(tt.rule, key(t, tt.parts...), "f00d"); err != nil || got != tt.want {
 			t.Errorf("%q of rule %q, key %v = %q, %v; want %q", tt.template, tt.rule, tt.parts, got, err, tt.want)
 		}
 	}
@@ -66,14 +64,14 @@ func TestTopicErrors(t *testing.T) {
 		"a/#":      "no +, #",
 		"a/{rule":  "no }",
 		"a/rule}":  "without its {",
-		"a/{site}": "{site} is none of",
+		"a/{site}": "{site} is none of {rule}, {key}",
 	} {
-		if _, err := parseTemplate(template); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := parseTemplate(template, "rule", "key"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("parseTemplate(%q): %v, want an error with %q", template, err, want)
 		}
 	}
-	tpl, _ := parseTemplate(DefaultTopic)
-	if _, err := tpl.expand(&alerting.Transition{Rule: strings.Repeat("r", maxTopic)}); err == nil {
+	tpl, _ := parseTemplate(DefaultTopic, "rule", "key")
+	if _, err := tpl.expand(strings.Repeat("r", maxTopic), "", ""); err == nil {
 		t.Error("a topic that is too long is no error")
 	}
 }

@@ -59,13 +59,16 @@ func New(cfg Config) (*Sink, error) {
 func (s *Sink) Notify(_ context.Context, d notify.Delivery) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cfg.Format == "text" {
-		s.buf = text.Append(s.buf[:0], &d.Transition, s.cfg.Text)
-	} else {
-		s.buf = append(notify.AppendJSON(s.buf[:0], &d.Transition), '\n')
+	switch {
+	case s.cfg.Format != "text":
+		s.buf = append(notify.AppendMessage(s.buf[:0], d.Message), '\n')
+	case d.Derived != nil:
+		s.buf = text.AppendDerived(s.buf[:0], d.Derived, s.cfg.Text)
+	default:
+		s.buf = text.Append(s.buf[:0], d.Transition, s.cfg.Text)
 	}
 	if _, err := s.cfg.Writer.Write(s.buf); err != nil {
-		return fmt.Errorf("writing an alert: %w", err)
+		return fmt.Errorf("writing to the stream: %w", err)
 	}
 	return nil
 }

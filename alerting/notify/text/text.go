@@ -56,6 +56,24 @@ func Append(dst []byte, t *alerting.Transition, o Options) []byte {
 	return p.dst
 }
 
+// AppendDerived appends a line for a derived event to dst, such as
+//
+//	2026-03-01T12:00:35Z  event  too-cold  oslo/p1  {"temperature":-19}
+func AppendDerived(dst []byte, d *alerting.Derived, o Options) []byte {
+	p := printer{dst: dst, Options: o}
+	p.colored(dim, d.Time.String())
+	p.add("  event  ")
+	p.colored(bold, clean(d.Rule))
+	if d.Key != "" {
+		p.add("  ")
+		p.add(key(d.Key))
+	}
+	p.add("  ")
+	p.add(clean(string(event.AppendObject(nil, d.Fields))))
+	p.add("\n")
+	return p.dst
+}
+
 const indent = "    "
 
 // Colours, by what they say.

@@ -48,6 +48,10 @@ func TestText(t *testing.T) {
 	add("no evidence", raised, text.Options{NoEvidence: true})
 	add("colours", raised, text.Options{Color: true})
 	add("", cleared, text.Options{Color: true})
+	event := sample.Derived()
+	got = append(got, "# a derived event, and in colours\n"...)
+	got = text.AppendDerived(got, &event, text.Options{})
+	got = text.AppendDerived(got, &event, text.Options{Color: true})
 	out := strings.ReplaceAll(string(got), "\x1b", "ESC")
 
 	const file = "testdata/blocks.txt"

@@ -12,9 +12,13 @@ import (
 const noEnd = "0001-01-01T00:00:00Z"
 
 // AppendBody appends the body for a delivery to dst: Alertmanager's webhook
-// message, version 4, of a group of one alert.
+// message, version 4, of a group of one alert; or what [notify.AppendDerived]
+// makes of an event.
 func AppendBody(dst []byte, d *notify.Delivery, externalURL string) []byte {
-	t := &d.Transition
+	if d.Derived != nil {
+		return notify.AppendDerived(dst, d.Derived)
+	}
+	t := d.Transition
 	status := notify.Status(t)
 	dst = append(dst, `{"version":"4"`...)
 	dst = field(dst, "groupKey", groupKey(t.Labels))

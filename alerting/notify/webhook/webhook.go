@@ -163,7 +163,7 @@ func (s *Sink) Close() { s.client.CloseIdleConnections() }
 
 // Notify posts a delivery. An answer of 2xx confirms it.
 func (s *Sink) Notify(ctx context.Context, d notify.Delivery) error {
-	if d.Transition.Change == alerting.Cleared && s.cfg.SkipResolved {
+	if s.cfg.SkipResolved && d.Transition != nil && d.Transition.Change == alerting.Cleared {
 		return nil
 	}
 	body := AppendBody(nil, &d, s.cfg.ExternalURL)

@@ -52,9 +52,31 @@ func serve(t *testing.T, cfg Config, h http.HandlerFunc) *Sink {
 	return s
 }
 
+// An event is posted as it is, whatever becomes of clears.
+func TestEvent(t *testing.T) {
+	d := notify.NewDelivery(notify.Emitted(sample.Derived()), "ops", 0)
+	var bodies, ids []string
+	s := serve(t, Config{SkipResolved: true}, func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		bodies, ids = append(bodies, string(b)), append(ids, r.Header.Get("Webhook-Id"))
+	})
+	for range 2 {
+		if err := s.Notify(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := string(notify.AppendDerived(nil, d.Derived))
+	if diff := cmp.Diff([]string{want, want}, bodies); diff != "" {
+		t.Error(diff)
+	}
+	if id := alerting.DeliveryID(d.Derived.ID, "ops", 0); ids[0] != id || ids[1] != id {
+		t.Errorf("webhook-id %v, want %s", ids, id)
+	}
+}
+
 func TestBody(t *testing.T) {
 	for name, tr := range map[string]alerting.Transition{"raised": sample.Raised(), "cleared": sample.Cleared(), "plain": sample.Plain()} {
-		d := notify.NewDelivery(tr, "ops", 0)
+		d := notify.NewDelivery(notify.Changed(tr), "ops", 0)
 		var got bytes.Buffer
 		if err := json.Indent(&got, AppendBody(nil, &d, "https://cepd.example"), "", "  "); err != nil {
 			t.Fatal(err)
@@ -101,7 +123,7 @@ type amMessage struct {
 }
 
 func TestBodyReadsAsAlertmanagers(t *testing.T) {
-	d := notify.NewDelivery(sample.Raised(), "ops", 0)
+	d := notify.NewDelivery(notify.Changed(sample.Raised()), "ops", 0)
 	dec := json.NewDecoder(bytes.NewReader(AppendBody(nil, &d, "")))
 	dec.DisallowUnknownFields()
 	var m amMessage
@@ -125,7 +147,7 @@ func TestPost(t *testing.T) {
 			got <- request{r.Header, b}
 			w.WriteHeader(http.StatusNoContent)
 		})
-	d := notify.NewDelivery(sample.Raised(), "ops", 0)
+	d := notify.NewDelivery(notify.Changed(sample.Raised()), "ops", 0)
 	for range 2 { // each try has the same id
 		if err := s.Notify(t.Context(), d); err != nil {
 			t.Fatal(err)
@@ -211,7 +233,7 @@ func TestAnswers(t *testing.T) {
 	})
 	for i := range tests {
 		tt = tests[i]
-		err := s.Notify(t.Context(), notify.NewDelivery(sample.Raised(), "ops", 0))
+		err := s.Notify(t.Context(), notify.NewDelivery(notify.Changed(sample.Raised()), "ops", 0))
 		if tt.reason == "" {
 			if err != nil {
 				t.Errorf("status %d: %v", tt.status, err)
@@ -251,7 +273,7 @@ func TestConnectionErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	err = s.Notify(t.Context(), notify.NewDelivery(sample.Raised(), "ops", 0))
+	err = s.Notify(t.Context(), notify.NewDelivery(notify.Changed(sample.Raised()), "ops", 0))
 	var e *notify.Error
 	if !errors.As(err, &e) || e.Reason != notify.ReasonConnection || e.Permanent || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), base) {
 		t.Errorf("a server that is gone: %v", err)
@@ -262,7 +284,7 @@ func TestConnectionErrors(t *testing.T) {
 	t.Cleanup(func() { close(release) })
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	err = s.Notify(ctx, notify.NewDelivery(sample.Raised(), "ops", 0))
+	err = s.Notify(ctx, notify.NewDelivery(notify.Changed(sample.Raised()), "ops", 0))
 	if !errors.As(err, &e) || e.Reason != notify.ReasonTimeout || e.Permanent || strings.Contains(err.Error(), "hush") {
 		t.Errorf("a server that is slow: %v", err)
 	}
@@ -270,7 +292,7 @@ func TestConnectionErrors(t *testing.T) {
 
 func TestSkipResolved(t *testing.T) {
 	s := serve(t, Config{SkipResolved: true}, func(w http.ResponseWriter, r *http.Request) { t.Error("a request came") })
-	if err := s.Notify(t.Context(), notify.NewDelivery(sample.Cleared(), "ops", 0)); err != nil {
+	if err := s.Notify(t.Context(), notify.NewDelivery(notify.Changed(sample.Cleared()), "ops", 0)); err != nil {
 		t.Error(err)
 	}
 }

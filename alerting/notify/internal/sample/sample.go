@@ -1,5 +1,5 @@
-// Package sample holds the alert that tests of the sinks send, so that their
-// golden texts can be compared.
+// Package sample holds the alerts and the event that tests of the sinks send, so
+// that their golden texts can be compared.
 package sample
 
 import (
@@ -64,5 +64,15 @@ func Plain() alerting.Transition {
 	return alerting.Transition{
 		ID: "00", Change: alerting.Raised, Reason: "when", Rule: "warm", Fingerprint: "f", StartsAt: at("00:00"), Time: at("00:00"),
 		Evidence: []alerting.Step{{Events: []*event.Event{e}}}, AtEnd: true,
+	}
+}
+
+// Derived is an event that a rule emitted, with what JSON must escape.
+func Derived() alerting.Derived {
+	t := Raised()
+	return alerting.Derived{
+		ID: "00112233445566778899aabbccddeeff", Rule: "readings", Key: t.Key, KeyNames: t.KeyNames, Time: at("00:20"), Position: event.Position{Seq: 7},
+		Fields: []event.Entry{{Name: "kwh", Value: event.Double(1.5)}, {Name: "note \"x\"", Value: event.String("a\nb\u009b")}, {Name: "none", Value: event.Null}},
+		To:     []string{"warehouse"},
 	}
 }
