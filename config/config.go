@@ -21,7 +21,8 @@ type Config struct {
 	// Rules are the rule files: names or patterns such as rules/*.yaml. At
 	// least one.
 	Rules []string
-	// Watch reloads the rules when one of their files changes. Default true.
+	// Watch reloads the rules when one of their files, or of their tables,
+	// changes. Default true.
 	Watch bool
 	// State says where the daemon keeps what must outlive it.
 	State State
