@@ -176,7 +176,7 @@ func (r *residual) judge(x, quantum float64) float64 {
 // update follows the series in any case: the residual sees the start of a change,
 // and novelty the rest.
 func (r *residual) update(x float64) {
-	if r.w.n >= 2 {
+	if r.w.n >= residualReady/2 { // the first ones are enormous
 		r.tail.add(r.raw)
 	}
 	r.w.add(x, max(autoAlpha, 1/float64(r.w.n+1)))

@@ -110,7 +110,7 @@ func (m *autoMany) update(in *input, learn bool) {
 		return
 	}
 	for i := range m.tails {
-		if m.raw[i] > 0 {
+		if m.raw[i] > 0 && m.n >= residualReady/2 {
 			m.tails[i].add(m.raw[i])
 		}
 	}

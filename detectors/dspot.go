@@ -37,14 +37,14 @@ func (t *tail) pareto(s float64) float64 {
 	if t.n <= k || len(t.top) <= k {
 		return 0
 	}
-	u := t.top[k]
+	u := float64(t.top[k])
 	if s <= u {
 		return t.score(s)
 	}
 	mean := t.excess(k)
 	var variance float64
 	for _, w := range t.top[:k] {
-		d := w - u - mean
+		d := float64(w) - u - mean
 		variance += d * d
 	}
 	variance /= float64(k)

@@ -289,7 +289,9 @@ func (g *guard) learn(o *opinion, over bool) {
 	if g.in.frozen || g.cfg.Learn == LearnCalm && g.holds(over) {
 		learn = false
 	}
-	if !o.orders && !g.in.frozen {
+	// The first residuals of a model that has seen two values are enormous; they
+	// would make the tail blind for long.
+	if !o.orders && !g.in.frozen && o.ready >= 0.5 {
 		g.cal.add(o.raw)
 	}
 	g.m.update(&g.in, learn)

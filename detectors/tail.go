@@ -7,7 +7,7 @@ import (
 
 // A tail turns raw surprises, on whatever scale a method has, into orders of
 // magnitude of probability: -log10 of the share of the past that was as
-// surprising. It remembers some 3,000 to 6,000 raw scores in 2 KiB.
+// surprising. It remembers some 3,000 to 6,000 raw scores in 1.5 KiB.
 //
 //	  body: counts per bucket               tail: the largest, exactly
 //	|####|######|####|###|##|#|#|           | | |  |   |      |          |
@@ -28,7 +28,7 @@ type tail struct {
 	based bool
 	hist  [tailBuckets]uint16
 	block [tailBuckets / tailBlock]uint16
-	top   []float64 // the largest, falling
+	top   []float32 // the largest, falling
 	last  float64   // what the last score was
 }
 
@@ -70,7 +70,7 @@ func (t *tail) score(s float64) float64 {
 	if t.n <= k || len(t.top) <= k {
 		return 0
 	}
-	u := t.top[k]
+	u := float64(t.top[k])
 	if s <= u {
 		return math.Log10(float64(t.n+1) / (t.atLeast(s) + 1))
 	}
@@ -80,10 +80,10 @@ func (t *tail) score(s float64) float64 {
 
 // excess is the mean excess of the k largest over the next one.
 func (t *tail) excess(k int) float64 {
-	u := t.top[k]
+	u := float64(t.top[k])
 	var sum float64
 	for _, w := range t.top[:k] {
-		sum += w - u
+		sum += float64(w) - u
 	}
 	if sum <= 0 {
 		return max(1e-9, 1e-3*math.Abs(u))
@@ -100,16 +100,16 @@ func (t *tail) inverse(orders float64) float64 {
 	}
 	base := math.Log10(float64(t.n) / float64(k))
 	if orders <= base {
-		return t.top[k]
+		return float64(t.top[k])
 	}
 	n := float64(k)
-	return t.top[k] + t.excess(k)*n*math.Expm1((orders-base)*math.Ln10/n)
+	return float64(t.top[k]) + t.excess(k)*n*math.Expm1((orders-base)*math.Ln10/n)
 }
 
 // usual is the score that one in about fifty is over; 0 while there is none.
 func (t *tail) usual() float64 {
 	if k := t.k(); len(t.top) > k {
-		return t.top[k]
+		return float64(t.top[k])
 	}
 	return 0
 }
@@ -119,9 +119,9 @@ func (t *tail) atLeast(s float64) float64 {
 	if s <= 0 {
 		return float64(t.n)
 	}
-	if m := len(t.top); m > 0 && s >= t.top[m-1] {
-		i, _ := slices.BinarySearchFunc(t.top, s, func(w, s float64) int {
-			if w >= s {
+	if m := len(t.top); m > 0 && s >= float64(t.top[m-1]) {
+		i, _ := slices.BinarySearchFunc(t.top, s, func(w float32, s float64) int {
+			if float64(w) >= s {
 				return -1
 			}
 			return 1
@@ -151,7 +151,7 @@ func (t *tail) add(s float64) {
 	if t.n >= tailMax {
 		t.fade()
 	}
-	if m := len(t.top); m == t.n && m < tailTop || m > 0 && s > t.top[m-1] {
+	if m := len(t.top); m == t.n && m < tailTop || m > 0 && s > float64(t.top[m-1]) {
 		t.keep(s)
 	}
 	t.n++
@@ -168,9 +168,10 @@ func (t *tail) add(s float64) {
 }
 
 // keep puts s among the largest.
-func (t *tail) keep(s float64) {
+func (t *tail) keep(raw float64) {
+	s := float32(min(raw, math.MaxFloat32))
 	if t.top == nil {
-		t.top = make([]float64, 0, tailTop)
+		t.top = make([]float32, 0, tailTop)
 	}
 	if len(t.top) < tailTop {
 		t.top = append(t.top, 0)
@@ -206,14 +207,14 @@ func (t *tail) state(c *codec) {
 	c.u16s(t.hist[:])
 	c.u16s(t.block[:])
 	if t.top == nil {
-		t.top = make([]float64, 0, tailTop)
+		t.top = make([]float32, 0, tailTop)
 	}
-	c.list(&t.top, tailTop)
+	c.list32(&t.top, tailTop)
 	c.f64(&t.last)
 }
 
 // size is the memory taken.
-func (t *tail) size() int { return 80 + 2*tailBuckets + 2*tailBuckets/tailBlock + 8*cap(t.top) }
+func (t *tail) size() int { return 80 + 2*tailBuckets + 2*tailBuckets/tailBlock + 4*cap(t.top) }
 
 // toScore turns orders of magnitude into 1-p. Above eight they are pressed
 // together, so that the order of even the most surprising survives in a float64.
