@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"container/heap"
 	"context"
 	"maps"
 	"sync"
@@ -20,6 +21,8 @@ const maxRetryAfter = time.Hour
 // Its entries stand in lanes, one for each subject. A lane is at any time either
 // empty, ready, busy (a worker tries its first entry) or waiting (backing off).
 // So what is about one subject is sent in order, and nothing else waits for it.
+// Of the lanes that are ready, the one goes first whose first entry is the
+// oldest: one worker sends all in order, but for what backs off.
 type sink struct {
 	Sink
 	d *Dispatcher
@@ -27,7 +30,7 @@ type sink struct {
 	mu      sync.Mutex
 	changed *sync.Cond // ready, more, draining or closed changed
 	lanes   map[subject]*lane
-	ready   []*lane
+	ready   readyLanes
 	loaded  int       // entries in lanes
 	after   uint64    // place of the last entry loaded
 	more    bool      // the outbox may hold more
@@ -52,6 +55,22 @@ type lane struct {
 	since   time.Time // the first of them
 	due     time.Time // while it waits: when it will be ready
 	timer   *time.Timer
+}
+
+// readyLanes is a heap of lanes by the place of their first entry, for package
+// heap.
+type readyLanes []*lane
+
+func (r readyLanes) Len() int           { return len(r) }
+func (r readyLanes) Less(i, j int) bool { return r[i].entries[0].Seq < r[j].entries[0].Seq }
+func (r readyLanes) Swap(i, j int)      { r[i], r[j] = r[j], r[i] }
+func (r *readyLanes) Push(l any)        { *r = append(*r, l.(*lane)) }
+func (r *readyLanes) Pop() any {
+	n := len(*r) - 1
+	l := (*r)[n]
+	(*r)[n] = nil
+	*r = (*r)[:n]
+	return l
 }
 
 func newSink(d *Dispatcher, cfg Sink) *sink {
@@ -113,8 +132,7 @@ func (s *sink) next() (*lane, Entry, bool) {
 		case s.closed:
 			return nil, Entry{}, false
 		case len(s.ready) > 0 && !time.Now().Before(s.held):
-			l := s.ready[0]
-			s.ready = s.ready[1:]
+			l := heap.Pop(&s.ready).(*lane)
 			s.busy++
 			if len(s.ready) > 0 {
 				s.changed.Signal()
@@ -160,13 +178,13 @@ func (s *sink) add(e Entry) {
 	s.after = e.Seq
 	s.loaded++
 	about := e.subject()
-	l := s.lanes[about]
-	if l == nil {
-		l = &lane{about: about}
-		s.lanes[about] = l
-		s.ready = append(s.ready, l)
+	if l := s.lanes[about]; l != nil {
+		l.entries = append(l.entries, e)
+		return
 	}
-	l.entries = append(l.entries, e)
+	l := &lane{about: about, entries: []Entry{e}}
+	s.lanes[about] = l
+	heap.Push(&s.ready, l)
 }
 
 // finished reports whether nothing can be sent any more before the deadline.
@@ -241,7 +259,7 @@ func (s *sink) advance(l *lane, count func()) {
 	if l.entries = l.entries[1:]; len(l.entries) == 0 {
 		delete(s.lanes, l.about)
 	} else {
-		s.ready = append(s.ready, l)
+		heap.Push(&s.ready, l)
 	}
 	s.changed.Broadcast()
 }
@@ -251,7 +269,7 @@ func (s *sink) keep(l *lane) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy--
-	s.ready = append(s.ready, l)
+	heap.Push(&s.ready, l)
 	s.changed.Broadcast()
 }
 
@@ -280,7 +298,7 @@ func (s *sink) backOff(l *lane, v Delivery, f *Error) {
 		defer s.mu.Unlock()
 		l.timer = nil
 		if !s.closed {
-			s.ready = append(s.ready, l)
+			heap.Push(&s.ready, l)
 			s.changed.Signal()
 		}
 	})
