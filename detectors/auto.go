@@ -33,7 +33,7 @@ var grains4 = [4]struct {
 	values int
 	most   event.Duration
 }{
-	{3, 1800e9}, {6, 3600e9}, {12, 7200e9}, {12, 7200e9},
+	{3, 2700e9}, {6, 3600e9}, {12, 7200e9}, {12, 7200e9},
 }
 
 const (
@@ -182,19 +182,28 @@ func (r *residual) update(x float64) {
 	r.w.add(x, max(autoAlpha, 1/float64(r.w.n+1)))
 }
 
-// autoBudget shifts the limit for steps finer than five minutes, so that false
-// alarms are as rare per day: ten times as many values want one and a
-// half orders of magnitude more: the tails are heavier than they look.
-const autoBudget = 1.5
+// autoShift is how many orders of magnitude more the sum must reach when the step
+// is ten times finer or coarser than five minutes. Finer: there are ten times as many
+// values in a day, and false alarms should be as rare per day; a thousand times is
+// as far as that goes. Coarser: the grains are single values, so that all members
+// speak at each of them, and the sum is larger without a cause; ten times is as far
+// as that goes.
+const (
+	autoShift = 1.5
+	autoFar   = 3
+)
 
 // ageAndStep is what a sum must reach after n values of a series with that step.
 func ageAndStep(n int, step event.Duration) float64 {
 	young := autoYoung * max(0, 1-float64(n)/autoGrown)
-	fine := 0.0
-	if step > 0 && step < 300e9 {
-		fine = autoBudget * math.Log10(300e9/float64(step))
+	shift := 0.0
+	if step > 0 {
+		shift = autoShift * min(math.Abs(math.Log10(float64(step)/300e9)), autoFar)
+		if step > 300e9 {
+			shift = min(shift, autoShift)
+		}
 	}
-	return autoLimit + young + fine
+	return autoLimit + young + shift
 }
 
 func (m *ensemble) judge(in *input, o *opinion) {

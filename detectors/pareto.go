@@ -37,8 +37,10 @@ func fitPareto(y []float64) (gamma, sigma float64) {
 	return gamma, sigma
 }
 
-// paretoScan is how many pieces an interval is cut into to look for roots.
-const paretoScan = 10
+// paretoScan cuts an interval into the pieces in which roots are looked for: they
+// crowd at its ends. The first hundredth of the left one is left out: towards
+// -1/max(y) the likelihood grows without bound and fits nothing.
+var paretoScan = []float64{0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99, 0.999, 0.9999, 1 - 1e-6, 1}
 
 func paretoW(y []float64, theta float64) float64 {
 	var u, v float64
@@ -56,9 +58,10 @@ func paretoRoots(y []float64, lo, hi float64, try func(float64)) {
 	if !(lo < hi) || math.IsInf(hi, 0) {
 		return
 	}
-	a, wa := lo, paretoW(y, lo)
-	for i := 1; i <= paretoScan; i++ {
-		b := lo + (hi-lo)*float64(i)/paretoScan
+	a := lo + (hi-lo)*paretoScan[0]
+	wa := paretoW(y, a)
+	for _, share := range paretoScan[1:] {
+		b := lo + (hi-lo)*share
 		wb := paretoW(y, b)
 		if wa == 0 {
 			try(a)

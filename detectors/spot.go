@@ -174,22 +174,22 @@ func (m *spot) gather(x float64) {
 		return
 	}
 	if m.useUp {
-		m.sides[0].start(m.first, m.level, m.q)
+		m.sides[0].start(m.first, int(m.level*float64(m.init)), m.q)
 	}
 	if m.down {
 		for i := range m.first {
 			m.first[i] = -m.first[i]
 		}
-		m.sides[1].start(m.first, m.level, m.q)
+		m.sides[1].start(m.first, m.init-1-int((1-m.level)*float64(m.init)), m.q)
 	}
 	m.n, m.started, m.first = m.init, true, nil
 }
 
-// start sets the threshold that peaks are over, and fits.
-func (s *spotSide) start(values []float64, level, q float64) {
+// start sets the threshold that peaks are over, the value of a rank, and fits.
+func (s *spotSide) start(values []float64, rank int, q float64) {
 	sorted := slices.Clone(values)
 	slices.Sort(sorted)
-	s.t = sorted[int(level*float64(len(sorted)))]
+	s.t = sorted[rank]
 	s.peaks = make([]float64, 0, spotPeaks)
 	for _, v := range values {
 		if v > s.t {
