@@ -5,6 +5,7 @@
 # make fuzz    every fuzz target for FUZZTIME (default 30s)
 # make cover   test coverage by function
 # make zones   cron ticks at every change of the clock since 1970, in every zone
+# make nab     NAB=DIR: every detector over the Numenta Anomaly Benchmark in DIR
 # make demo    build, then 'cepd try'
 
 GO       ?= go
@@ -17,7 +18,7 @@ COUNT    ?= 1
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: all build test lint bench fuzz cover zones demo clean
+.PHONY: all build test lint bench fuzz cover zones demo clean nab detectors-doc
 
 all: lint build test
 
@@ -50,6 +51,14 @@ cover:
 
 zones:
 	$(GO) test -run TestChangesOfTheClock -v ./rules -all-years
+
+nab:
+	@test -n "$(NAB)" || { echo "say where the benchmark is: make nab NAB=DIR (with data/ and labels/ in it)"; exit 1; }
+	$(GO) test -v -count 1 -run TestBenchmark ./internal/nab -nab "$(abspath $(NAB))"
+
+# The manual of the detectors is made of their descriptions.
+detectors-doc:
+	$(GO) test -count 1 -run TestManual ./internal/detectrun -rewrite
 
 demo: build
 	./bin/cepd try

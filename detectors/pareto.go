@@ -72,19 +72,27 @@ func paretoRoots(y []float64, lo, hi float64, try func(float64)) {
 	}
 }
 
+// bisect narrows a root between a and b by regula falsi, where the end that stays
+// counts half (the Illinois method).
 func bisect(y []float64, a, b, wa float64) float64 {
+	wb := paretoW(y, b)
 	for range 60 {
-		m := (a + b) / 2
-		if m == a || m == b {
+		m := b - wb*(b-a)/(wb-wa)
+		if !(m > min(a, b) && m < max(a, b)) || math.Abs(b-a) <= 1e-13*math.Abs(b) {
 			break
 		}
-		if w := paretoW(y, m); w*wa > 0 {
-			a, wa = m, w
-		} else {
-			b = m
+		w := paretoW(y, m)
+		if w == 0 {
+			return m
 		}
+		if w*wb < 0 {
+			a, wa = b, wb
+		} else {
+			wa /= 2
+		}
+		b, wb = m, w
 	}
-	return (a + b) / 2
+	return b
 }
 
 func paretoLikelihood(y []float64, gamma, sigma float64) float64 {

@@ -42,10 +42,11 @@ type spotSide struct {
 	peaks        []float64 // excesses over t
 	nt           int       // peaks ever
 	at           int       // the oldest, once peaks is full
+	due          int       // peaks at which to fit again
 }
 
 // spotPeaks bounds the peaks that a fit is made of; the newest count.
-const spotPeaks = 1024
+const spotPeaks = 512
 
 func newSPOT(s settings) model {
 	m := &spot{q: s.num("q"), level: s.num("level"), init: s.count("init"), depth: s.count("depth")}
@@ -209,14 +210,18 @@ func (s *spotSide) keep(y float64) {
 	s.at = (s.at + 1) % spotPeaks
 }
 
-// peak adds a peak and fits again.
+// peak adds a peak, and fits again once there are two percent more: one peak
+// more among many hardly moves the fit, which is the dear part.
 func (s *spotSide) peak(x, q, n float64) {
 	s.keep(x - s.t)
-	s.fit(q, n)
+	if s.nt >= s.due {
+		s.fit(q, n)
+	}
 }
 
 // fit sets the limit so that a value passes it with probability q.
 func (s *spotSide) fit(q, n float64) {
+	s.due = s.nt + 1 + s.nt/50
 	if s.nt == 0 { // a constant start: whatever is over it is past the limit
 		s.z, s.sigma = s.t, 1
 		return
@@ -240,6 +245,7 @@ func (m *spot) state(c *codec) {
 		c.list(&s.peaks, spotPeaks)
 		c.int(&s.nt)
 		c.index(&s.at, spotPeaks)
+		c.int(&s.due)
 	}
 	c.list(&m.recent, max(m.depth, 1))
 	c.index(&m.next, max(m.depth, 1))

