@@ -10,8 +10,9 @@
 // A goroutine for each source reads batches and puts them into a channel of
 // bounded length; a full one makes the sources wait. One goroutine, the loop,
 // takes as many batches as are ready, gives them places in the log, steps the
-// engine once, hands what changed to the dispatcher, and acknowledges. Nothing
-// in the loop waits for a sink.
+// engine once, hands what changed and what was emitted to the dispatcher, and
+// acknowledges. Nothing in the loop waits for a sink; only who reads a file does,
+// when very much is on its way to one.
 //
 // # Time
 //

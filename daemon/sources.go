@@ -101,6 +101,11 @@ func (d *Daemon) clientID(use string) (string, error) {
 	return id, nil
 }
 
+// maxWaiting is how many messages may wait for one sink before files are read
+// no further. A file gives events faster than any sink takes them, and loses
+// nothing by being read later; a broker is not made to wait for a sink.
+const maxWaiting = 1 << 16
+
 // runningSource is a source with the goroutine that reads it.
 type runningSource struct {
 	ingest.Source
@@ -108,6 +113,7 @@ type runningSource struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the goroutine has ended
 
+	patient  bool          // it is not read faster than sinks take what comes of it
 	messages atomic.Uint64 // that were read, where the source does not count them
 }
 
@@ -140,7 +146,7 @@ func (d *Daemon) runSource(s config.Source, subs []mqtt.Subscription, was earlie
 		return fmt.Errorf("source %s: %w", s.Name, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &runningSource{Source: src, subs: subs, cancel: cancel, done: make(chan struct{})}
+	r := &runningSource{Source: src, subs: subs, cancel: cancel, done: make(chan struct{}), patient: s.Type == "file"}
 	d.mu.Lock()
 	d.sources[s.Name] = r
 	d.mu.Unlock()
@@ -232,6 +238,10 @@ func (d *Daemon) readSource(ctx context.Context, name string, src *runningSource
 			return
 		}
 		src.messages.Add(uint64(len(b.Records)))
+		if src.patient && d.dispatcher.Await(ctx, maxWaiting) != nil {
+			b.Ack(ctx.Err())
+			return
+		}
 		select {
 		case d.batches <- sourceBatch{name, b}:
 		case <-ctx.Done():

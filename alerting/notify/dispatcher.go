@@ -179,6 +179,29 @@ func (d *Dispatcher) Enqueue(ms []Message) error {
 	return nil
 }
 
+// awaitEvery is how often [Dispatcher.Await] looks again.
+const awaitEvery = 10 * time.Millisecond
+
+// Await returns when no sink has more than limit messages still to get, or with
+// an error when ctx is done. It is for those who can make messages faster than
+// sinks take them, and need not.
+func (d *Dispatcher) Await(ctx context.Context, limit int) error {
+	behind := func(name string) bool { return d.cfg.Outbox.Pending(name) > limit }
+	var tick *time.Ticker
+	for names := d.names(); slices.ContainsFunc(names, behind); {
+		if tick == nil {
+			tick = time.NewTicker(awaitEvery)
+			defer tick.Stop()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // known returns the sinks of m that there are. Each other one makes a dead
 // letter: nothing is lost in silence.
 func (d *Dispatcher) known(m Message) []string {

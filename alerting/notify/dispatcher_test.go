@@ -475,6 +475,32 @@ func TestOneWorkerKeepsOrder(t *testing.T) {
 	})
 }
 
+// Await holds back who is too fast for the slowest sink.
+func TestAwait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := newFake(func(context.Context, Delivery) error { time.Sleep(time.Second); return nil })
+		d := start(t, Config{Sinks: []Sink{{Name: "s", Notifier: slow, Workers: 1}, {Name: "t", Notifier: newFake(nil)}}})
+		begin := time.Now()
+		for i := range 10 {
+			enqueue(t, d, change("a", i))
+			if err := d.Await(t.Context(), 3); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begin).Round(100 * time.Millisecond); took != 7*time.Second {
+			t.Errorf("ten messages a second each, three of which may wait, took %v, want 7s", took)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if err := d.Await(ctx, 0); err == nil {
+			t.Error("Await does not end with its context")
+		}
+		if err := d.Await(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestMessages(t *testing.T) {
 	ts := []alerting.Transition{{ID: "t1", Time: 1}, {ID: "t3", Time: 3}, {ID: "t5", Time: 5}}
 	ds := []alerting.Derived{{ID: "d0", To: []string{"s"}}, {ID: "kept", Time: 1}, {ID: "d3", Time: 3, To: []string{"s"}}}

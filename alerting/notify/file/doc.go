@@ -14,7 +14,7 @@
 // and one that a crash cut off is left on a line of its own, so that no other is
 // damaged. After a crash a line may be there twice, with the same id.
 //
-// A file that was moved or removed meanwhile is made anew with the next line.
+// A file that was moved or removed meanwhile is made anew within a second.
 // One process writes to a file: two would damage each other's repairs.
 //
 // A [Sink] may be used from any number of goroutines.

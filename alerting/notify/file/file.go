@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/cepd/cepd/alerting/notify"
 )
@@ -21,6 +22,10 @@ const (
 // maxOpen bounds how many files are open at once. Of more, the one that was
 // written to least recently is closed.
 const maxOpen = 64
+
+// recheck is how often a sink looks whether a file was moved or removed. To look
+// each time would take longer than to write.
+const recheck = time.Second
 
 // Config sets up a [Sink].
 type Config struct {
@@ -56,6 +61,8 @@ type Sink struct {
 	cfg  Config
 	path template
 
+	recheck time.Duration // how often to look whether a file is where it was
+
 	mu     sync.Mutex
 	files  map[string]*openFile
 	writes uint64
@@ -66,7 +73,8 @@ type Sink struct {
 // openFile is a file that lines are appended to.
 type openFile struct {
 	*os.File
-	used uint64 // the number of the last write
+	used    uint64    // the number of the last write
+	checked time.Time // when it was seen to be where it was
 }
 
 // New returns a sink. It makes the folder that the path begins with, so that a
@@ -83,7 +91,7 @@ func New(cfg Config) (*Sink, error) {
 	if err := os.MkdirAll(t.root(), 0o750); err != nil {
 		return nil, fmt.Errorf("setting up a file sink: %w", err)
 	}
-	return &Sink{cfg: cfg, path: t, files: map[string]*openFile{}}, nil
+	return &Sink{cfg: cfg, path: t, recheck: recheck, files: map[string]*openFile{}}, nil
 }
 
 // Notify appends a delivery to its file. Every error may be mended by another
@@ -116,7 +124,7 @@ func (s *Sink) Notify(_ context.Context, d notify.Delivery) error {
 func (s *Sink) open(path string) (*openFile, error) {
 	s.writes++
 	if f := s.files[path]; f != nil {
-		if f.isAt(path) {
+		if time.Since(f.checked) < s.recheck || f.isAt(path) {
 			f.used = s.writes
 			return f, nil
 		}
@@ -136,7 +144,7 @@ func (s *Sink) open(path string) (*openFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &openFile{File: file, used: s.writes}
+	f := &openFile{File: file, used: s.writes, checked: time.Now()}
 	if err := f.endLine(); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -151,6 +159,7 @@ func (f *openFile) isAt(path string) bool {
 		return false
 	}
 	ours, err := f.Stat()
+	f.checked = time.Now()
 	return err == nil && os.SameFile(there, ours)
 }
 

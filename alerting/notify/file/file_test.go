@@ -171,6 +171,7 @@ func TestRepair(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newSink(t, Config{Path: dir + "/x.jsonl"})
+	s.recheck = 0
 	const when = "2026-03-01T12:00:00Z"
 	send(t, s, emitted(t, "r", when, 1))
 	if err := os.Rename(name, filepath.Join(dir, "moved")); err != nil {
