@@ -90,13 +90,18 @@ type Options struct {
 // Summary is what a replay comes to.
 type Summary struct {
 	Stats engine.Stats
+	// Reached is the latest time of an event, where Until names a time that
+	// events went beyond; zero otherwise. Event time does not run backwards, so
+	// that Until had no effect.
+	Reached event.Time
 }
 
 // ErrStream says that the stream to replay cannot be told or used.
 var ErrStream = errors.New("stream")
 
-// replayStream finds the stream that a file stands for.
-func replayStream(set *rules.Set, name string) (*rules.Stream, error) {
+// FindStream finds the stream that a file stands for: the one of that name or,
+// without a name, the only one.
+func FindStream(set *rules.Set, name string) (*rules.Stream, error) {
 	var names []string
 	var found *rules.Stream
 	for _, s := range set.Streams {
@@ -146,6 +151,7 @@ func Replay(ctx context.Context, o Options) (Summary, error) {
 			return r.summary, err
 		}
 	}
+	r.reach()
 	if err := r.step([]event.Record{o.Until.record()}, nil); err != nil {
 		return r.summary, err
 	}
@@ -156,6 +162,7 @@ func Replay(ctx context.Context, o Options) (Summary, error) {
 type replayer struct {
 	Options
 	engine  *engine.Engine
+	stream  *rules.Stream
 	log     *wal.Memory
 	held    held
 	records int64
@@ -163,11 +170,11 @@ type replayer struct {
 }
 
 func newReplayer(o Options) (*replayer, error) {
-	s, err := replayStream(o.Rules, o.Stream)
+	s, err := FindStream(o.Rules, o.Stream)
 	if err != nil {
 		return nil, err
 	}
-	r := &replayer{Options: o, log: &wal.Memory{}}
+	r := &replayer{Options: o, stream: s, log: &wal.Memory{}}
 	r.engine = engine.New(engine.Config{
 		Shards:   o.Shards,
 		Load:     func(string) (*rules.Set, error) { return o.Rules, nil },
@@ -177,6 +184,14 @@ func newReplayer(o Options) (*replayer, error) {
 		Tracer:   o.tracer,
 	})
 	return r, r.step([]event.Record{{Kind: event.KindRuleSet, Payload: []byte(o.Rules.Hash)}}, nil)
+}
+
+// reach notes that events went beyond the time at which event time should end.
+func (r *replayer) reach() {
+	mark, ok := r.engine.Watermarks()[r.stream.Name]
+	if latest := mark.Add(r.stream.Watermark.Lag); ok && r.Until.kind == untilTime && latest > r.Until.time {
+		r.summary.Reached = latest
+	}
 }
 
 func (r *replayer) batch(b ingest.Batch) error {
@@ -217,6 +232,9 @@ func (r *replayer) step(records []event.Record, where func(i int) string) error 
 		for _, x := range out.Rejects {
 			r.Rejected(where(int(x.Position.Seq-first.Seq)), x)
 		}
+	}
+	if r.Matches {
+		out.Transitions, out.Emitted = nil, nil
 	}
 	r.held.add(&out)
 	return r.release(out.Settled)

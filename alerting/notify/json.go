@@ -47,6 +47,9 @@ func AppendJSON(dst []byte, t *alerting.Transition) []byte {
 	if !t.Position.IsZero() {
 		dst = appendText(dst, ',', "position", t.Position.String())
 	}
+	if t.Shadow {
+		dst = append(dst, `,"shadow":true`...)
+	}
 	if t.AtEnd {
 		dst = append(dst, `,"at_end":true`...)
 	}

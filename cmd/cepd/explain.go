@@ -55,7 +55,7 @@ it, and what its alert decided. --key shows one key only.`,
 			return errors.Join(err, out.Flush())
 		},
 	}
-	flags.register(c)
+	flags.register(c, "events-format")
 	c.Flags().BoolVar(&graph, "graph", false, "print the pattern")
 	c.Flags().StringVar(&format, "format", "text", "of the graph: text, mermaid or dot")
 	c.Flags().StringVar(&events, "events", "", "file of recorded events; - is the standard input")

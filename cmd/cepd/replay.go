@@ -25,12 +25,16 @@ type eventFlags struct {
 	rules  []string
 	stream string
 	until  string
+	format string
 }
 
-func (f *eventFlags) register(c *cobra.Command) {
+// register adds the flags to a command; formatFlag is what it calls the format of
+// the events.
+func (f *eventFlags) register(c *cobra.Command, formatFlag string) {
 	c.Flags().StringArrayVarP(&f.rules, "rules", "r", nil, "rule file or pattern; may be given several times (required)")
 	c.Flags().StringVar(&f.stream, "stream", "", "stream that the events are of, if the rules declare several")
 	c.Flags().StringVar(&f.until, "until", "end", "where event time ends: end (every deadline is due), last (the last event) or a time")
+	c.Flags().StringVar(&f.format, formatFlag, "", "of the events: jsonl or csv (default: by the file's ending, then by the stream's format)")
 	_ = c.MarkFlagRequired("rules")
 }
 
@@ -54,7 +58,10 @@ func (f *eventFlags) options(s streams, set *rules.Set, path string) (scenario.O
 	if err != nil {
 		return scenario.Options{}, usagef("--until: %w", err)
 	}
-	cfg := file.Config{Path: path}
+	cfg := file.Config{Path: path, Format: f.format}
+	if cfg.Format == "" {
+		cfg.Format = f.usualFormat(set, path)
+	}
 	if path == "-" {
 		cfg.Reader = s.in
 	}
@@ -73,6 +80,16 @@ func (f *eventFlags) options(s streams, set *rules.Set, path string) (scenario.O
 	}, nil
 }
 
+// usualFormat returns the format of events that a file's ending tells, or else
+// the stream that they are of; empty where neither does.
+func (f *eventFlags) usualFormat(set *rules.Set, path string) string {
+	format := file.FormatOf(path)
+	if st, err := scenario.FindStream(set, f.stream); err == nil && format == "" && st.Format == "csv" {
+		return "csv"
+	}
+	return format
+}
+
 // maxRejects is how many messages that are no events are shown one by one.
 const maxRejects = 10
 
@@ -88,8 +105,9 @@ func replayCommand(s streams) *cobra.Command {
 from the events, so that a year takes seconds, and the output is the same on
 every run.
 
-Events are JSON objects, one a line, or CSV with names in the first line; names
-that end in .gz are decompressed. Fields that a stream's topic captures are
+Events are JSON objects, one a line, or CSV with names in the first line: as
+--format says, or else the ending of the file's name, or else the stream's
+format. Names that end in .gz are decompressed. Fields that a stream's topic captures are
 fields of these objects.
 
 Event time then moves on to the end of time, so that every pending deadline is
@@ -117,16 +135,24 @@ decided; --until last stops at the last event.`,
 				return err
 			}
 			sum, err := replay(cmd.Context(), o, out)
-			if err != nil {
+			interrupted := errors.Is(err, context.Canceled)
+			if err != nil && !interrupted {
 				return err
+			}
+			if sum.Reached != 0 {
+				fmt.Fprintf(s.err, "warning: event time is past --until %s: the events reach %s, and all of them were judged\n", flags.until, sum.Reached)
 			}
 			if !quiet {
 				fmt.Fprint(s.err, summarize(sum.Stats))
 			}
+			if interrupted {
+				fmt.Fprintln(s.err, "interrupted: the rest was not read")
+				return errSilent
+			}
 			return nil
 		},
 	}
-	flags.register(c)
+	flags.register(c, "format")
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	c.Flags().BoolVar(&matches, "matches", false, "print every match and timed-out partial match of every pattern with its events as they came, in place of alerts; as JSON unless --output says otherwise")
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print no summary")
@@ -157,18 +183,21 @@ func summarize(st engine.Stats) string {
 	fmt.Fprintf(&b, "%s: %s raised, %d cleared", plural(int(st.Events.Total("")), "event"),
 		plural(int(st.Raised.Total("")), "alert"), st.Cleared.Total(""))
 	for _, part := range []struct {
-		n    int64
-		what string
+		n         int64
+		one, many string
 	}{
-		{st.Rejected.Total(""), "messages were no events"},
-		{st.Late.Total(""), "events were late and left out"},
-		{st.KeyErrors.Total(""), "events had no usable key"},
-		{st.Mismatched.Total(""), "fields were of another type than declared"},
-		{st.EvalErrors.Total(""), "expressions failed on an event"},
-		{st.Evictions.Total(""), "partial matches were dropped at a limit"},
+		{st.Rejected.Total(""), "message was no event", "messages were no events"},
+		{st.Late.Total(""), "event was late and left out", "events were late and left out"},
+		{st.KeyErrors.Total(""), "event had no usable key", "events had no usable key"},
+		{st.Mismatched.Total(""), "field was of another type than declared", "fields were of another type than declared"},
+		{st.EvalErrors.Total(""), "expression failed on an event", "expressions failed on an event"},
+		{st.Evictions.Total(""), "partial match was dropped at a limit", "partial matches were dropped at a limit"},
 	} {
-		if part.n > 0 {
-			fmt.Fprintf(&b, "\n%d %s", part.n, part.what)
+		switch {
+		case part.n == 1:
+			b.WriteString("\n1 " + part.one)
+		case part.n > 1:
+			fmt.Fprintf(&b, "\n%d %s", part.n, part.many)
 		}
 	}
 	b.WriteByte('\n')

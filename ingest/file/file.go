@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -45,21 +46,33 @@ type Config struct {
 	BatchRecords int
 }
 
+// FormatOf returns the format that a file's name tells, empty where it tells
+// none.
+func FormatOf(path string) string {
+	switch ending(path) {
+	case ".csv", ".tsv":
+		return "csv"
+	case ".jsonl", ".ndjson", ".json":
+		return "jsonl"
+	}
+	return ""
+}
+
+func ending(path string) string {
+	return filepath.Ext(strings.TrimSuffix(strings.ToLower(path), ".gz"))
+}
+
 // EnsureDefaults fills what is left out.
 func (c *Config) EnsureDefaults() {
 	if c.Path == "" {
 		c.Path = "-"
 	}
-	ending := filepath.Ext(strings.TrimSuffix(strings.ToLower(c.Path), ".gz"))
 	if c.Format == "" {
-		c.Format = "jsonl"
-		if ending == ".csv" || ending == ".tsv" {
-			c.Format = "csv"
-		}
+		c.Format = cmp.Or(FormatOf(c.Path), "jsonl")
 	}
 	if c.Comma == 0 {
 		c.Comma = ','
-		if ending == ".tsv" {
+		if ending(c.Path) == ".tsv" {
 			c.Comma = '\t'
 		}
 	}

@@ -128,6 +128,10 @@ func (p *printer) head(t *alerting.Transition) {
 		p.add("  ")
 		p.colored(dim, "after "+event.FormatDuration(t.EndsAt.Sub(t.StartsAt))+reason(t.Reason))
 	}
+	if t.Shadow {
+		p.add("  ")
+		p.colored(dim, "in shadow mode")
+	}
 	if t.AtEnd {
 		p.add("  ")
 		p.colored(dim, "at the end of the input")
