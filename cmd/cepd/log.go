@@ -4,6 +4,8 @@ import (
 	"log/slog"
 
 	"github.com/spf13/cobra"
+
+	"github.com/cepd/cepd/event"
 )
 
 // logFlags are the flags of commands that log.
@@ -20,7 +22,7 @@ func (f *logFlags) register(c *cobra.Command, level slog.Level) {
 
 // logger logs to the error stream.
 func (f *logFlags) logger(s streams) (*slog.Logger, error) {
-	o := &slog.HandlerOptions{Level: f.level}
+	o := &slog.HandlerOptions{Level: f.level, ReplaceAttr: readable}
 	format := f.format
 	if format == "auto" {
 		format = "json"
@@ -35,4 +37,12 @@ func (f *logFlags) logger(s streams) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(s.err, o)), nil
 	}
 	return nil, usagef("--log-format is %q; it is auto, text or json", f.format)
+}
+
+// readable writes durations as rules do, not as a number without a unit.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(event.FormatDuration(a.Value.Duration()))
+	}
+	return a
 }

@@ -7,9 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/trydemo"
 )
 
@@ -44,13 +46,34 @@ the rules while it runs, or replay the recording afterwards.`,
 			return err
 		},
 	}
-	c.Flags().DurationVar(&o.For, "for", 0, "end by itself after so long (default: at Ctrl-C)")
+	c.Flags().Var((*durationFlag)(&o.For), "for", "end by itself after so long (default: at Ctrl-C)")
 	c.Flags().Float64Var(&o.Speed, "speed", 60, "seconds of the freezers in one of ours")
 	c.Flags().StringVar(&o.Dir, "dir", "", "folder for rules, settings and the recording (default: a temporary one)")
 	c.Flags().Uint64Var(&o.Seed, "seed", 1, "decides what happens after the first minutes")
 	logs.register(c, slog.LevelWarn)
 	return c
 }
+
+// durationFlag is a flag with a duration as rules write it, such as 1m30s or 7d.
+type durationFlag time.Duration
+
+// Set implements [pflag.Value].
+func (f *durationFlag) Set(s string) error {
+	d, err := event.ParseDuration(s)
+	*f = durationFlag(d)
+	return err
+}
+
+// String implements [pflag.Value].
+func (f *durationFlag) String() string {
+	if *f == 0 {
+		return ""
+	}
+	return event.FormatDuration(event.Duration(*f))
+}
+
+// Type implements [pflag.Value].
+func (f *durationFlag) Type() string { return "duration" }
 
 // ownName is how whoever runs this program can run it again: its name where
 // the shell finds it, else its path; "go run" leaves no program behind.

@@ -140,9 +140,9 @@ func (s *Source) report(c *connection, err error) {
 		}
 	})
 	if c == nil {
-		s.cfg.Logger.Warn("cannot connect", "source", s.cfg.Name, "error", err)
+		s.cfg.Logger.Warn("cannot connect", "err", err)
 	} else {
-		s.cfg.Logger.Warn("disconnected", "source", s.cfg.Name, "connection", c.number, "error", err)
+		s.cfg.Logger.Warn("disconnected", "connection", c.number, "err", err)
 	}
 }
 
@@ -192,7 +192,7 @@ func (s *Source) begin(c *connection, session bool) {
 	}
 	s.buffer.force(up)
 	close(c.begun)
-	s.cfg.Logger.Info("connected", "source", s.cfg.Name, "connection", c.number, "session", session)
+	s.cfg.Logger.Info("connected", "connection", c.number, "session", session)
 }
 
 // serve subscribes and waits until the connection ends. It returns why.
@@ -242,7 +242,7 @@ func (s *Source) subscribe(c *connection) error {
 	slices.Sort(refused)
 	s.count(func(t *Status) { t.Subscribed, t.Refused = true, refused })
 	if len(refused) > 0 {
-		s.cfg.Logger.Error("the broker refuses topics", "source", s.cfg.Name, "topics", refused)
+		s.cfg.Logger.Error("the broker refuses topics", "topics", refused)
 	}
 	return nil
 }
