@@ -78,7 +78,7 @@ func (m *dspot) judge(in *input, o *opinion) {
 	if d < 0 {
 		t, d, o.direction = &m.dn, -d, Down
 	}
-	o.raw = t.pareto(d)
+	o.raw = max(0, t.pareto(d)-math.Log10(2)) // there are two sides to be surprised on
 	o.reason = Reason{Cause: CauseDeviation, A: in.x[0], B: mean}
 }
 

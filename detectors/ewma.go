@@ -8,7 +8,7 @@ var ewmaDoc = Doc{
 many deviations away. The cheapest detector there is. Choose it for series with neither
 season nor trend, or where an operator wants to work the numbers out by hand.`,
 	Params: []Param{
-		{Name: "alpha", Text: "weight of the newest value in the mean", Default: 0.05, Min: 1e-6, Max: 1},
+		{Name: "alpha", Text: "weight of the newest value in the mean", Default: 0.01, Min: 1e-6, Max: 1},
 		thresholdParam,
 	},
 }

@@ -75,7 +75,6 @@ type guard struct {
 	heldSet   []bool
 	cal       tail
 	average   []float64 // slow, of each channel: what to compare with where nothing is expected
-	warmFrom  event.Duration
 	alarm     alarm
 	calm      calm
 }
@@ -91,7 +90,6 @@ type alarm struct {
 // calm is the state of learning.
 type calm struct {
 	skipped int // observations left out in the present stretch
-	run     event.Duration
 	since   event.Duration
 	learned int
 }

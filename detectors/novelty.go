@@ -12,7 +12,6 @@ type sampler struct {
 	lo, hi  float64
 	center  float64 // what extremes are measured from
 	begun   bool
-	ready   bool // the last add completed a value
 }
 
 // peek says what the value would be if x completes it, and whether it does.

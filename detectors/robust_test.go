@@ -245,7 +245,7 @@ func TestOptions(t *testing.T) {
 		{Config{Quiet: -1}, 2}, {Config{Quiet: -1, Direction: Up}, 1}, {Config{Quiet: -1, MinAbs: 25}, 0},
 		{Config{Quiet: -1, MinRel: 3}, 0}, {Config{Quiet: 300e9}, 1}, {Config{Quiet: -1, Warmup: 700e9}, 1},
 	} {
-		c.cfg.With = map[string]float64{"threshold": 0.99999}
+		c.cfg.With = map[string]float64{"threshold": 0.99999, "alpha": 0.05}
 		if got := alarms(t, "ewma", c.cfg, x); len(got) != c.want {
 			t.Errorf("%+v: got anomalies at %v, want %d", c.cfg, got, c.want)
 		}

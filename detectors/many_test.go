@@ -1,0 +1,115 @@
+package detectors
+
+import (
+	"math"
+	"testing"
+
+	"github.com/cepd/cepd/event"
+)
+
+// machine is k channels driven by two hidden causes, each with noise of its own. From
+// row broken on, channel 2 no longer follows, though its range stays the usual one.
+func machine(n, k, broken int, seed uint64) [][]float64 {
+	chance := random(seed)
+	normal := func() float64 {
+		return math.Sqrt(-2*math.Log(1-chance.float())) * math.Cos(2*math.Pi*chance.float())
+	}
+	rows := make([][]float64, n)
+	slow := 0.0
+	for i := range rows {
+		slow = 0.98*slow + 0.2*normal()
+		wave := math.Sin(2 * math.Pi * float64(i) / 200)
+		rows[i] = make([]float64, k)
+		for c := range k {
+			a, b := math.Sin(float64(c+1)), math.Cos(float64(3*c))
+			if c == 2 && i >= broken {
+				a, b = -a, -b
+			}
+			rows[i][c] = float64(10*c) + a*wave + b*slow + 0.1*normal()
+		}
+	}
+	return rows
+}
+
+// TestBrokenRelation: what no single channel shows is found by the methods that
+// look at all, and they name the channel.
+func TestBrokenRelation(t *testing.T) {
+	for _, method := range []string{"auto", "t2"} {
+		found, early, named := 0, 0, 0
+		const runs = 20
+		for seed := range uint64(runs) {
+			d, err := New(method, Config{Channels: 8})
+			if err != nil {
+				t.Fatal(err)
+			}
+			first := true
+			for i, x := range machine(2000, 8, 1500, seed+1) {
+				s := d.Step(event.Time(i)*60e9, x)
+				switch {
+				case s.Anomaly && i < 1500:
+					early++
+				case s.Anomaly && first:
+					first = false
+					found++
+					if s.Channel == 2 {
+						named++
+					}
+				}
+			}
+		}
+		t.Logf("%s: found %d of %d, named %d, %d false alarms", method, found, runs, named, early)
+		if found < runs-1 || named < runs*3/4 {
+			t.Errorf("%s: found %d of %d, and named the channel of %d", method, found, runs, named)
+		}
+	}
+}
+
+// TestManyChannelsRestart: the state of several channels goes over a restart bit by
+// bit.
+func TestManyChannelsRestart(t *testing.T) {
+	for _, method := range []string{"auto", "t2", "half_space"} {
+		cfg := Config{Channels: 5}
+		d, err := New(method, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, x := range machine(900, 5, 700, 3) {
+			if i%100 == 50 {
+				x[3] = math.NaN() // a missing channel keeps its last value
+			}
+			if i%97 == 0 {
+				again, _ := New(method, cfg)
+				if err := again.ReadBinary(event.NewReader(d.AppendBinary(nil))); err != nil {
+					t.Fatal(err)
+				}
+				a, b := d.Step(event.Time(i)*1e9, x), again.Step(event.Time(i)*1e9, x)
+				if a.Score != b.Score || a.Anomaly != b.Anomaly || a.Channel != b.Channel {
+					t.Fatalf("%s, row %d: got %+v, want %+v", method, i, b, a)
+				}
+				d = again
+				continue
+			}
+			if s := d.Step(event.Time(i)*1e9, x); !(s.Score >= 0 && s.Score <= 1) {
+				t.Fatalf("%s, row %d: score %v", method, i, s.Score)
+			}
+		}
+	}
+}
+
+func BenchmarkChannels(b *testing.B) {
+	for _, method := range []string{"auto", "t2", "half_space"} {
+		b.Run(method+"/38", func(b *testing.B) {
+			d, err := New(method, Config{Channels: 38})
+			if err != nil {
+				b.Fatal(err)
+			}
+			rows := machine(2000, 38, 2000, 1)
+			i := 0
+			for b.Loop() {
+				d.Step(event.Time(i)*60e9, rows[i%2000])
+				i++
+			}
+			b.ReportMetric(float64(d.Size()), "state-bytes")
+		})
+	}
+}
