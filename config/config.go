@@ -74,6 +74,9 @@ type FileSource struct {
 	Topic  string // that the records carry; left out: none
 }
 
+// Topicless reports whether the source's messages have no topic.
+func (s Source) Topicless() bool { return s.Type == "file" && s.File.Topic == "" }
+
 // Sink is one receiver of alerts and derived events.
 type Sink struct {
 	Name    string

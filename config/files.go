@@ -22,6 +22,9 @@ func (c *Config) LoadRules() (*rules.Set, *rules.Report, error) {
 	o := rules.Options{NeedSource: true, ReadTable: ReadTable}
 	for _, s := range c.Sources {
 		o.Sources = append(o.Sources, s.Name)
+		if s.Topicless() {
+			o.Topicless = append(o.Topicless, s.Name)
+		}
 	}
 	for _, s := range c.Sinks {
 		o.Sinks = append(o.Sinks, s.Name)

@@ -44,9 +44,11 @@ type Daemon struct {
 	loopDone chan struct{}
 
 	// Of the loop alone.
-	coming   *rules.Set            // that the next rule set record names
-	marked   event.Time            // when the watermarks were last exported
-	rejected map[string]event.Time // when a message of a stream was last logged, by stream and reason
+	coming   *rules.Set                // that the next rule set record names
+	marked   event.Time                // when the watermarks were last exported
+	standIns map[string]engine.StandIn // of sources whose messages have no topic
+	unrouted map[string]bool           // sources of messages that no stream takes
+	rejected map[string]event.Time     // when a message of a stream was last logged, by stream and reason
 
 	rules     atomic.Pointer[rules.Set] // in force
 	ready     atomic.Bool
@@ -91,7 +93,7 @@ func New(opts Options) (*Daemon, error) {
 		opts: opts, cfg: opts.Config, log: opts.Logger, clock: newClock(opts.Now),
 		pool:    newPool(),
 		batches: make(chan sourceBatch, waitingBatches), commands: make(chan command), quit: make(chan struct{}), loopDone: make(chan struct{}),
-		sources: map[string]*runningSource{}, rejected: map[string]event.Time{}, marked: event.MinTime,
+		sources: map[string]*runningSource{}, rejected: map[string]event.Time{}, unrouted: map[string]bool{}, standIns: map[string]engine.StandIn{}, marked: event.MinTime,
 		done: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	set, report, err := d.cfg.LoadRules()
@@ -106,7 +108,7 @@ func New(opts Options) (*Daemon, error) {
 	}
 	d.first = set
 	d.metrics = newMetrics(d)
-	d.engine = engine.New(engine.Config{Shards: opts.Shards, Load: d.loadComing, Do: d.pool.do})
+	d.engine = engine.New(engine.Config{Shards: opts.Shards, StandIns: d.standIns, Load: d.loadComing, Do: d.pool.do})
 	return d, nil
 }
 
@@ -161,8 +163,23 @@ func (d *Daemon) Stop(ctx context.Context) error {
 	defer cancel()
 	d.ready.Store(false)
 	d.unwind(ctx)
-	d.log.Info("cepd has stopped")
+	d.log.Info("cepd has stopped", d.counted()...)
 	return d.stopErr
+}
+
+// counted says what there was, for the log.
+func (d *Daemon) counted() []any {
+	st := d.Stats()
+	attrs := []any{"events", st.Events.Total(""), "raised", st.Raised.Total(""), "cleared", st.Cleared.Total("")}
+	for _, c := range []struct {
+		what string
+		n    int64
+	}{{"rejected", st.Rejected.Total("")}, {"late", st.Late.Total("")}, {"unrouted", st.Unrouted.Total("")}} {
+		if c.n > 0 {
+			attrs = append(attrs, c.what, c.n)
+		}
+	}
+	return attrs
 }
 
 // Done is closed when the daemon has a reason to stop by itself: every source

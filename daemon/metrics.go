@@ -65,6 +65,12 @@ func (d *Daemon) observe(out *engine.Output, records []event.Record) {
 	for i := range out.Rejects {
 		d.logReject(&out.Rejects[i], now)
 	}
+	for k := range st.Unrouted {
+		if !d.unrouted[k.Name] {
+			d.unrouted[k.Name] = true
+			d.log.Warn("messages are of no stream: no topic of a stream fits theirs; they are counted in cepd_events_unrouted_total", "source", k.Name)
+		}
+	}
 	if now.Sub(d.marked) >= time.Second || out.Deadline == event.MaxTime {
 		d.marked = now
 		for stream, t := range d.engine.Watermarks() {

@@ -101,6 +101,7 @@ func (d *Daemon) reload(ctx context.Context) (ReloadReport, error) {
 		return ReloadReport{}, fmt.Errorf("reloading rules: %w", err)
 	}
 	if old := d.rules.Load(); old != nil && old.Hash == set.Hash {
+		d.log.Info("rules are unchanged", "rules", len(set.Rules), "hash", set.Hash)
 		return ReloadReport{Hash: set.Hash, Rules: len(set.Rules), Same: true}, nil
 	}
 	done, err := d.bringIntoForce(ctx, set)
@@ -117,7 +118,10 @@ func (d *Daemon) bringIntoForce(ctx context.Context, set *rules.Set) (ReloadRepo
 	var done engine.Reload
 	c := command{
 		records: []event.Record{{Kind: event.KindRuleSet, Arrival: d.clock.now(), Payload: []byte(set.Hash)}},
-		prepare: func() { d.coming = set },
+		prepare: func() {
+			d.coming = set
+			d.standIn(set)
+		},
 		after: func(out *engine.Output) {
 			if out.Reload != nil {
 				done = *out.Reload

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 
 	"github.com/cepd/cepd/config"
+	"github.com/cepd/cepd/engine"
+	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest"
 	"github.com/cepd/cepd/ingest/file"
 	"github.com/cepd/cepd/ingest/mqtt"
@@ -44,7 +46,7 @@ func (d *Daemon) openSource(s config.Source, subs []mqtt.Subscription, was earli
 			Now: d.clock.now, Logger: d.log.With("source", s.Name),
 		})
 	case "file":
-		cfg := file.Config{Path: s.File.Path, Format: s.File.Format, Source: s.Name, Topic: s.File.Topic, Announce: true, Arrival: d.clock.now}
+		cfg := file.Config{Path: s.File.Path, Format: fileFormat(d.rules.Load(), s), Source: s.Name, Topic: s.File.Topic, Announce: true, Arrival: d.clock.now}
 		if cfg.Path == "-" {
 			cfg.Reader = d.opts.Stdin
 		}
@@ -69,6 +71,34 @@ func subscriptions(set *rules.Set, source string, qos byte) []mqtt.Subscription 
 	}
 	slices.SortFunc(subs, func(a, b mqtt.Subscription) int { return cmp.Compare(a.Filter, b.Filter) })
 	return slices.Compact(subs)
+}
+
+// standIn lets all messages of a source without topics be events of the stream
+// that reads it, whatever topic the stream has: its captures are fields of the
+// messages. Streams that share such a source get none by topic. It is called by
+// the loop, before the rules come into force.
+func (d *Daemon) standIn(set *rules.Set) {
+	clear(d.standIns)
+	for _, s := range d.cfg.Sources {
+		if readers := readersOf(set, s.Name); s.Topicless() && len(readers) == 1 && readers[0].Topic != nil {
+			d.standIns[s.Name] = engine.StandIn{Stream: readers[0].Name}
+		}
+	}
+}
+
+// readersOf returns the streams that read a source.
+func readersOf(set *rules.Set, source string) []*rules.Stream {
+	return slices.DeleteFunc(slices.Clone(set.Streams), func(s *rules.Stream) bool { return s.Source != source })
+}
+
+// fileFormat returns the format of a file source: what it says, else what the
+// file's name tells, else that of the stream that reads it.
+func fileFormat(set *rules.Set, s config.Source) string {
+	usual := cmp.Or(s.File.Format, file.FormatOf(s.File.Path))
+	if readers := readersOf(set, s.Name); usual == "" && len(readers) == 1 && readers[0].Format == "csv" {
+		return "csv"
+	}
+	return usual
 }
 
 // clientID returns the name of a client at a broker that cepd.yaml does not
@@ -237,7 +267,7 @@ func (d *Daemon) readSource(ctx context.Context, name string, src *runningSource
 			b.Ack(ctx.Err())
 			return
 		}
-		src.messages.Add(uint64(len(b.Records)))
+		src.messages.Add(messages(b.Records))
 		if src.patient && d.dispatcher.Await(ctx, maxWaiting) != nil {
 			b.Ack(ctx.Err())
 			return
@@ -249,6 +279,17 @@ func (d *Daemon) readSource(ctx context.Context, name string, src *runningSource
 			return
 		}
 	}
+}
+
+// messages counts the records that are messages, not announcements.
+func messages(records []event.Record) uint64 {
+	n := uint64(0)
+	for i := range records {
+		if records[i].Kind == event.KindMessage {
+			n++
+		}
+	}
+	return n
 }
 
 // sourceEnded notes why a source gives no more, and lets the daemon end when

@@ -25,6 +25,8 @@ type Options struct {
 	// Sources and Sinks are the names in cepd.yaml. They are read where
 	// NeedSource is set.
 	Sources, Sinks []string
+	// Topicless are those of Sources whose messages have no topic, such as files.
+	Topicless []string
 	// ReadTable reads the file of a table. Its name is relative to the folder of
 	// the rule file that it stands in, unless it is absolute. The file that is
 	// returned is named as messages shall name it, also after an error. Without
@@ -49,6 +51,9 @@ func Load(files []File, o Options) (*Set, *Report) {
 	}
 	for _, s := range l.order {
 		l.stream(s)
+	}
+	for _, source := range o.Topicless {
+		l.topicless(source)
 	}
 	var rules []*Rule
 	for _, r := range l.bodies {

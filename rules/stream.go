@@ -94,6 +94,21 @@ func (l *loader) source(n *node) string {
 	return name
 }
 
+// topicless warns of streams with a topic that share a source whose messages have
+// none. A stream that has such a source to itself takes all messages.
+func (l *loader) topicless(source string) {
+	readers := slices.DeleteFunc(slices.Clone(l.order), func(d *streamDecl) bool { return d.stream.Source != source })
+	if len(readers) < 2 {
+		return
+	}
+	for _, d := range readers {
+		if d.stream.Topic != nil {
+			l.warnf(d.body.get("topic"), "give each stream a file of its own, or the source the topic of its messages",
+				"stream `%s` gets no events: messages of source `%s` have no topic, and several streams read it", d.stream.Name, source)
+		}
+	}
+}
+
 // oneOf is the advice to write one of some names.
 func oneOf(name string, known []string, none string) string {
 	known = slices.Sorted(slices.Values(known))
