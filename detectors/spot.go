@@ -30,6 +30,8 @@ type spot struct {
 	n           int       // values that count, since the end of the start
 	started     bool
 	sides       [2]spotSide // up, down
+	mid         float64     // median of the start
+	body        tail        // of the distances from mid: the score below the thresholds
 	recent      []float64   // the last depth values
 	next        int
 	sum         float64
@@ -73,6 +75,7 @@ func (m *spot) judge(in *input, o *opinion) {
 	if m.depth > 0 {
 		o.expected = mean
 	}
+	o.raw = min(m.body.score(m.away(x)), -math.Log10(1-m.level))
 	if m.useUp {
 		m.side(0, x, mean, Up, o)
 		o.upper = mean + m.sides[0].z
@@ -81,6 +84,17 @@ func (m *spot) judge(in *input, o *opinion) {
 		m.side(1, -x, -mean, Down, o)
 		o.lower = mean - m.sides[1].z
 	}
+}
+
+// away is how far x lies from the middle, on the sides that count.
+func (m *spot) away(x float64) float64 {
+	d := x - m.mid
+	if !m.useUp {
+		d = min(d, 0)
+	} else if !m.down {
+		d = max(d, 0)
+	}
+	return math.Abs(d)
 }
 
 // side judges the excess of x on one side.
@@ -134,6 +148,7 @@ func (m *spot) update(in *input, learn bool) {
 		return
 	}
 	m.n++
+	m.body.add(m.away(y))
 	switch {
 	case m.useUp && y > m.sides[0].t:
 		m.sides[0].peak(y, m.q, m.total())
@@ -173,6 +188,12 @@ func (m *spot) gather(x float64) {
 	m.remember(x)
 	if len(m.first) < m.init {
 		return
+	}
+	sorted := slices.Clone(m.first)
+	slices.Sort(sorted)
+	m.mid = quantileOf(sorted, 0.5)
+	for _, v := range m.first {
+		m.body.add(m.away(v))
 	}
 	if m.useUp {
 		m.sides[0].start(m.first, int(m.level*float64(m.init)), m.q)
@@ -237,6 +258,8 @@ func (s *spotSide) fit(q, n float64) {
 
 func (m *spot) state(c *codec) {
 	c.list(&m.first, 20000)
+	c.f64(&m.mid)
+	m.body.state(c)
 	c.int(&m.n)
 	c.bool(&m.started)
 	for i := range m.sides {
@@ -253,5 +276,5 @@ func (m *spot) state(c *codec) {
 }
 
 func (m *spot) size() int {
-	return 320 + 8*(cap(m.first)+cap(m.recent)+cap(m.sides[0].peaks)+cap(m.sides[1].peaks))
+	return 320 + m.body.size() + 8*(cap(m.first)+cap(m.recent)+cap(m.sides[0].peaks)+cap(m.sides[1].peaks))
 }
