@@ -35,7 +35,7 @@ func (f Flap) Judged(g *Gate, d Decision, hold string) Decision {
 		f.count(g, d.Time)
 	}
 	switch {
-	case g.Flapping && !g.Told && hold == "":
+	case g.Flapping && !g.Told && hold == "" && d.Change == Raised:
 		g.Told = true
 		return Decision{Raised, ReasonFlapping, d.Time}
 	case g.Flapping:
@@ -57,7 +57,8 @@ func (f Flap) count(g *Gate, now event.Time) {
 	for len(g.Changes) > 0 && now.Sub(g.Changes[0]) >= f.Within {
 		g.Changes = g.Changes[1:]
 	}
-	if len(g.Changes) == f.Changes {
+	// A reload may have lowered the limit since they were counted.
+	for len(g.Changes) >= f.Changes {
 		g.Changes = g.Changes[1:]
 	}
 	g.Changes = append(g.Changes, now)

@@ -32,8 +32,11 @@ type alertState struct {
 	said  *alerting.Transition
 	first event.Position // of the events that it was raised on
 	// forgotten says that the key fell silent for so long that nothing of it is
-	// kept; it is set in the moment before the state goes.
+	// kept but how often its alert has changed.
 	forgotten bool
+	// quiet says that the last event was one that the broker had kept.
+	quiet  bool
+	paused event.Duration // of the lane, when the key was last heard of
 }
 
 func (r *rulePlan) policy() alerting.Policy {
@@ -43,11 +46,22 @@ func (r *rulePlan) policy() alerting.Policy {
 	}
 }
 
-// policyOf is the policy for one key. One that a table lists is never forgotten
-// as long as it does: the table says that it is there.
-func (r *rulePlan) policyOf(ks *keyState) alerting.Policy {
+// policyOf is the policy for the alert of one key. One that a table lists is
+// never forgotten as long as it does: the table says that it is there. While a
+// source is disconnected its keys cannot be heard, and are not silent for it.
+func (r *rulePlan) policyOf(ks *keyState, a *alertState) alerting.Policy {
 	p := r.policy()
-	if r.listed[ks.key] {
+	missed := ks.table.lane.paused - a.paused
+	if p.NoData > 0 {
+		p.NoData += missed
+	}
+	if p.Forget > 0 {
+		p.Forget += missed
+	}
+	switch {
+	case a.forgotten:
+		p = alerting.Policy{}
+	case r.listed[ks.key]:
 		p.Forget = 0
 	}
 	return p
@@ -75,7 +89,8 @@ func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, e *event.Event) {
 	if a == nil {
 		a = &alertState{}
 	}
-	d := s.decided(ks, r.policyOf(ks).Level(&a.Instance, holds, clears, e.Time))
+	a.hear(s, l)
+	d := s.decided(ks, r.policyOf(ks, a).Level(&a.Instance, holds, clears, e.Time))
 	if remembers || a.Phase == alerting.Pending {
 		a.kept = v.Keep()
 	}
@@ -86,6 +101,11 @@ func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, e *event.Event) {
 	s.judged(l, ks, rule, alertMain, a, d, of)
 }
 
+// hear notes that the key is heard of.
+func (a *alertState) hear(s *Shard, l *lane) {
+	a.forgotten, a.quiet, a.paused = false, s.quiet, l.paused
+}
+
 // expireAlert makes the changes of an alert that time brings.
 func (s *Shard) expireAlert(l *lane, ks *keyState, rule int, slot alertSlot, now event.Time) {
 	a := ks.states[rule].alerts[slot]
@@ -94,13 +114,13 @@ func (s *Shard) expireAlert(l *lane, ks *keyState, rule int, slot alertSlot, now
 	}
 	r := s.env.rule
 	switch {
-	case r.policyOf(ks).Due(&a.Instance) == now:
+	case r.policyOf(ks, a).Due(&a.Instance) == now:
 		s.expireInstance(l, ks, rule, slot, a, now)
 		return
 	case r.flap().Due(&a.Gate) == now:
 		d := r.flap().Settle(&a.Gate, a.Phase == alerting.Firing, s.hold(ks, now), now)
 		s.tell(ks, slot, a, d, grounds{atEnd: l.atEnd(now)})
-	default: // the rule's hours begin
+	case a.Phase == alerting.Firing && !a.Told: // what held it back may be over
 		s.release(l, ks, slot, a, now)
 	}
 	s.setAlert(l, ks, rule, slot, a, now)
@@ -112,7 +132,8 @@ func (s *Shard) expireInstance(l *lane, ks *keyState, rule int, slot alertSlot, 
 	if a.kept != nil {
 		of.event, of.first, of.last = a.kept, a.kept.Pos, a.kept.Pos
 	}
-	d := s.decided(ks, r.policyOf(ks).Expire(&a.Instance, now))
+	s.quiet = a.quiet && a.Phase == alerting.Pending
+	d := s.decided(ks, r.policyOf(ks, a).Expire(&a.Instance, now))
 	switch d.Reason {
 	case alerting.ReasonForgotten:
 		a.forgotten = true
@@ -124,6 +145,7 @@ func (s *Shard) expireInstance(l *lane, ks *keyState, rule int, slot alertSlot, 
 		}
 	}
 	s.judged(l, ks, rule, slot, a, d, of)
+	s.quiet = false
 }
 
 // judged tells sinks of a change that was judged, as far as the rule lets it
@@ -197,10 +219,7 @@ func (s *Shard) setAlert(l *lane, ks *keyState, rule int, slot alertSlot, a *ale
 
 // due returns the next time at which time alone changes an alert.
 func (r *rulePlan) due(ks *keyState, a *alertState, now event.Time) event.Time {
-	due := min(r.policyOf(ks).Due(&a.Instance), r.flap().Due(&a.Gate))
-	if a.forgotten {
-		due = r.flap().Due(&a.Gate)
-	}
+	due := min(r.policyOf(ks, a).Due(&a.Instance), r.flap().Due(&a.Gate))
 	if r.Active != nil && a.Phase == alerting.Firing && !a.Told {
 		if open, until := r.Active.Open(now); !open {
 			due = min(due, until)
@@ -231,10 +250,13 @@ func (g *grounds) evidence() []alerting.Step {
 
 // spec returns what the rule says about an alert.
 func (r *rulePlan) spec(slot alertSlot) *rules.Alert {
-	if slot == alertTimeout {
-		return r.Pattern.Timeout.Alert
+	if slot == alertMain {
+		return r.Alert
 	}
-	return r.Alert
+	if r.Pattern == nil || r.Pattern.Timeout == nil {
+		return nil
+	}
+	return r.Pattern.Timeout.Alert
 }
 
 // compose writes what is to be said of an alert.
@@ -266,8 +288,11 @@ func (s *Shard) compose(ks *keyState, slot alertSlot, a *alertState, d alerting.
 // tell puts out what sinks are told of an alert. A clear is told in the words
 // of its raise.
 func (s *Shard) tell(ks *keyState, slot alertSlot, a *alertState, d alerting.Decision, of grounds) {
-	if d.Change == 0 {
+	switch {
+	case d.Change == 0, d.Change == alerting.Cleared && a.said == nil:
 		return
+	case a.said == nil: // the rule had nothing to say when it was raised
+		a.said, a.first = s.compose(ks, slot, a, d, of), of.first
 	}
 	t := *a.said
 	t.Change, t.Reason, t.Time, t.AtEnd = d.Change, d.Reason, d.Time, of.atEnd
@@ -284,14 +309,15 @@ func (s *Shard) tell(ks *keyState, slot alertSlot, a *alertState, d alerting.Dec
 		s.out.stats.Cleared.add(t.Rule, d.Reason, 1)
 	}
 	// The slot tells changes of a rule's two alerts apart that are equal in all
-	// else.
+	// else, and the number those of one judgment.
 	t.ID = alerting.TransitionID(alerting.Identity{
 		Log: s.options.logID, Rule: t.Rule, Started: s.options.started[t.Rule], Key: t.Key, Change: t.Change,
-		Time: t.Time, First: first, Last: last, Ordinal: int(slot),
+		Time: t.Time, First: first, Last: last, Ordinal: int(slot) + int(alertSlots)*s.env.told,
 	})
 	t.Shadow = s.env.rule.Shadow
 	s.out.transitions = append(s.out.transitions, t)
 	s.announce(ks, slot, d)
+	s.env.told++
 }
 
 // labels renders the labels of an alert: the rule's name, the parts of the

@@ -38,8 +38,9 @@ func (s *Shard) emit(r *rulePlan, ks *keyState, spec *rules.Emit, at event.Time,
 		}
 	}
 	key := strings.Clone(ks.key)
-	e.Origin = &event.Origin{Rule: r.Name, Key: key, Ordinal: s.ordinal(r.Name, key, at, pos)}
-	s.out.derived = append(s.out.derived, derived{event: e, stream: stream})
+	e.Origin = &event.Origin{Rule: r.Name, Key: key, Ordinal: s.env.emitted}
+	s.env.emitted++
+	s.out.derived = append(s.out.derived, derived{event: e, stream: stream, quiet: s.quiet})
 	if puts {
 		s.out.emitted = append(s.out.emitted, alerting.Derived{
 			ID: alerting.DerivedID(alerting.Identity{
@@ -57,16 +58,4 @@ func (s *Shard) sinks(r *rulePlan) []string {
 		return nil
 	}
 	return r.EmitTo
-}
-
-// ordinal numbers the events that one rule and key emit at one place in the
-// order. They come one right after the other.
-func (s *Shard) ordinal(rule, key string, at event.Time, pos event.Position) int {
-	if n := len(s.out.derived); n > 0 {
-		last := s.out.derived[n-1].event
-		if last.Time == at && last.Pos == pos && last.Origin.Rule == rule && last.Origin.Key == key {
-			return last.Origin.Ordinal + 1
-		}
-	}
-	return 0
 }

@@ -104,6 +104,7 @@ type Engine struct {
 	shards  []*Shard
 	clocks  []laneClock // by number of the lane
 	ended   bool
+	old     oldLanes // while rows are restored
 	out     Output
 }
 
@@ -132,29 +133,38 @@ func New(c Config) *Engine {
 		logID: c.LogID, shards: c.Shards, standIns: c.StandIns, matches: c.Matches, emitted: c.Emitted, tracer: c.Tracer,
 		started: map[string]event.Position{},
 	}
-	if err := e.install(&rules.Set{}); err != nil {
+	empty, err := e.prepare(&rules.Set{})
+	if err != nil {
 		panic(fmt.Sprintf("engine: the empty rule set: %v", err))
 	}
+	e.install(empty)
 	return e
 }
 
-// install makes plan, router and shards for a set, without state.
-func (e *Engine) install(set *rules.Set) error {
+// machinery is what runs a rule set.
+type machinery struct {
+	plan   *plan
+	router *router
+}
+
+// prepare makes the machinery of a set, without state.
+func (e *Engine) prepare(set *rules.Set) (*machinery, error) {
 	p := newPlan(set)
 	r, err := newRouter(p, &e.options)
-	if err != nil {
-		return err
-	}
-	e.plan, e.router = p, r
+	return &machinery{p, r}, err
+}
+
+// install puts a machinery in the place of what runs now.
+func (e *Engine) install(m *machinery) {
+	e.plan, e.router = m.plan, m.router
 	e.shards = make([]*Shard, e.options.shards)
 	for i := range e.shards {
-		e.shards[i] = newShard(p, &e.options)
+		e.shards[i] = newShard(m.plan, &e.options)
 	}
-	e.clocks = make([]laneClock, len(p.lanes))
+	e.clocks = make([]laneClock, len(m.plan.lanes))
 	for i := range e.clocks {
 		e.clocks[i] = laneClock{event.MinTime, event.MinTime}
 	}
-	return nil
 }
 
 // Rules returns the rule set in force.
@@ -203,19 +213,25 @@ func (e *Engine) record(rec *event.Record) {
 	switch rec.Kind {
 	case event.KindMessage:
 		r.clock.move(rec)
+		e.firstHeard(rec)
 		r.message(rec, e.deliver)
 	case event.KindTick:
 		r.clock.move(rec)
 	case event.KindSourceUp:
+		r.clock.up[rec.Source] = true
+		since, down := r.clock.down[rec.Source]
 		delete(r.clock.down, rec.Source)
 		for _, rt := range r.sources[rec.Source] {
+			if down {
+				rt.marks.paused += rec.Arrival.Sub(since)
+			}
 			rt.marks.sourceUp(rec.Source, rec.Arrival)
 		}
 	case event.KindSourceDown:
-		r.clock.down[rec.Source] = true
+		r.clock.disconnect(rec.Source)
 	case event.KindStart:
-		for source := range r.sources {
-			r.clock.down[source] = true
+		for source := range r.sources { // a set: the order is of no matter
+			r.clock.disconnect(source)
 		}
 	case event.KindRuleSet:
 		e.reload(rec)
@@ -227,10 +243,52 @@ func (e *Engine) record(rec *event.Record) {
 	}
 }
 
+// disconnect notes that a source is down, and since when.
+func (c *clock) disconnect(source string) {
+	delete(c.up, source)
+	if !c.isDown(source) {
+		c.down[source] = c.now
+	}
+}
+
+// firstHeard sees to a message that may be the first of a stream which rules
+// over several streams did not wait for any more. What they have judged by then
+// stays judged: an event before it is late.
+func (e *Engine) firstHeard(rec *event.Record) {
+	for _, rt := range e.router.sources[rec.Source] {
+		if rt.marks.clocked || rt.marks.mark != event.MinTime || len(rt.marks.parts) == 0 {
+			continue
+		}
+		ran := false
+		for i, l := range e.plan.lanes {
+			if len(l.streams) > 1 && slices.Contains(l.streams, rt.streamPlan) {
+				if !ran {
+					e.run()
+					ran = true
+				}
+				rt.marks.raise(e.clocks[i].mark)
+			}
+		}
+	}
+}
+
 func (c *clock) move(rec *event.Record) {
 	if rec.Kind != event.KindEnd && rec.Arrival != 0 {
 		c.now = max(c.now, rec.Arrival)
 	}
+}
+
+// pausedOf returns how long the sources of a lane have been disconnected.
+func (e *Engine) pausedOf(l *lanePlan) event.Duration {
+	var d event.Duration
+	for _, s := range l.streams {
+		if s.Producer != "" {
+			d = max(d, e.pausedOf(e.plan.lanes[s.producer]))
+		} else {
+			d = max(d, e.router.streams[s.number].marks.paused)
+		}
+	}
+	return d
 }
 
 // deliver puts an event into the lane of the shard that owns its key.
@@ -246,7 +304,9 @@ func (e *Engine) end(t event.Time) {
 	e.ended = t == event.MaxTime
 	if t == event.MinTime {
 		for _, rt := range e.router.streams {
-			t = max(t, rt.marks.latest)
+			if rt.Producer == "" {
+				t = max(t, rt.marks.latest)
+			}
 		}
 	}
 	for _, rt := range e.router.streams {
@@ -282,14 +342,14 @@ func (e *Engine) runLevel(level int) {
 		s := e.shards[i]
 		for n, l := range s.lanes {
 			if l.plan.level == level {
-				l.latest, l.ended = e.clocks[n].latest, e.ended
+				l.latest, l.ended, l.paused = e.clocks[n].latest, e.ended, e.pausedOf(l.plan)
 				l.advance(s, e.clocks[n].mark)
 			}
 		}
 	})
 	for _, s := range e.shards {
-		e.router.quiet = false
 		for _, d := range s.out.derived {
+			e.router.quiet = d.quiet
 			e.router.route(d.stream, d.event, e.deliver)
 		}
 		clear(s.out.derived)
@@ -373,12 +433,25 @@ func (e *Engine) deadline() event.Time {
 // laneDue returns the arrival time at which the clock alone would bring a
 // lane's watermark to t.
 func (e *Engine) laneDue(lane int, t event.Time) event.Time {
-	at := event.MinTime
-	for _, s := range e.plan.lanes[lane].streams {
-		if s.Producer == "" {
-			at = max(at, e.router.streams[s.number].marks.due(t, &e.router.clock))
-		} else {
-			at = max(at, e.laneDue(s.producer, t.Add(1)))
+	at, timed, clocked := event.MinTime, false, event.MinTime
+	streams := e.plan.lanes[lane].streams
+	for _, s := range streams {
+		m := e.router.streams[s.number].marks
+		switch {
+		case s.Producer != "":
+			at, timed = max(at, e.laneDue(s.producer, t.Add(1))), true
+		case m.clocked: // makes nobody wait who has a time of its own
+			clocked = max(clocked, m.due(t, &e.router.clock))
+		case len(streams) > 1 && !m.heard():
+			at = max(at, m.leftOut(&e.router.clock))
+		default:
+			at, timed = max(at, m.due(t, &e.router.clock)), true
+		}
+	}
+	if !timed {
+		at = max(at, clocked)
+		if clocked == event.MinTime {
+			return event.MaxTime // no stream has a time that could come
 		}
 	}
 	for _, p := range e.plan.lanes[lane].parents {

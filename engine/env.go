@@ -31,10 +31,15 @@ type env struct {
 	memo  *memo
 	event *event.Event
 	kept  *event.Event // the rule's projection of event, once asked for
+
+	// What one judgment of a rule has put out so far, to tell apart what is
+	// equal in all else. Nothing here depends on what came before.
+	told, emitted int
 }
 
 func (v *env) begin(r *rulePlan, in *rules.Input, m *memo, e *event.Event) {
 	v.rule, v.input, v.memo, v.event, v.kept = r, in, m, e, nil
+	v.told, v.emitted = 0, 0
 }
 
 // holds answers a condition of the stream.

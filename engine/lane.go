@@ -29,7 +29,7 @@ func (a *item) compare(b *item) int {
 		return c
 	}
 	if p, q := a.parent, b.parent; p != nil {
-		return cmp.Or(cmp.Compare(p.rule, q.rule), cmp.Compare(p.key, q.key), cmp.Compare(p.ordinal, q.ordinal))
+		return cmp.Or(cmp.Compare(p.rule, q.rule), cmp.Compare(p.key, q.key), p.order.compare(q.order))
 	}
 	if c := a.event.Pos.Compare(b.event.Pos); c != 0 {
 		return c
@@ -60,6 +60,7 @@ type lane struct {
 	timers  heap[timer]
 	fires   map[parentKey]since // alerts that hold back others of this lane
 	latest  event.Time          // highest time of an event in any shard
+	paused  event.Duration      // how long its sources have been disconnected
 	ended   bool                // the input is at its end: nothing is armed behind latest
 }
 
@@ -177,6 +178,8 @@ func (l *lane) timer() *timer {
 			d.queued = d.at
 			moved.at = d.at
 			l.timers.push(moved)
+		} else {
+			moved.keys.table.settle(moved.keys, true)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (s *Shard) expect(l *lane, t *table, rule int, key string, now event.Time) 
 	ks, known := t.keyStateFor(key)
 	if ks.states[rule].alerts[alertMain] == nil {
 		a := &alertState{}
-		a.Seen = now
+		a.Seen, a.paused = now, l.paused
 		s.setAlert(l, ks, rule, alertMain, a, now)
 	}
 	t.settle(ks, known)

@@ -11,8 +11,14 @@ import (
 // clock is what the log says of the world: the arrival time of its last record
 // and the sources that are disconnected.
 type clock struct {
-	now  event.Time // MinTime before the first record with an arrival time
-	down map[string]bool
+	now  event.Time            // MinTime before the first record with an arrival time
+	down map[string]event.Time // sources that are disconnected, and since when
+	up   map[string]bool       // sources that said they are connected
+}
+
+func (c *clock) isDown(source string) bool {
+	_, down := c.down[source]
+	return down
 }
 
 // partition is one partition of one source, as a stream sees it.
@@ -29,7 +35,8 @@ type marks struct {
 	clocked bool // the stream has no event time of its own: arrival is its time
 	parts   []partition
 	mark    event.Time
-	latest  event.Time // highest event time over all partitions
+	latest  event.Time     // highest event time over all partitions
+	paused  event.Duration // how long its sources have been disconnected, in all
 }
 
 func newMarks(s *rules.Stream) *marks {
@@ -68,7 +75,6 @@ func (m *marks) partition(source string, number uint32) *partition {
 func (m *marks) tick(c *clock) {
 	if m.clocked {
 		if c.now != event.MinTime {
-			m.latest = max(m.latest, c.now)
 			m.raise(c.now.Add(-m.policy.Lag))
 		}
 		return
@@ -93,7 +99,7 @@ func (m *marks) tick(c *clock) {
 
 func (m *marks) idle(p *partition, c *clock) bool {
 	return m.policy.Idle > 0 && c.now != event.MinTime && p.arrived != event.MinTime &&
-		!c.down[p.source] && c.now.Sub(p.arrived) >= m.policy.Idle
+		!c.isDown(p.source) && c.now.Sub(p.arrived) >= m.policy.Idle
 }
 
 // unheard reports whether the stream has no event yet and, as far as the clock
@@ -126,7 +132,8 @@ func (m *marks) sourceUp(source string, now event.Time) {
 }
 
 // due returns the arrival time at which a tick would move the watermark to t
-// or beyond, [event.MaxTime] where no clock does.
+// or beyond, [event.MaxTime] where no clock does. Partitions that are there
+// already hold nothing back; the others must fall idle.
 func (m *marks) due(t event.Time, c *clock) event.Time {
 	if m.clocked {
 		return t.Add(m.policy.Lag)
@@ -134,19 +141,49 @@ func (m *marks) due(t event.Time, c *clock) event.Time {
 	if m.policy.Idle == 0 || len(m.parts) == 0 {
 		return event.MaxTime
 	}
-	var last, runs event.Time = event.MinTime, event.MaxTime
+	last, runs, ahead := event.MinTime, event.MaxTime, false
 	for i := range m.parts {
 		p := &m.parts[i]
-		if c.down[p.source] || p.arrived == event.MinTime {
-			return event.MaxTime // the others cannot move the mark past this one
+		at := p.highest.Add(-m.policy.Lag)
+		if p.highest != event.MinTime && at >= t {
+			ahead = true
+			continue
+		}
+		if c.isDown(p.source) || p.arrived == event.MinTime {
+			return event.MaxTime
 		}
 		last = max(last, p.arrived.Add(m.policy.Idle))
 		if p.highest != event.MinTime {
-			runs = min(runs, p.arrived.Add(t.Sub(p.highest.Add(-m.policy.Lag))))
+			runs = min(runs, p.arrived.Add(t.Sub(at)))
 		}
 	}
-	if runs == event.MaxTime {
-		return event.MaxTime
+	if ahead {
+		return last
+	}
+	if runs == event.MaxTime { // it has no event, and so no time that could run on
+		return runs
 	}
 	return max(last, runs)
+}
+
+// leftOut returns the arrival time at which a stream without any event is
+// waited for no more, [event.MaxTime] if that never comes.
+func (m *marks) leftOut(c *clock) event.Time {
+	if m.policy.Idle == 0 || len(m.parts) == 0 {
+		return event.MaxTime
+	}
+	at := event.MinTime
+	for i := range m.parts {
+		if p := &m.parts[i]; c.isDown(p.source) || p.arrived == event.MinTime {
+			return event.MaxTime
+		} else {
+			at = max(at, p.arrived.Add(m.policy.Idle))
+		}
+	}
+	return at
+}
+
+// heard reports whether any partition has had an event.
+func (m *marks) heard() bool {
+	return slices.ContainsFunc(m.parts, func(p partition) bool { return p.highest != event.MinTime })
 }

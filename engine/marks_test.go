@@ -16,7 +16,7 @@ func TestMarksNeverGoBack(t *testing.T) {
 	for seed := range int64(50) {
 		rng := rand.New(rand.NewSource(seed))
 		m := &marks{policy: rules.Watermark{Lag: 3 * time.Second, Idle: 10 * time.Second}, mark: event.MinTime, latest: event.MinTime}
-		c := &clock{now: 1, down: map[string]bool{}}
+		c := &clock{now: 1, down: map[string]event.Time{}}
 		last := event.MinTime
 		for range 500 {
 			c.now = c.now.Add(time.Duration(rng.Intn(5000)) * time.Millisecond)
@@ -26,7 +26,7 @@ func TestMarksNeverGoBack(t *testing.T) {
 				m.tick(c)
 			case 1:
 				m.tick(c)
-				c.down["s"] = true
+				c.down["s"] = c.now
 			case 2:
 				m.tick(c)
 				delete(c.down, "s")
@@ -50,7 +50,7 @@ func TestMarksNeverGoBack(t *testing.T) {
 // one holds the others up for `idle` and no longer.
 func TestIdlePartition(t *testing.T) {
 	m := &marks{policy: rules.Watermark{Idle: 10 * time.Second}, mark: event.MinTime, latest: event.MinTime}
-	c := &clock{down: map[string]bool{}}
+	c := &clock{down: map[string]event.Time{}}
 	sec := func(s int) event.Time { return event.Time(s) * event.Time(time.Second) }
 	see := func(partition uint32, at, arrival int) {
 		c.now = sec(arrival)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/cepd/cepd/alerting"
@@ -14,40 +15,67 @@ import (
 
 // parentChange is an alert of a parent that began or ceased to fire.
 type parentChange struct {
-	rule    string
-	key     string // encoded
-	fires   bool
-	ordinal int // among changes of one alert at one time
+	rule  string
+	key   string // encoded
+	fires bool
+	order changeOrder
 }
 
-// announce notes a change of an alert that children look at.
+// changeOrder orders the changes of one alert at one time, by what brought them
+// about. It does not depend on what else was judged before.
+type changeOrder struct {
+	cause  cause
+	pos    event.Position // of the event, or of the record of a reload
+	number int            // among the changes of one judgment
+}
+
+// cause is what a shard is at work on, in the order in which it is at one time.
+type cause uint8
+
+const (
+	causeInterval cause = iota
+	causeEvent
+	causeRelease
+	causeSteady
+	causeReload
+)
+
+func (o changeOrder) compare(p changeOrder) int {
+	return cmp.Or(cmp.Compare(o.cause, p.cause), o.pos.Compare(p.pos), cmp.Compare(o.number, p.number))
+}
+
+// announce notes a change of an alert that children look at. That of a rule in
+// shadow mode holds nobody back.
 func (s *Shard) announce(ks *keyState, slot alertSlot, d alerting.Decision) {
-	rule := s.env.rule.Name
-	if slot != alertMain || len(s.plan.children[rule]) == 0 {
+	r := s.env.rule
+	if slot != alertMain || r.Shadow || len(s.plan.children[r.Name]) == 0 {
 		return
 	}
-	p := &parentChange{rule: rule, key: strings.Clone(ks.key), fires: d.Change == alerting.Raised}
-	if n := len(s.out.parents); n > 0 {
-		last := s.out.parents[n-1]
-		if last.at == d.Time && last.parent.rule == rule && last.parent.key == ks.key {
-			p.ordinal = last.parent.ordinal + 1
-		}
+	o := changeOrder{cause: s.cause, number: s.env.told}
+	if s.env.event != nil {
+		o.pos = s.env.event.Pos
 	}
-	s.out.parents = append(s.out.parents, item{at: d.Time, parent: p})
+	s.out.parents = append(s.out.parents, item{at: d.Time, parent: &parentChange{
+		rule: r.Name, key: strings.Clone(ks.key), fires: d.Change == alerting.Raised, order: o,
+	}})
 }
 
 // toChildren carries what shards announced to the children's lanes of all
 // shards.
 func (e *Engine) toChildren() {
 	for _, from := range e.shards {
-		for _, it := range from.out.parents {
-			for _, lane := range e.plan.children[it.parent.rule] {
-				for _, to := range e.shards {
-					to.lanes[lane].arrived = append(to.lanes[lane].arrived, it)
-				}
+		e.carry(from.out.parents)
+		from.out.parents = nil
+	}
+}
+
+func (e *Engine) carry(changes []item) {
+	for _, it := range changes {
+		for _, lane := range e.plan.children[it.parent.rule] {
+			for _, to := range e.shards {
+				to.lanes[lane].arrived = append(to.lanes[lane].arrived, it)
 			}
 		}
-		from.out.parents = nil
 	}
 }
 
@@ -63,8 +91,8 @@ type parentKey struct{ rule, key string }
 
 // since says when a parent's alert began to fire.
 type since struct {
-	at      event.Time
-	ordinal int
+	at    event.Time
+	order changeOrder
 }
 
 // parentKey returns the key of the parent that goes with a key of the rule.
@@ -87,10 +115,10 @@ func (s *Shard) parentChanged(l *lane, it *item) {
 	p := it.parent
 	who := parentKey{p.rule, p.key}
 	if p.fires {
-		l.fires[who] = since{it.at, p.ordinal}
+		l.fires[who] = since{it.at, p.order}
 		return
 	}
-	if s := l.fires[who]; s.at == it.at && s.ordinal > p.ordinal {
+	if s := l.fires[who]; s.at == it.at && s.order.compare(p.order) > 0 {
 		return // it fires again, since the same time
 	}
 	delete(l.fires, who)
@@ -102,7 +130,7 @@ func (s *Shard) parentChanged(l *lane, it *item) {
 			for _, ks := range t.keys { // output is sorted by key
 				for slot, a := range ks.states[i].alerts {
 					if a != nil && r.parentKey(ks) == p.key {
-						s.frame.Event, s.frame.Key = nil, ks.values()
+						s.frame.Event, s.frame.Key, s.cause = nil, ks.values(), causeRelease
 						s.env.begin(r, nil, nil, nil)
 						s.release(l, ks, alertSlot(slot), a, it.at)
 						s.setAlert(l, ks, i, alertSlot(slot), a, it.at)

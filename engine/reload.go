@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/cepd/cepd/alerting"
@@ -14,42 +15,51 @@ import (
 func (e *Engine) reload(rec *event.Record) {
 	re := &Reload{Position: rec.Pos}
 	e.out.Reload = re
-	var set *rules.Set
-	if set, re.Err = e.config.Load(string(rec.Payload)); re.Err != nil {
+	set, err := e.config.Load(string(rec.Payload))
+	var next *machinery
+	if err == nil {
+		next, err = e.prepare(set)
+	}
+	if re.Err = err; err != nil {
 		return
 	}
 	re.compare(e.plan.set, set)
 	e.unlist(re.Kept, set)
 	rows := e.Rows()
-	silenced, sounded := re.modes(e.plan.set, set)
-	e.clearAlerts(re.Removed, alerting.ReasonRuleRemoved)
-	e.clearAlerts(re.Restarted, alerting.ReasonRuleChanged)
-	e.clearAlerts(silenced, alerting.ReasonRuleShadow)
-	e.takeOutput()
-	if re.Err = e.install(set); re.Err != nil {
-		return
-	}
-	fresh := map[string]part{}
-	for _, names := range [][]string{re.Added, re.Removed, re.Restarted} {
-		for _, name := range names {
-			fresh[name] = all
+	lose := re.losses(e.plan.set, set)
+	e.clearAlerts(re.Removed, alerting.ReasonRuleRemoved, rec.Pos, everySlot)
+	e.clearAlerts(re.Restarted, alerting.ReasonRuleChanged, rec.Pos, everySlot)
+	for _, name := range re.Kept {
+		switch p := lose[name]; {
+		case p.told && !p.sounded:
+			e.clearAlerts([]string{name}, alerting.ReasonRuleShadow, rec.Pos, everySlot)
+		case p.slots != [alertSlots]bool{}:
+			e.clearAlerts([]string{name}, alerting.ReasonRuleChanged, rec.Pos, p.slots)
 		}
 	}
-	for _, name := range slices.Concat(silenced, sounded) {
-		fresh[name] = alerts
+	e.takeOutput()
+	var parents []item
+	for _, s := range e.shards {
+		parents = append(parents, s.out.parents...)
 	}
+	e.install(next)
 	// What was read a moment ago from live state reads back, or the encoding is
 	// broken.
-	if err := e.restore(rows, fresh); err != nil {
+	if err := e.restore(rows, lose); err != nil {
 		panic("engine: " + err.Error())
+	}
+	e.carry(parents)
+	e.reconnect(rec)
+	for _, name := range re.Kept {
+		if lose[name].held {
+			e.release(name)
+		}
 	}
 	for i := range e.plan.lanes {
 		e.list(i)
 	}
-	for name, part := range fresh {
-		if part == all {
-			delete(e.options.started, name)
-		}
+	for _, name := range re.Removed {
+		delete(e.options.started, name)
 	}
 	for _, names := range [][]string{re.Added, re.Restarted} {
 		for _, name := range names {
@@ -58,45 +68,98 @@ func (e *Engine) reload(rec *event.Record) {
 	}
 }
 
-// part is the part of a rule's state that a reload does away with.
-type part uint8
-
-const (
-	alerts part = iota + 1 // its alerts
-	all
-)
-
-// modes returns the kept rules that go into shadow mode and those that come out
-// of it. Neither brings its alerts along: the ones have been cleared, of the
-// others no sink knows.
-func (re *Reload) modes(old, set *rules.Set) (silenced, sounded []string) {
-	shadow := map[string]bool{}
-	for _, r := range old.Rules {
-		shadow[r.Name] = r.Shadow
-	}
-	for _, r := range set.Rules {
-		switch {
-		case !slices.Contains(re.Kept, r.Name) || r.Shadow == shadow[r.Name]:
-		case r.Shadow:
-			silenced = append(silenced, r.Name)
-		default:
-			sounded = append(sounded, r.Name)
+// release tells of alerts of a rule that nothing holds back any more.
+func (e *Engine) release(name string) {
+	at := e.plan.places[name]
+	for _, s := range e.shards {
+		l := s.lanes[at.lane]
+		t := l.tables[at.table]
+		for _, ks := range t.keys { // what is put out is sorted by key
+			for slot, a := range ks.states[at.rule].alerts {
+				if a != nil && a.Phase == alerting.Firing && !a.Told {
+					s.env.begin(t.rules[at.rule], nil, nil, nil)
+					s.cause = causeReload
+					now := max(e.clocks[at.lane].mark, a.Since)
+					s.release(l, ks, alertSlot(slot), a, now)
+					s.setAlert(l, ks, at.rule, alertSlot(slot), a, now)
+				}
+			}
 		}
 	}
-	return silenced, sounded
 }
 
-// compare fills in what becomes of the rules.
+// reconnect fits the partitions of streams to the sources that they have now.
+func (e *Engine) reconnect(rec *event.Record) {
+	for _, rt := range e.router.streams {
+		m := rt.marks
+		m.parts = slices.DeleteFunc(m.parts, func(p partition) bool { return !slices.Contains(e.router.sources[p.source], rt) })
+		for source, streams := range e.router.sources { // of each stream there is one
+			if len(m.parts) == 0 && e.router.clock.up[source] && slices.Contains(streams, rt) {
+				m.sourceUp(source, rec.Arrival)
+			}
+		}
+	}
+}
+
+// part is the part of a rule's state that a reload does away with.
+type part struct {
+	all   bool             // everything
+	slots [alertSlots]bool // alerts that the rule does not have any more
+	// told says that sinks know of none of its alerts: those of a rule that
+	// goes into shadow mode are cleared, of one that comes out they never heard.
+	told, sounded bool
+	held          bool // what holds its alerts back has changed
+}
+
+var everySlot = [alertSlots]bool{true, true}
+
+// losses says what rules lose of their state.
+func (re *Reload) losses(old, set *rules.Set) map[string]part {
+	lose := map[string]part{}
+	for _, names := range [][]string{re.Added, re.Removed, re.Restarted} {
+		for _, name := range names {
+			lose[name] = part{all: true}
+		}
+	}
+	before := map[string]*rules.Rule{}
+	for _, r := range old.Rules {
+		before[r.Name] = r
+	}
+	for _, r := range set.Rules {
+		was := before[r.Name]
+		if was == nil || lose[r.Name].all {
+			continue
+		}
+		p := part{
+			told: r.Shadow != was.Shadow, sounded: was.Shadow,
+			held: r.Shadow != was.Shadow || (r.Active == nil) != (was.Active == nil),
+		}
+		p.slots[alertMain] = was.Alert != nil && r.Alert == nil
+		p.slots[alertTimeout] = timeoutAlert(was) != nil && timeoutAlert(r) == nil
+		lose[r.Name] = p
+	}
+	return lose
+}
+
+func timeoutAlert(r *rules.Rule) *rules.Alert {
+	if r.Pattern == nil || r.Pattern.Timeout == nil {
+		return nil
+	}
+	return r.Pattern.Timeout.Alert
+}
+
+// compare fills in what becomes of the rules. What a rule waits for is part of
+// its state: events that it has not seen yet lie in the lane that it is in.
 func (re *Reload) compare(old, set *rules.Set) {
 	shapes := map[string]string{}
 	for _, r := range old.Rules {
-		shapes[r.Name] = r.Shape
+		shapes[r.Name] = shapeOf(r)
 	}
 	for _, r := range set.Rules {
 		switch shape, known := shapes[r.Name]; {
 		case !known:
 			re.Added = append(re.Added, r.Name)
-		case shape != r.Shape:
+		case shape != shapeOf(r):
 			re.Restarted = append(re.Restarted, r.Name)
 		default:
 			re.Kept = append(re.Kept, r.Name)
@@ -111,18 +174,28 @@ func (re *Reload) compare(old, set *rules.Set) {
 	}
 }
 
-// clearAlerts clears what fires of rules that go.
-func (e *Engine) clearAlerts(names []string, reason string) {
+// shapeOf is the shape of a rule's state and its place among the others.
+func shapeOf(r *rules.Rule) string {
+	shape := fmt.Sprintf("%s level %d", r.Shape, r.Level)
+	if r.Unless != nil {
+		shape += " unless " + r.Unless.Rule
+	}
+	return shape
+}
+
+// clearAlerts clears what fires of rules that go, at the record that says so.
+func (e *Engine) clearAlerts(names []string, reason string, pos event.Position, slots [alertSlots]bool) {
 	for _, name := range names {
 		at := e.plan.places[name]
 		for _, s := range e.shards {
 			t := s.lanes[at.lane].tables[at.table]
 			for _, ks := range t.keys { // what is put out is sorted by key
 				s.env.begin(t.rules[at.rule], nil, nil, nil)
+				s.cause = causeReload
 				for slot, a := range ks.states[at.rule].alerts {
-					if a != nil && a.Told {
+					if a != nil && a.Told && slots[slot] {
 						now := max(e.clocks[at.lane].mark, a.Since)
-						s.tell(ks, alertSlot(slot), a, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now}, grounds{})
+						s.tell(ks, alertSlot(slot), a, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now}, grounds{last: pos})
 					}
 				}
 			}

@@ -42,7 +42,7 @@ type routed struct {
 
 func newRouter(p *plan, o *options) (*router, error) {
 	r := &router{plan: p, options: o, sources: map[string][]*routed{}, stats: newStats(),
-		clock: clock{now: event.MinTime, down: map[string]bool{}}}
+		clock: clock{now: event.MinTime, down: map[string]event.Time{}, up: map[string]bool{}}}
 	for _, s := range p.order {
 		rt := &routed{streamPlan: s, marks: newMarks(s.Stream)}
 		r.streams = append(r.streams, rt)
@@ -90,15 +90,19 @@ func (r *router) connect(rt *routed) (err error) {
 }
 
 // batch begins a new batch. Memory that events of the last one share is used
-// again if none of them is held back, and left to them otherwise.
+// again if none of them is held back; otherwise what is left of it is used up.
 func (r *router) batch(held bool) {
-	if held {
-		r.keys, r.slab = make([]byte, 0, cap(r.keys)), slab{}
+	if !held {
+		r.keys = r.keys[:0]
+		r.slab.reset()
 		return
 	}
-	r.keys = r.keys[:0]
-	r.slab.reset()
+	r.keys = r.keys[len(r.keys):]
+	r.slab.moveOn()
 }
+
+// keyBytes is how much memory for keys is taken at once.
+const keyBytes = 4096
 
 // message routes one message.
 func (r *router) message(rec *event.Record, to func(shard int, it item, lane int)) {
@@ -251,6 +255,9 @@ func (r *router) key(s *rules.Stream, k *rules.Key, e *event.Event) (string, boo
 			v = event.Missing
 		}
 		r.parts = append(r.parts, v)
+	}
+	if cap(r.keys)-len(r.keys) < keyBytes/8 { // what events hold of the last piece stays theirs
+		r.keys = make([]byte, 0, keyBytes)
 	}
 	start := len(r.keys)
 	var err error

@@ -72,9 +72,9 @@ func (e *Engine) clockRow() []byte {
 	down := slices.Sorted(maps.Keys(c.down))
 	v = binary.AppendUvarint(v, uint64(len(down)))
 	for _, name := range down {
-		v = event.AppendText(v, name)
+		v = binary.AppendVarint(event.AppendText(v, name), int64(c.down[name]))
 	}
-	return v
+	return appendTexts(v, slices.Sorted(maps.Keys(c.up)))
 }
 
 func (l *lanePlan) rowName(kind byte) []byte {
@@ -83,6 +83,7 @@ func (l *lanePlan) rowName(kind byte) []byte {
 
 func (m *marks) appendBinary(v []byte) []byte {
 	v = binary.AppendVarint(binary.AppendVarint(v, int64(m.mark)), int64(m.latest))
+	v = binary.AppendVarint(v, int64(m.paused))
 	v = binary.AppendUvarint(v, uint64(len(m.parts)))
 	for i := range m.parts {
 		p := &m.parts[i]
@@ -93,7 +94,7 @@ func (m *marks) appendBinary(v []byte) []byte {
 }
 
 func (m *marks) read(r *event.Reader) {
-	m.mark, m.latest = event.Time(r.Varint()), event.Time(r.Varint())
+	m.mark, m.latest, m.paused = event.Time(r.Varint()), event.Time(r.Varint()), event.Duration(r.Varint())
 	m.parts = make([]partition, r.Count())
 	for i := range m.parts {
 		m.parts[i] = partition{
@@ -111,7 +112,7 @@ func (l *lane) appendWaiting(put func(name, value []byte)) {
 		if p := it.parent; p != nil {
 			name := it.at.AppendOrdered(l.plan.rowName(rowChange))
 			name = event.AppendText(event.AppendText(name, p.rule), p.key)
-			put(binary.AppendUvarint(name, uint64(p.ordinal)), []byte{rowVersion, flag(p.fires)})
+			put(p.order.appendBinary(name), []byte{rowVersion, flag(p.fires)})
 			continue
 		}
 		name := it.event.Time.AppendOrdered(l.plan.rowName(rowWaiting))
@@ -121,7 +122,8 @@ func (l *lane) appendWaiting(put func(name, value []byte)) {
 		if o := it.event.Origin; o != nil {
 			name = binary.BigEndian.AppendUint32(event.AppendText(name, o.Key), uint32(o.Ordinal))
 		}
-		put(name, appendKept([]byte{rowVersion, flag(it.quiet)}, it.event))
+		v := binary.AppendVarint([]byte{rowVersion, flag(it.quiet), flag(it.late)}, int64(it.at))
+		put(name, appendKept(v, it.event))
 	}
 }
 
@@ -130,7 +132,7 @@ func (l *lane) appendParents(put func(name, value []byte)) {
 	for who, since := range l.fires { // the caller sorts
 		v := binary.AppendVarint([]byte{rowVersion}, int64(since.at))
 		name := event.AppendText(event.AppendText(l.plan.rowName(rowParent), who.rule), who.key)
-		put(name, binary.AppendUvarint(v, uint64(since.ordinal)))
+		put(name, since.order.appendBinary(v))
 	}
 }
 
@@ -192,7 +194,8 @@ func (a *alertState) appendBinary(v []byte) []byte {
 		v = binary.AppendVarint(v, int64(t))
 	}
 	v = binary.AppendUvarint(v, uint64(a.Matches))
-	v = append(v, flag(a.Told), flag(a.Flapping))
+	v = append(v, flag(a.Told), flag(a.Flapping), flag(a.forgotten), flag(a.quiet))
+	v = binary.AppendVarint(v, int64(a.paused))
 	v = binary.AppendUvarint(v, uint64(len(a.Changes)))
 	for _, t := range a.Changes {
 		v = binary.AppendVarint(v, int64(t))
@@ -351,7 +354,8 @@ func (r *rulePlan) readAlert(rd *event.Reader) (*alertState, error) {
 		*t = event.Time(rd.Varint())
 	}
 	a.Matches = int(rd.Uvarint())
-	a.Told, a.Flapping = rd.Byte() == 1, rd.Byte() == 1
+	a.Told, a.Flapping, a.forgotten, a.quiet = rd.Byte() == 1, rd.Byte() == 1, rd.Byte() == 1, rd.Byte() == 1
+	a.paused = event.Duration(rd.Varint())
 	for range rd.Count() {
 		a.Changes = append(a.Changes, event.Time(rd.Varint()))
 	}
@@ -365,7 +369,7 @@ func (r *rulePlan) readAlert(rd *event.Reader) (*alertState, error) {
 	if err := rd.Err(); err != nil {
 		return nil, err
 	}
-	if a.Phase > alerting.Firing || (a.Phase == alerting.Firing || a.Told) && a.said == nil || a.Phase == alerting.Pending && a.kept == nil {
+	if a.Phase > alerting.Firing || a.Told && a.said == nil || a.Phase == alerting.Pending && a.kept == nil {
 		return nil, event.ErrEncoding
 	}
 	return a, nil
@@ -376,15 +380,19 @@ func (r *rulePlan) readAlert(rd *event.Reader) (*alertState, error) {
 // left out.
 func Restore(c Config, set *rules.Set, rows []Row) (*Engine, error) {
 	e := New(c)
-	if err := e.install(set); err != nil {
+	m, err := e.prepare(set)
+	if err != nil {
 		return nil, err
 	}
-	return e, e.restore(rows, nil)
+	e.install(m)
+	return e, e.restore(rows, map[string]part{})
 }
 
 // restore reads rows into an engine that has rules and no state. skip says of
 // which rules which part is not wanted.
 func (e *Engine) restore(rows []Row, skip map[string]part) error {
+	e.old = oldLanes{names: map[string]bool{}, taken: map[string]bool{}}
+	defer func() { e.old = oldLanes{} }()
 	for _, row := range rows {
 		if len(row.Name) == 0 || len(row.Value) == 0 || row.Value[0] != rowVersion {
 			return fmt.Errorf("restoring state: row %x: %w", row.Name, event.ErrEncoding)
@@ -393,7 +401,32 @@ func (e *Engine) restore(rows []Row, skip map[string]part) error {
 			return fmt.Errorf("restoring state: row %x: %w", row.Name, err)
 		}
 	}
+	e.router.stats = newStats() // what waits was counted when it came
+	for i, l := range e.plan.lanes {
+		if len(l.parents) > 0 && !e.old.names[string(l.rowName(rowLane)[1:])] {
+			e.learn(i)
+		}
+	}
 	return nil
+}
+
+// learn tells a lane that was not there before which alerts of parents fire.
+func (e *Engine) learn(lane int) {
+	for rule, lanes := range e.plan.children {
+		at := e.plan.places[rule]
+		if !slices.Contains(lanes, lane) || e.plan.lanes[at.lane].tables[at.table].rules[at.rule].Shadow {
+			continue
+		}
+		for _, from := range e.shards {
+			for key, ks := range from.lanes[at.lane].tables[at.table].keys {
+				if a := ks.states[at.rule].alerts[alertMain]; a != nil && a.Told {
+					for _, to := range e.shards {
+						to.lanes[lane].fires[parentKey{rule, key}] = since{at: a.Since}
+					}
+				}
+			}
+		}
+	}
 }
 
 func (e *Engine) restoreRow(kind byte, name, value *event.Reader, skip map[string]part) error {
@@ -402,17 +435,19 @@ func (e *Engine) restoreRow(kind byte, name, value *event.Reader, skip map[strin
 		c := &e.router.clock
 		c.now = event.Time(value.Varint())
 		for range value.Count() {
-			c.down[value.Text()] = true
+			c.down[value.Text()] = event.Time(value.Varint())
+		}
+		for _, name := range readTexts(value) {
+			c.up[name] = true
 		}
 	case rowMarks:
 		if s := e.plan.streams[name.Text()]; s != nil && s.Producer == "" {
 			e.router.streams[s.number].marks.read(value)
 		}
 	case rowRule:
-		if rule := name.Text(); skip[rule] != all {
-			e.options.started[rule] = value.Position()
-		}
+		e.restoreRule(name.Text(), value, skip)
 	case rowLane:
+		e.old.names[name.Peek()] = true
 		if i := e.laneByName(name); i >= 0 {
 			e.clocks[i] = laneClock{event.Time(value.Varint()), event.Time(value.Varint())}
 		}
@@ -438,14 +473,34 @@ func (e *Engine) laneByName(name *event.Reader) int {
 	return slices.IndexFunc(e.plan.lanes, func(l *lanePlan) bool { return l.level == level && l.name == text })
 }
 
+// oldLanes are the lanes that rows were written for. A rule that a reload moves
+// to another level is in a lane that was not there; what lies in the lanes over
+// the same streams is due to it too, each event once.
+type oldLanes struct {
+	names map[string]bool // level and name, as in names of rows
+	taken map[string]bool // number of a new lane, and an event that it has
+}
+
+// heirs returns the lanes that take what waited in an old one.
+func (e *Engine) heirs(level int, name string) []int {
+	var lanes []int
+	for i, l := range e.plan.lanes {
+		if l.name == name && (l.level == level || !e.old.names[string(l.rowName(rowLane)[1:])]) {
+			lanes = append(lanes, i)
+		}
+	}
+	return lanes
+}
+
 // restoreWaiting puts an event back that was held back, for the tables that
 // its lane has now. One that still has its payload is decoded again, since the
 // rules may use other fields now.
 func (e *Engine) restoreWaiting(name, value *event.Reader) {
-	lane := e.laneByName(name)
-	e.router.quiet = value.Byte() == 1
+	lanes := e.heirs(int(name.Byte()), name.Text())
+	who := name.Rest()
+	quiet, late, at := value.Byte() == 1, value.Byte() == 1, event.Time(value.Varint())
 	s := e.plan.streams[value.Text()]
-	if lane < 0 || s == nil {
+	if s == nil {
 		return
 	}
 	ev := value.Event(s.Schema)
@@ -455,10 +510,22 @@ func (e *Engine) restoreWaiting(name, value *event.Reader) {
 	if rt := e.router.streams[s.number]; rt.decoder != nil {
 		rt.decodeAgain(ev)
 	}
-	e.router.route(s, ev, func(shard int, it item, to int) {
-		if to == lane {
-			e.shards[shard].lanes[lane].waiting.push(it)
+	for _, lane := range lanes {
+		if mine := fmt.Sprint(lane, " ", who); !e.old.taken[mine] {
+			e.old.taken[mine] = true
+			e.wait(lane, s, ev, item{at: at, late: late, quiet: quiet})
 		}
+	}
+}
+
+// wait puts an event among those that a lane holds back.
+func (e *Engine) wait(lane int, s *streamPlan, ev *event.Event, like item) {
+	e.router.route(s, ev, func(shard int, it item, to int) {
+		if to != lane || like.late && e.plan.lanes[lane].tables[it.table].lateness == 0 {
+			return
+		}
+		it.at, it.late, it.quiet = like.at, like.late, like.quiet
+		e.shards[shard].lanes[lane].waiting.push(it)
 	})
 }
 
@@ -483,12 +550,34 @@ func (rt *routed) decodeAgain(e *event.Event) {
 	}
 }
 
+func (o changeOrder) appendBinary(v []byte) []byte {
+	v = o.pos.AppendBinary(append(v, byte(o.cause)))
+	return binary.AppendUvarint(v, uint64(o.number))
+}
+
+func readOrder(r *event.Reader) changeOrder {
+	return changeOrder{cause: cause(r.Byte()), pos: r.Position(), number: int(r.Uvarint())}
+}
+
+// restoreRule takes in where a rule started. State of another shape is left out.
+func (e *Engine) restoreRule(rule string, value *event.Reader, skip map[string]part) {
+	started, shape := value.Position(), value.Text()
+	at, ok := e.plan.places[rule]
+	switch {
+	case !ok || skip[rule].all:
+	case e.plan.lanes[at.lane].tables[at.table].rules[at.rule].Shape != shape:
+		skip[rule] = part{all: true}
+	default:
+		e.options.started[rule] = started
+	}
+}
+
 // restoreParent puts an alert back that holds back others, as long as they ask
 // for it.
 func (e *Engine) restoreParent(name, value *event.Reader) {
 	lane := e.laneByName(name)
 	who := parentKey{rule: name.Text(), key: name.Text()}
-	from := since{at: event.Time(value.Varint()), ordinal: int(value.Uvarint())}
+	from := since{at: event.Time(value.Varint()), order: readOrder(value)}
 	if lane < 0 || !slices.Contains(e.plan.children[who.rule], lane) {
 		return
 	}
@@ -500,7 +589,7 @@ func (e *Engine) restoreParent(name, value *event.Reader) {
 func (e *Engine) restoreChange(name, value *event.Reader) {
 	lane := e.laneByName(name)
 	it := item{at: name.Time(), parent: &parentChange{
-		rule: name.Text(), key: name.Text(), ordinal: int(name.Uvarint()), fires: value.Byte() == 1,
+		rule: name.Text(), key: name.Text(), order: readOrder(name), fires: value.Byte() == 1,
 	}}
 	if lane < 0 || !slices.Contains(e.plan.children[it.parent.rule], lane) {
 		return
@@ -517,17 +606,28 @@ func (e *Engine) restoreState(name, value *event.Reader, skip map[string]part) e
 		return err
 	}
 	at, ok := e.plan.places[rule]
-	if !ok || skip[rule] == all {
+	lose := skip[rule]
+	if !ok || lose.all {
 		return nil
 	}
 	l := e.shards[e.options.shard(group)].lanes[at.lane]
+	l.paused = e.pausedOf(l.plan)
 	t := l.tables[at.table]
+	if parts, err := event.DecodeKey(key); err != nil || len(parts) != len(t.rules[at.rule].KeyLabels) || event.Group([]byte(key)) != group {
+		return event.ErrEncoding
+	}
 	st, idle, err := t.rules[at.rule].readState(value)
 	if err != nil {
 		return err
 	}
-	if skip[rule] == alerts {
-		st.alerts = [alertSlots]*alertState{}
+	for slot, a := range st.alerts {
+		switch {
+		case a == nil:
+		case lose.slots[slot]:
+			st.alerts[slot] = nil
+		case lose.told:
+			a.Gate = alerting.Gate{}
+		}
 	}
 	if st.empty() {
 		return nil

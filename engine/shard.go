@@ -20,6 +20,7 @@ type Shard struct {
 
 	memos []memo // of the event at hand, by number of the stream
 	quiet bool   // the event at hand raises no alert
+	cause cause  // what is at work: an event, or a timer of which kind
 	frame expr.Frame
 	env   env
 
@@ -43,6 +44,7 @@ type shardOutput struct {
 type derived struct {
 	event  *event.Event
 	stream *streamPlan
+	quiet  bool // of a message that the broker had kept: it raises no alert
 }
 
 // keyState is the state of one key in one table.
@@ -99,15 +101,17 @@ func (t *table) newKeyState() *keyState {
 	return ks
 }
 
-// settle keeps or drops the state of a key after something was done to it.
+// settle keeps or drops the state of a key after something was done to it. An
+// empty one that the queue of timers still knows is kept until its entry comes
+// up, so that the next event of the key uses the entry again.
 func (t *table) settle(ks *keyState, known bool) {
-	switch empty := ks.empty(); {
-	case !empty && !known:
+	switch keep := !ks.empty() || ks.queued(); {
+	case keep && !known:
 		ks.key = strings.Clone(ks.key)
 		t.keys[ks.key] = ks
-	case empty && known:
+	case !keep && known:
 		delete(t.keys, ks.key)
-	case empty && !ks.queued():
+	case !keep:
 		t.spare = ks
 	}
 }
@@ -150,7 +154,7 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 	ks, known := t.keyStateFor(it.key)
 	e := it.event
 	s.frame.Event, s.frame.Key = e, nil
-	s.quiet = it.quiet
+	s.quiet, s.cause = it.quiet, causeEvent
 	if t.usesKey {
 		s.frame.Key = ks.values()
 	}
@@ -195,6 +199,10 @@ func (s *Shard) expire(l *lane, t *timer) {
 		s.frame.Key = ks.values()
 	}
 	s.env.begin(ks.table.rules[t.rule], nil, nil, nil)
+	s.cause = causeInterval
+	if t.kind.phase() == phaseSteady {
+		s.cause = causeSteady
+	}
 	switch t.kind {
 	case timerRuns:
 		s.expireRuns(l, ks, t.rule, t.at)

@@ -10,9 +10,10 @@ type slab struct {
 	values pieces[event.Value]
 }
 
+// The sizes of pieces. An event that is held back for long holds its piece.
 const (
-	slabEvents = 256  // 28 kB
-	slabValues = 2048 // 48 kB
+	slabEvents = 64  // 7 kB
+	slabValues = 512 // 12 kB
 )
 
 func (s *slab) event(fields int) *event.Event {
@@ -26,6 +27,12 @@ func (s *slab) event(fields int) *event.Event {
 func (s *slab) reset() {
 	s.events.reset()
 	s.values.reset()
+}
+
+// moveOn forgets what has been handed out, which is still in use.
+func (s *slab) moveOn() {
+	s.events.moveOn()
+	s.values.moveOn()
 }
 
 // pieces hands out slices of larger pieces of memory.
@@ -50,6 +57,10 @@ func (p *pieces[T]) take(n, size int) []T {
 	out := piece[p.used : p.used+n : p.used+n]
 	p.used += n
 	return out
+}
+
+func (p *pieces[T]) moveOn() {
+	p.all, p.at = p.all[min(p.at, len(p.all)):], 0
 }
 
 func (p *pieces[T]) reset() {

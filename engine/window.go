@@ -125,9 +125,13 @@ func (s *Shard) judgeWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *wi
 	s.frame.Event, s.frame.Key = nil, ks.values()
 	learned := s.variables(r.Window, ws, res)
 	w := r.Window
+	last := res.Last
+	if res.Update && live != nil {
+		last = live.Pos // the late event is what it rests on
+	}
 	holds := w.When == nil || s.asks(w.When)
 	if holds && r.Emit != nil {
-		s.emit(r, ks, r.Emit, res.At, res.Last)
+		s.emit(r, ks, r.Emit, res.At, last)
 	}
 	a := ks.states[rule].alerts[alertMain]
 	if r.Alert != nil && (holds || a != nil || r.policy().Remembers()) {
@@ -135,8 +139,9 @@ func (s *Shard) judgeWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *wi
 			a = &alertState{}
 		}
 		clears := !holds && (w.Clear == nil || s.asks(w.Clear))
-		d := s.decided(ks, r.policy().Level(&a.Instance, holds, clears, res.At))
-		of := grounds{first: res.First, last: res.Last, atEnd: l.atEnd(res.At)}
+		a.hear(s, l)
+		d := s.decided(ks, r.policyOf(ks, a).Level(&a.Instance, holds, clears, res.At))
+		of := grounds{first: res.First, last: last, atEnd: l.atEnd(res.At)}
 		if d.Change != 0 || a.Phase == alerting.Pending || r.policy().Remembers() {
 			of.event = s.keepResult(w, res)
 			a.kept = of.event

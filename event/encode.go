@@ -263,6 +263,9 @@ func (r *Reader) Event(schema *Schema) *Event {
 	return e
 }
 
+// Peek returns a copy of the bytes that are left, without reading them.
+func (r *Reader) Peek() string { return string(r.b) }
+
 // Rest returns a copy of the bytes that are left, and is at the end then.
 func (r *Reader) Rest() string {
 	s := string(r.b)

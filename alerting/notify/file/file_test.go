@@ -1,6 +1,7 @@
 package file
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -221,6 +222,22 @@ func TestFailures(t *testing.T) {
 	}
 	if err := s.Notify(t.Context(), emitted(t, "r", when, 3)); err == nil {
 		t.Error("a closed sink takes deliveries")
+	}
+}
+
+// A full disk is an error that another try may mend.
+func TestFullDisk(t *testing.T) {
+	const full = "/dev/full"
+	if _, err := os.Stat(full); err != nil {
+		t.Skip("SKIPPED: there is no " + full)
+	}
+	s := newSink(t, Config{Path: full})
+	for range 2 {
+		err := s.Notify(t.Context(), emitted(t, "r", "2026-03-01T12:00:00Z", 1))
+		var e *notify.Error
+		if err == nil || errors.As(err, &e) {
+			t.Errorf("on a full disk: %v, want an error that is no final one", err)
+		}
 	}
 }
 
