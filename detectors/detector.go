@@ -193,10 +193,11 @@ type Config struct {
 	Direction Direction
 	// MinAbs and MinRel are the least deviation from the expected value for a
 	// verdict, as a number and as a share of the expected value. Where a method
-	// expects no value, the median of the recent past stands in. Default 0.
+	// expects no value, the average of some hundred values stands in. Default 0.
 	MinAbs, MinRel float64
 	// Quiet is how long the verdict is quiet after an alarm. Default: 100 steps of
-	// the series, but not more than 8 hours; negative: not at all.
+	// the series, but not more than two days; negative: not at all. What goes on
+	// without a pause of a quarter of it is one event.
 	Quiet event.Duration
 	// Escalate breaks the quiet: an observation that is so many times as
 	// surprising as the last alarm, in orders of magnitude, raises another one.
@@ -205,7 +206,8 @@ type Config struct {
 	// Learn says what to learn from. With [LearnCalm], the default, what is over
 	// the threshold is left out, until that has lasted longer than a quarter of
 	// all that was seen (at least 30 observations, at most a week): then it is
-	// the new normal.
+	// the new normal. How rare a surprise is, is counted over all the past in any
+	// case, and memories of what was seen hold anomalies too.
 	Learn Learn
 	// Warmup is how long to give no verdict. Default: until the method is ready.
 	Warmup event.Duration
