@@ -84,10 +84,11 @@ func KeyValue(key string, names []string) event.Value {
 	return event.Map(es)
 }
 
-// Fingerprint identifies an alert by its rule and labels: 16 hexadecimal
-// digits of xxhash64. Labels must be sorted.
-func Fingerprint(rule string, labels []Label) string {
-	b := event.AppendText(nil, rule)
+// Fingerprint identifies an alert by its rule, its encoded key and its labels:
+// 16 hexadecimal digits of xxhash64. Labels must be sorted. They are text, so
+// that the keys 1 and "1", which are two, have the same ones.
+func Fingerprint(rule, key string, labels []Label) string {
+	b := event.AppendText(event.AppendText(nil, rule), key)
 	for _, l := range labels {
 		b = event.AppendText(event.AppendText(b, l.Name), l.Value)
 	}

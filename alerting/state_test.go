@@ -120,8 +120,11 @@ func TestFingerprintAndIDs(t *testing.T) {
 		t.Fatalf("SortLabels gave %v, want the later of two equal names", labels)
 	}
 	// Where one text ends and the next begins is part of what is hashed.
-	if Fingerprint("r", []Label{{"a", "bc"}}) == Fingerprint("r", []Label{{"ab", "c"}}) {
+	if Fingerprint("r", "", []Label{{"a", "bc"}}) == Fingerprint("r", "", []Label{{"ab", "c"}}) {
 		t.Error("two sets of labels have one fingerprint")
+	}
+	if Fingerprint("r", "1", nil) == Fingerprint("r", "2", nil) {
+		t.Error("two keys have one fingerprint")
 	}
 	id := Identity{Rule: "r", Key: "k", Change: Raised, Time: at(5), Last: event.Position{Seq: 7}}
 	seen := map[string]Identity{}

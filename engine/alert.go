@@ -280,7 +280,7 @@ func (s *Shard) compose(ks *keyState, slot alertSlot, a *alertState, d alerting.
 		Summary: s.render(spec.Summary), Description: s.render(spec.Description), Runbook: s.render(spec.Runbook),
 		Position: of.last, Evidence: of.evidence(),
 	}
-	said.Fingerprint = alerting.Fingerprint(r.Name, said.Labels)
+	said.Fingerprint = alerting.Fingerprint(r.Name, said.Key, said.Labels)
 	s.frame.Event, s.frame.Vars = live, vars
 	return said
 }

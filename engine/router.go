@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/cepd/cepd/decode"
 	"github.com/cepd/cepd/event"
@@ -214,13 +215,17 @@ func (r *router) time(rt *routed, e *event.Event, rec *event.Record) (event.Time
 	v, err := rt.Time.Value(&r.frame)
 	switch {
 	case err != nil:
-		return 0, err
+		return 0, fmt.Errorf("`time: %s` finds no time in it: %w; it takes RFC 3339 text such as 2026-03-01T12:00:00Z, or a number in unix_ms(...) and its kin", rt.Time.Source(), err)
 	case v.Kind() == event.KindTime:
 		return v.AsTime(), nil
 	case v.Kind() == event.KindString:
-		return event.ParseTime(v.AsString())
+		t, err := event.ParseTime(v.AsString())
+		if err != nil {
+			err = fmt.Errorf("`time: %s`: %w", rt.Time.Source(), err)
+		}
+		return t, err
 	}
-	return 0, errTime
+	return 0, fmt.Errorf("`time: %s`: %w", rt.Time.Source(), errTime)
 }
 
 var errNoArrival = errors.New("the stream has no `time`, and the message no time of arrival")

@@ -33,7 +33,7 @@ func Raised() alerting.Transition {
 	return alerting.Transition{
 		ID: "0123456789abcdef0123456789abcdef", Change: alerting.Raised, Reason: "matched",
 		Rule: "pump-failure", Key: string(key), KeyNames: []string{"site", "device"},
-		Fingerprint: alerting.Fingerprint("pump-failure", labels), Severity: "critical", Labels: labels,
+		Fingerprint: alerting.Fingerprint("pump-failure", "", labels), Severity: "critical", Labels: labels,
 		Summary: "p1 stopped after 3 hot readings", Description: "First line\nsecond line", Runbook: "https://example.com/pumps",
 		StartsAt: at("00:35"), Time: at("00:35"), Matches: 1,
 		Evidence: []alerting.Step{
