@@ -30,6 +30,8 @@ type Trace struct {
 	Step   int        // that took the event, or killed the run; -1 for none
 	Run    *History   // what the run has accepted; valid during the call only
 	Wants  []int      // the steps that may take its next event; valid during the call only
+
+	Complete bool // it waits for nothing more: the match follows
 }
 
 // Tracer is told what happens to runs, for `cepd explain`. It must not use the
@@ -39,7 +41,10 @@ type Tracer interface{ Trace(t Trace) }
 // trace tells the tracer, if there is one, of a change.
 func (m *Machine) trace(out *Result, c Change, at event.Time, step int, r run, state int) {
 	if out.Trace != nil {
-		out.Trace.Trace(Trace{c, at, step, &History{m.prog, r.last}, m.prog.flat[state].wants})
+		out.Trace.Trace(Trace{
+			Change: c, Time: at, Step: step, Run: &History{m.prog, r.last}, Wants: m.prog.flat[state].wants,
+			Complete: state == finalState,
+		})
 	}
 }
 

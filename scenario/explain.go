@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -15,18 +16,23 @@ import (
 )
 
 // Graph returns the pattern of a rule as a picture: "text" for the compiled
-// program, "mermaid" or "dot" for a drawing.
+// program and its conditions, "mermaid" or "dot" for a drawing. Of a rule
+// without a pattern, "text" says what it looks for.
 func Graph(set *rules.Set, rule, format string) (string, error) {
 	r, err := findRule(set, rule)
 	if err != nil {
 		return "", err
 	}
-	if r.Pattern == nil {
-		return "", fmt.Errorf("rule %s has no pattern, and so no graph", rule)
+	text := format == "" || format == "text"
+	switch {
+	case r.Pattern == nil && text:
+		return describe(r), nil
+	case r.Pattern == nil:
+		return "", fmt.Errorf("rule %s has no pattern, and so no drawing; the format text says what it looks for", rule)
+	case text:
+		return listing(r), nil
 	}
 	switch format {
-	case "", "text":
-		return r.Pattern.Prog.String(), nil
 	case "mermaid":
 		return r.Pattern.Prog.Mermaid(conditions(r)), nil
 	case "dot":
@@ -78,14 +84,33 @@ func Explain(ctx context.Context, o Options, rule, key string, w io.Writer) (Sum
 	}
 	x := &explainer{rule: r, key: key, w: w, time: event.Time.String, until: event.MaxTime}
 	o.Shards, o.tracer, o.Print = 1, x, discard{}
-	if o.Stream == "" && len(r.Inputs) == 1 {
-		o.Stream = r.Inputs[0].Stream.Name
+	if o.Stream == "" {
+		o.Stream = StreamOf(o.Rules, rule)
 	}
 	sum, err := Replay(ctx, o)
 	if err == nil {
 		err = x.err
 	}
+	if err == nil && key != "" && !x.seen {
+		err = x.noKey()
+	}
 	return sum, err
+}
+
+// maxKeys is how many of the keys that there are a message names.
+const maxKeys = 10
+
+// noKey is the error about a key that no event has.
+func (x *explainer) noKey() error {
+	if len(x.keys) == 0 {
+		return fmt.Errorf("no event reaches rule %s", x.rule.Name)
+	}
+	keys := slices.Sorted(maps.Keys(x.keys))
+	more := ""
+	if len(keys) > maxKeys {
+		keys, more = keys[:maxKeys], ", and others"
+	}
+	return fmt.Errorf("no event of rule %s has the key %q; there are %s%s", x.rule.Name, x.key, strings.Join(keys, ", "), more)
 }
 
 // explainer writes what one rule does. It implements [engine.Tracer].
@@ -100,6 +125,10 @@ type explainer struct {
 	quiet bool // nothing was written about the event at hand
 	late  bool // the event at hand is later than until
 	other bool // the event at hand is not to be shown
+
+	failures []failure       // on the event at hand, not yet said
+	seen     bool            // the key to show has come
+	keys     map[string]bool // that came; at most maxKeys + 1
 }
 
 // discard is a printer that prints nothing.
@@ -124,24 +153,52 @@ func (x *explainer) printf(format string, args ...any) {
 func (x *explainer) Judged(rule, key string, e *event.Event, passed bool) {
 	if rule == x.rule.Name {
 		x.late = e.Time > x.until
+		x.note(event.KeyText(key))
 	}
 	if x.other = !x.wants(rule, key); x.other {
 		return
 	}
+	x.seen = true
 	text := event.KeyText(key)
 	if text != "" {
 		text += "  "
 	}
-	x.printf("%s  %s%s\n", x.time(e.Time), text, oneLine(e.Raw))
+	x.failures = failures(x.rule, key, e)
+	x.printf("%s  %s%s\n", x.time(e.Time), text, oneLine(payload(e)))
 	if !passed {
 		x.printf("    left out: `where` does not hold\n")
 	}
 	x.event, x.quiet = e, true
 }
 
+// note remembers some of the keys that came.
+func (x *explainer) note(key string) {
+	if x.keys == nil {
+		x.keys = map[string]bool{}
+	}
+	if len(x.keys) <= maxKeys {
+		x.keys[key] = true
+	}
+}
+
+// payload returns an event as it came or, of a derived event, which never came,
+// its fields.
+func payload(e *event.Event) []byte {
+	if len(e.Raw) > 0 {
+		return e.Raw
+	}
+	var fields []event.Entry
+	for i, f := range e.Schema.Fields() {
+		if v := e.Slot(i); !v.IsMissing() {
+			fields = append(fields, event.Entry{Name: f.Name, Value: v})
+		}
+	}
+	return event.AppendObject(nil, fields)
+}
+
 // Held implements [engine.Tracer].
 func (x *explainer) Held(rule, key string, _ *event.Event, holds bool) {
-	if !x.wants(rule, key) {
+	if !x.wants(rule, key) || x.rule.Absent {
 		return
 	}
 	if holds {
@@ -154,7 +211,7 @@ func (x *explainer) Held(rule, key string, _ *event.Event, holds bool) {
 // Failed implements [engine.Tracer].
 func (x *explainer) Failed(rule, reason string) {
 	if rule == x.rule.Name && !x.other {
-		x.printf("    an expression failed: %s\n", reason)
+		x.printf("    %s\n", x.failed(reason))
 	}
 }
 
@@ -196,13 +253,17 @@ func (x *explainer) Run(rule, key string, t nfa.Trace) {
 	if t.Step >= 0 {
 		step = names[t.Step]
 	}
+	tail := ""
+	if !t.Complete {
+		tail = "; " + wants(t.Wants, names)
+	}
 	switch t.Change {
 	case nfa.ChangeStarted:
-		x.printf("    begins a run as %s; %s\n", step, wants(t.Wants, names))
+		x.printf("    begins a run as %s%s\n", step, tail)
 	case nfa.ChangeTaken:
-		x.printf("    taken as %s: run %s; %s\n", step, run, wants(t.Wants, names))
+		x.printf("    taken as %s: run %s%s\n", step, run, tail)
 	case nfa.ChangeSkipped:
-		x.printf("    skipped by run %s; %s\n", run, wants(t.Wants, names))
+		x.printf("    skipped by run %s%s\n", run, tail)
 	case nfa.ChangeDied:
 		x.printf("    ends run %s: it may not be skipped here\n", run)
 	case nfa.ChangeKilled:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -19,8 +20,9 @@ func explainCommand(s streams) *cobra.Command {
 		Short: "Show what a rule looks for, or what it did with recorded events",
 		Long: `Show what a rule looks for, or why it did or did not raise an alert.
 
---graph prints the compiled pattern: as a listing, or as a drawing for Mermaid or
-Graphviz.
+--graph prints the compiled pattern: as a listing with its conditions, or as a
+drawing for Mermaid or Graphviz. Of a rule without a pattern the listing says
+what it looks for.
 
 --events runs the rule over recorded events and says for each event what the
 rule did with it: which partial matches took it, passed over it or ended with
@@ -45,6 +47,7 @@ it, and what its alert decided. --key shows one key only.`,
 				_, err = fmt.Fprint(s.out, g)
 				return err
 			}
+			flags.stream = cmp.Or(flags.stream, scenario.StreamOf(set, args[0]))
 			o, err := flags.options(s, set, events)
 			if err != nil {
 				return err
