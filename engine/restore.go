@@ -1,0 +1,431 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/nfa"
+	"github.com/cepd/cepd/rules"
+	"github.com/cepd/cepd/window"
+)
+
+func (m *marks) read(r *event.Reader) {
+	m.mark, m.latest, m.paused = event.Time(r.Varint()), event.Time(r.Varint()), event.Duration(r.Varint())
+	m.parts = make([]partition, r.Count())
+	for i := range m.parts {
+		m.parts[i] = partition{
+			source: r.Text(), number: uint32(r.Uvarint()),
+			highest: event.Time(r.Varint()), arrived: event.Time(r.Varint()),
+		}
+	}
+}
+
+func (r *rulePlan) readTransition(rd *event.Reader) *alerting.Transition {
+	t := &alerting.Transition{Change: alerting.Raised}
+	for _, s := range [...]*string{&t.Rule, &t.Key, &t.Fingerprint, &t.Severity, &t.Summary, &t.Description, &t.Runbook} {
+		*s = rd.Text()
+	}
+	t.KeyNames = readTexts(rd)
+	t.To = readTexts(rd)
+	for range rd.Count() {
+		t.Labels = append(t.Labels, alerting.Label{Name: rd.Text(), Value: rd.Text()})
+	}
+	for range rd.Count() {
+		step := alerting.Step{Name: rd.Text()}
+		for range rd.Count() {
+			if e := r.readKept(rd); e != nil {
+				step.Events = append(step.Events, e)
+			}
+		}
+		t.Evidence = append(t.Evidence, step)
+	}
+	t.StartsAt, t.Position = event.Time(rd.Varint()), rd.Position()
+	return t
+}
+
+// readKept reads an event that the rule kept, nil for one of a stream that it
+// does not read.
+func (r *rulePlan) readKept(rd *event.Reader) *event.Event {
+	schema := r.schema(rd.Text())
+	if schema == nil {
+		rd.Fail()
+		return nil
+	}
+	return rd.Event(schema)
+}
+
+func readTexts(r *event.Reader) []string {
+	var texts []string
+	for range r.Count() {
+		texts = append(texts, r.Text())
+	}
+	return texts
+}
+
+// schema returns the schema of the events of a stream that the rule keeps. The
+// results of its window are such events too.
+func (r *rulePlan) schema(stream string) *event.Schema {
+	if r.Window != nil && stream == r.Window.Vars.Stream() {
+		return r.Window.Vars
+	}
+	for _, in := range r.Inputs {
+		if in.Stream.Name == stream {
+			return in.Keep
+		}
+	}
+	return nil
+}
+
+func (r *rulePlan) readState(rd *event.Reader) (st ruleState, idle event.Time, err error) {
+	if rd.Byte() == 1 {
+		if r.Pattern == nil {
+			return st, 0, event.ErrEncoding
+		}
+		if st.machine, err = nfa.ReadMachine(r.Pattern.Prog, rd, r.schema); err != nil {
+			return st, 0, err
+		}
+	}
+	if rd.Byte() == 1 {
+		if st.window, err = r.readWindow(rd); err != nil {
+			return st, 0, err
+		}
+	}
+	for i := range st.alerts {
+		if rd.Byte() == 1 {
+			if st.alerts[i], err = r.readAlert(rd); err != nil {
+				return st, 0, err
+			}
+		}
+	}
+	idle = never
+	if rd.Byte() == 1 {
+		idle = event.Time(rd.Varint())
+	}
+	return st, idle, rd.Err()
+}
+
+func (r *rulePlan) readWindow(rd *event.Reader) (ws *windowState, err error) {
+	if r.Window == nil {
+		return nil, event.ErrEncoding
+	}
+	ws = newWindowState(r.Window)
+	if ws.windows, err = window.ReadState(r.Window.Spec, rd); err != nil {
+		return nil, err
+	}
+	for i, c := range r.Window.Compute {
+		if c.Baseline != nil {
+			if ws.baselines[i], err = window.ReadBaseline(c.Baseline, rd); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return ws, nil
+}
+
+func (r *rulePlan) readAlert(rd *event.Reader) (*alertState, error) {
+	a := &alertState{}
+	a.Phase, a.Clearing, a.Silent = alerting.Phase(rd.Byte()), rd.Byte() == 1, rd.Byte() == 1
+	for _, t := range [...]*event.Time{&a.Since, &a.ClearSince, &a.Last, &a.Seen} {
+		*t = event.Time(rd.Varint())
+	}
+	a.Matches = int(rd.Uvarint())
+	a.Told, a.Flapping, a.forgotten, a.quiet = rd.Byte() == 1, rd.Byte() == 1, rd.Byte() == 1, rd.Byte() == 1
+	a.paused = event.Duration(rd.Varint())
+	for range rd.Count() {
+		a.Changes = append(a.Changes, event.Time(rd.Varint()))
+	}
+	if rd.Byte() == 1 {
+		a.kept = r.readKept(rd)
+	}
+	if rd.Byte() == 1 {
+		a.said = r.readTransition(rd)
+		a.first = rd.Position()
+	}
+	if err := rd.Err(); err != nil {
+		return nil, err
+	}
+	if a.Phase > alerting.Firing || a.Told && a.said == nil || a.Phase == alerting.Pending && a.kept == nil {
+		return nil, event.ErrEncoding
+	}
+	return a, nil
+}
+
+// Restore returns an engine with the given rules and the state that Rows
+// returned. Rows of rules that set does not have, or has in another shape, are
+// left out.
+func Restore(c Config, set *rules.Set, rows []Row) (*Engine, error) {
+	e := New(c)
+	m, err := e.prepare(set)
+	if err != nil {
+		return nil, err
+	}
+	e.install(m)
+	return e, e.restore(rows, map[string]part{})
+}
+
+// restore reads rows into an engine that has rules and no state. skip says of
+// which rules which part is not wanted.
+func (e *Engine) restore(rows []Row, skip map[string]part) error {
+	e.old = oldLanes{names: map[string]bool{}, taken: map[string]bool{}}
+	defer func() { e.old = oldLanes{} }()
+	for _, row := range rows {
+		if len(row.Name) == 0 || len(row.Value) == 0 || row.Value[0] != rowVersion {
+			return fmt.Errorf("restoring state: row %x: %w", row.Name, event.ErrEncoding)
+		}
+		if err := e.restoreRow(row.Name[0], event.NewReader(row.Name[1:]), event.NewReader(row.Value[1:]), skip); err != nil {
+			return fmt.Errorf("restoring state: row %x: %w", row.Name, err)
+		}
+	}
+	e.router.stats = newStats() // what waits was counted when it came
+	for i, l := range e.plan.lanes {
+		if len(l.parents) > 0 && !e.old.names[string(l.rowName(rowLane)[1:])] {
+			e.learn(i)
+		}
+	}
+	return nil
+}
+
+// learn tells a lane that was not there before which alerts of parents fire.
+func (e *Engine) learn(lane int) {
+	for rule, lanes := range e.plan.children {
+		at := e.plan.places[rule]
+		if !slices.Contains(lanes, lane) || e.plan.lanes[at.lane].tables[at.table].rules[at.rule].Shadow {
+			continue
+		}
+		for _, from := range e.shards {
+			for key, ks := range from.lanes[at.lane].tables[at.table].keys {
+				if a := ks.states[at.rule].alerts[alertMain]; a != nil && a.Told {
+					for _, to := range e.shards {
+						to.lanes[lane].fires[parentKey{rule, key}] = since{at: a.Since}
+					}
+				}
+			}
+		}
+	}
+}
+
+func (e *Engine) restoreRow(kind byte, name, value *event.Reader, skip map[string]part) error {
+	switch kind {
+	case rowClock:
+		c := &e.router.clock
+		c.now = event.Time(value.Varint())
+		for range value.Count() {
+			c.down[value.Text()] = event.Time(value.Varint())
+		}
+		for _, name := range readTexts(value) {
+			c.up[name] = true
+		}
+	case rowMarks:
+		if s := e.plan.streams[name.Text()]; s != nil && s.Producer == "" {
+			e.router.streams[s.number].marks.read(value)
+		}
+	case rowRule:
+		e.restoreRule(name.Text(), value, skip)
+	case rowLane:
+		e.old.names[name.Peek()] = true
+		if i := e.laneByName(name); i >= 0 {
+			e.clocks[i] = laneClock{event.Time(value.Varint()), event.Time(value.Varint())}
+		}
+	case rowWaiting:
+		e.restoreWaiting(name, value)
+	case rowParent:
+		e.restoreParent(name, value)
+	case rowChange:
+		e.restoreChange(name, value)
+	case rowState:
+		return e.restoreState(name, value, skip)
+	default:
+		return event.ErrEncoding
+	}
+	if err := name.Err(); err != nil {
+		return err
+	}
+	return value.Err()
+}
+
+func (e *Engine) laneByName(name *event.Reader) int {
+	level, text := int(name.Byte()), name.Text()
+	return slices.IndexFunc(e.plan.lanes, func(l *lanePlan) bool { return l.level == level && l.name == text })
+}
+
+// oldLanes are the lanes that rows were written for. A rule that a reload moves
+// to another level is in a lane that was not there; what lies in the lanes over
+// the same streams is due to it too, each event once.
+type oldLanes struct {
+	names map[string]bool // level and name, as in names of rows
+	taken map[string]bool // number of a new lane, and an event that it has
+}
+
+// heirs returns the lanes that take what waited in an old one.
+func (e *Engine) heirs(level int, name string) []int {
+	var lanes []int
+	for i, l := range e.plan.lanes {
+		if l.name == name && (l.level == level || !e.old.names[string(l.rowName(rowLane)[1:])]) {
+			lanes = append(lanes, i)
+		}
+	}
+	return lanes
+}
+
+// restoreWaiting puts an event back that was held back, for the tables that
+// its lane has now. One that still has its payload is decoded again, since the
+// rules may use other fields now.
+func (e *Engine) restoreWaiting(name, value *event.Reader) {
+	lanes := e.heirs(int(name.Byte()), name.Text())
+	who := name.Rest()
+	quiet, late, at := value.Byte() == 1, value.Byte() == 1, event.Time(value.Varint())
+	s := e.plan.streams[value.Text()]
+	if s == nil {
+		return
+	}
+	ev := value.Event(s.Schema)
+	if value.Err() != nil {
+		return
+	}
+	if rt := e.router.streams[s.number]; rt.decoder != nil {
+		rt.decodeAgain(ev)
+	}
+	for _, lane := range lanes {
+		if mine := fmt.Sprint(lane, " ", who); !e.old.taken[mine] {
+			e.old.taken[mine] = true
+			e.wait(lane, s, ev, item{at: at, late: late, quiet: quiet})
+		}
+	}
+}
+
+// wait puts an event among those that a lane holds back.
+func (e *Engine) wait(lane int, s *streamPlan, ev *event.Event, like item) {
+	e.router.route(s, ev, func(shard int, it item, to int) {
+		if to != lane || like.late && e.plan.lanes[lane].tables[it.table].lateness == 0 {
+			return
+		}
+		it.at, it.late, it.quiet = like.at, like.late, like.quiet
+		e.shards[shard].lanes[lane].waiting.push(it)
+	})
+}
+
+// decodeAgain fills in the slots of an event from its payload. The captures of
+// the topic are not in it and stay.
+func (rt *routed) decodeAgain(e *event.Event) {
+	captured := make([]event.Value, len(rt.captured))
+	for i, slot := range rt.captured {
+		if slot >= 0 {
+			captured[i] = e.Slot(slot)
+		}
+	}
+	// The payload was decoded once; what is rejected now for a field that was
+	// not used then leaves that field missing.
+	if _, err := rt.decoder.Decode(e.Raw, e); err != nil {
+		clear(e.Slots)
+	}
+	for i, slot := range rt.captured {
+		if slot >= 0 {
+			e.Slots[slot] = captured[i]
+		}
+	}
+}
+
+func readOrder(r *event.Reader) changeOrder {
+	return changeOrder{cause: cause(r.Byte()), pos: r.Position(), number: int(r.Uvarint())}
+}
+
+// restoreRule takes in where a rule started. State of another shape is left out.
+func (e *Engine) restoreRule(rule string, value *event.Reader, skip map[string]part) {
+	started, shape := value.Position(), value.Text()
+	at, ok := e.plan.places[rule]
+	switch {
+	case !ok || skip[rule].all:
+	case e.plan.lanes[at.lane].tables[at.table].rules[at.rule].Shape != shape:
+		skip[rule] = part{all: true}
+	default:
+		e.options.started[rule] = started
+	}
+}
+
+// restoreParent puts an alert back that holds back others, as long as they ask
+// for it.
+func (e *Engine) restoreParent(name, value *event.Reader) {
+	lane := e.laneByName(name)
+	who := parentKey{rule: name.Text(), key: name.Text()}
+	from := since{at: event.Time(value.Varint()), order: readOrder(value)}
+	if lane < 0 || !slices.Contains(e.plan.children[who.rule], lane) {
+		return
+	}
+	for _, s := range e.shards {
+		s.lanes[lane].fires[who] = from
+	}
+}
+
+func (e *Engine) restoreChange(name, value *event.Reader) {
+	lane := e.laneByName(name)
+	it := item{at: name.Time(), parent: &parentChange{
+		rule: name.Text(), key: name.Text(), order: readOrder(name), fires: value.Byte() == 1,
+	}}
+	if lane < 0 || !slices.Contains(e.plan.children[it.parent.rule], lane) {
+		return
+	}
+	for _, s := range e.shards {
+		s.lanes[lane].waiting.push(it)
+	}
+}
+
+func (e *Engine) restoreState(name, value *event.Reader, skip map[string]part) error {
+	group, rule := name.Byte(), name.Text()
+	key := name.Rest()
+	if err := name.Err(); err != nil {
+		return err
+	}
+	at, ok := e.plan.places[rule]
+	lose := skip[rule]
+	if !ok || lose.all {
+		return nil
+	}
+	l := e.shards[e.options.shard(group)].lanes[at.lane]
+	l.paused = e.pausedOf(l.plan)
+	t := l.tables[at.table]
+	if parts, err := event.DecodeKey(key); err != nil || len(parts) != len(t.rules[at.rule].KeyLabels) || event.Group([]byte(key)) != group {
+		return event.ErrEncoding
+	}
+	st, idle, err := t.rules[at.rule].readState(value)
+	if err != nil {
+		return err
+	}
+	for slot, a := range st.alerts {
+		switch {
+		case a == nil:
+		case lose.slots[slot]:
+			st.alerts[slot] = nil
+		case lose.told:
+			a.Gate = alerting.Gate{}
+		}
+	}
+	if st.empty() {
+		return nil
+	}
+	ks := t.keys[key]
+	if ks == nil {
+		ks = t.newKeyState()
+		ks.key = key
+		t.keys[key] = ks
+	}
+	st.deadlines = ks.states[at.rule].deadlines
+	ks.states[at.rule] = st
+	if t.rules[at.rule].Idle > 0 {
+		l.arm(ks, at.rule, timerIdle, idle)
+	}
+	if st.machine != nil {
+		l.arm(ks, at.rule, timerRuns, st.machine.Deadline())
+	}
+	if st.window != nil {
+		l.arm(ks, at.rule, timerWindow, st.window.windows.Deadline())
+	}
+	for slot, a := range st.alerts {
+		if a != nil {
+			r := t.rules[at.rule]
+			l.arm(ks, at.rule, timerAlert+timerKind(slot), r.due(ks, a, e.clocks[at.lane].mark))
+		}
+	}
+	return nil
+}
