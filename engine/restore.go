@@ -11,6 +11,104 @@ import (
 	"github.com/cepd/cepd/window"
 )
 
+// Restore returns an engine with the given rules and the state that Rows
+// returned. Rows of rules that set does not have, or has in another shape, are
+// left out.
+func Restore(c Config, set *rules.Set, rows []Row) (*Engine, error) {
+	e := New(c)
+	m, err := e.prepare(set)
+	if err != nil {
+		return nil, err
+	}
+	e.install(m)
+	return e, e.restore(rows, map[string]part{})
+}
+
+// restore reads rows into an engine that has rules and no state. skip says of
+// which rules which part is not wanted.
+func (e *Engine) restore(rows []Row, skip map[string]part) error {
+	e.old = oldLanes{names: map[string]bool{}, taken: map[string]bool{}}
+	defer func() { e.old = oldLanes{} }()
+	for _, row := range rows {
+		if len(row.Name) == 0 || len(row.Value) == 0 || row.Value[0] != rowVersion {
+			return fmt.Errorf("restoring state: row %x: %w", row.Name, event.ErrEncoding)
+		}
+		if err := e.restoreRow(row.Name[0], event.NewReader(row.Name[1:]), event.NewReader(row.Value[1:]), skip); err != nil {
+			return fmt.Errorf("restoring state: row %x: %w", row.Name, err)
+		}
+	}
+	e.router.stats = newStats() // what waits was counted when it came
+	for i, l := range e.plan.lanes {
+		if len(l.parents) > 0 && !e.old.names[string(l.rowName(rowLane)[1:])] {
+			e.learn(i)
+		}
+	}
+	return nil
+}
+
+// learn tells a lane that was not there before which alerts of parents fire.
+func (e *Engine) learn(lane int) {
+	for rule, lanes := range e.plan.children {
+		at := e.plan.places[rule]
+		if !slices.Contains(lanes, lane) || e.plan.lanes[at.lane].tables[at.table].rules[at.rule].Shadow {
+			continue
+		}
+		for _, from := range e.shards {
+			for key, ks := range from.lanes[at.lane].tables[at.table].keys {
+				if a := ks.states[at.rule].alerts[alertMain]; a != nil && a.Told {
+					for _, to := range e.shards {
+						to.lanes[lane].fires[parentKey{rule, key}] = since{at: a.Since}
+					}
+				}
+			}
+		}
+	}
+}
+
+func (e *Engine) restoreRow(kind byte, name, value *event.Reader, skip map[string]part) error {
+	switch kind {
+	case rowClock:
+		c := &e.router.clock
+		c.now = event.Time(value.Varint())
+		for range value.Count() {
+			c.down[value.Text()] = event.Time(value.Varint())
+		}
+		for _, name := range readTexts(value) {
+			c.up[name] = true
+		}
+	case rowMarks:
+		if s := e.plan.streams[name.Text()]; s != nil && s.Producer == "" {
+			e.router.streams[s.number].marks.read(value)
+		}
+	case rowRule:
+		e.restoreRule(name.Text(), value, skip)
+	case rowLane:
+		e.old.names[name.Peek()] = true
+		if i := e.laneByName(name); i >= 0 {
+			e.clocks[i] = laneClock{event.Time(value.Varint()), event.Time(value.Varint())}
+		}
+	case rowWaiting:
+		e.restoreWaiting(name, value)
+	case rowParent:
+		e.restoreParent(name, value)
+	case rowChange:
+		e.restoreChange(name, value)
+	case rowState:
+		return e.restoreState(name, value, skip)
+	default:
+		return event.ErrEncoding
+	}
+	if err := name.Err(); err != nil {
+		return err
+	}
+	return value.Err()
+}
+
+func (e *Engine) laneByName(name *event.Reader) int {
+	level, text := int(name.Byte()), name.Text()
+	return slices.IndexFunc(e.plan.lanes, func(l *lanePlan) bool { return l.level == level && l.name == text })
+}
+
 func (m *marks) read(r *event.Reader) {
 	m.mark, m.latest, m.paused = event.Time(r.Varint()), event.Time(r.Varint()), event.Duration(r.Varint())
 	m.parts = make([]partition, r.Count())
@@ -150,104 +248,6 @@ func (r *rulePlan) readAlert(rd *event.Reader) (*alertState, error) {
 		return nil, event.ErrEncoding
 	}
 	return a, nil
-}
-
-// Restore returns an engine with the given rules and the state that Rows
-// returned. Rows of rules that set does not have, or has in another shape, are
-// left out.
-func Restore(c Config, set *rules.Set, rows []Row) (*Engine, error) {
-	e := New(c)
-	m, err := e.prepare(set)
-	if err != nil {
-		return nil, err
-	}
-	e.install(m)
-	return e, e.restore(rows, map[string]part{})
-}
-
-// restore reads rows into an engine that has rules and no state. skip says of
-// which rules which part is not wanted.
-func (e *Engine) restore(rows []Row, skip map[string]part) error {
-	e.old = oldLanes{names: map[string]bool{}, taken: map[string]bool{}}
-	defer func() { e.old = oldLanes{} }()
-	for _, row := range rows {
-		if len(row.Name) == 0 || len(row.Value) == 0 || row.Value[0] != rowVersion {
-			return fmt.Errorf("restoring state: row %x: %w", row.Name, event.ErrEncoding)
-		}
-		if err := e.restoreRow(row.Name[0], event.NewReader(row.Name[1:]), event.NewReader(row.Value[1:]), skip); err != nil {
-			return fmt.Errorf("restoring state: row %x: %w", row.Name, err)
-		}
-	}
-	e.router.stats = newStats() // what waits was counted when it came
-	for i, l := range e.plan.lanes {
-		if len(l.parents) > 0 && !e.old.names[string(l.rowName(rowLane)[1:])] {
-			e.learn(i)
-		}
-	}
-	return nil
-}
-
-// learn tells a lane that was not there before which alerts of parents fire.
-func (e *Engine) learn(lane int) {
-	for rule, lanes := range e.plan.children {
-		at := e.plan.places[rule]
-		if !slices.Contains(lanes, lane) || e.plan.lanes[at.lane].tables[at.table].rules[at.rule].Shadow {
-			continue
-		}
-		for _, from := range e.shards {
-			for key, ks := range from.lanes[at.lane].tables[at.table].keys {
-				if a := ks.states[at.rule].alerts[alertMain]; a != nil && a.Told {
-					for _, to := range e.shards {
-						to.lanes[lane].fires[parentKey{rule, key}] = since{at: a.Since}
-					}
-				}
-			}
-		}
-	}
-}
-
-func (e *Engine) restoreRow(kind byte, name, value *event.Reader, skip map[string]part) error {
-	switch kind {
-	case rowClock:
-		c := &e.router.clock
-		c.now = event.Time(value.Varint())
-		for range value.Count() {
-			c.down[value.Text()] = event.Time(value.Varint())
-		}
-		for _, name := range readTexts(value) {
-			c.up[name] = true
-		}
-	case rowMarks:
-		if s := e.plan.streams[name.Text()]; s != nil && s.Producer == "" {
-			e.router.streams[s.number].marks.read(value)
-		}
-	case rowRule:
-		e.restoreRule(name.Text(), value, skip)
-	case rowLane:
-		e.old.names[name.Peek()] = true
-		if i := e.laneByName(name); i >= 0 {
-			e.clocks[i] = laneClock{event.Time(value.Varint()), event.Time(value.Varint())}
-		}
-	case rowWaiting:
-		e.restoreWaiting(name, value)
-	case rowParent:
-		e.restoreParent(name, value)
-	case rowChange:
-		e.restoreChange(name, value)
-	case rowState:
-		return e.restoreState(name, value, skip)
-	default:
-		return event.ErrEncoding
-	}
-	if err := name.Err(); err != nil {
-		return err
-	}
-	return value.Err()
-}
-
-func (e *Engine) laneByName(name *event.Reader) int {
-	level, text := int(name.Byte()), name.Text()
-	return slices.IndexFunc(e.plan.lanes, func(l *lanePlan) bool { return l.level == level && l.name == text })
 }
 
 // oldLanes are the lanes that rows were written for. A rule that a reload moves

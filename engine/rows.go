@@ -8,8 +8,6 @@ import (
 
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/event"
-	"github.com/cepd/cepd/rules"
-	"github.com/cepd/cepd/window"
 )
 
 // Row is a piece of an engine's state, under a name that is the same for any
