@@ -20,7 +20,7 @@ func suggest[V any](key string, known map[string]V) string {
 		}
 	}
 	if best != "" {
-		return "; did you mean " + best + "?"
+		return "; did you mean `" + best + "`?"
 	}
 	return "; known are " + strings.Join(names, ", ")
 }

@@ -198,7 +198,11 @@ func duration(to *time.Duration) set {
 		}
 		d, err := event.ParseDuration(s)
 		if err != nil || d <= 0 {
-			r.add(n.GetToken(), "%s: %q is no duration like 15s, 1m30s or 2h", path, s)
+			advice := ""
+			if _, err := strconv.ParseUint(s, 10, 32); err == nil && s != "0" {
+				advice = "; write the unit: " + s + "s or " + s + "m"
+			}
+			r.add(n.GetToken(), "%s: %q is no duration like 15s, 1m30s or 2h%s", path, s, advice)
 			return
 		}
 		*to = d
@@ -214,11 +218,25 @@ func address(to *string, schemes ...string) set {
 		}
 		u, err := url.Parse(s)
 		if err != nil || !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" {
-			r.add(n.GetToken(), "%s is no URL that starts with %s://", path, strings.Join(schemes, ":// or "))
+			advice := ""
+			if better := otherSchemes[strings.ToLower(beforeColon(s))]; slices.Contains(schemes, better) {
+				advice = "; write " + better + ":// in place of " + beforeColon(s) + "://"
+			}
+			r.add(n.GetToken(), "%s is no URL that starts with %s://%s", path, strings.Join(schemes, ":// or "), advice)
 			return
 		}
 		*to = s
 	}
+}
+
+// otherSchemes are the names that other programs have for schemes of ours.
+var otherSchemes = map[string]string{
+	"tcp": "mqtt", "mqtt+tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts", "mqtt+ssl": "mqtts", "mqtt+tls": "mqtts",
+}
+
+func beforeColon(s string) string {
+	scheme, _, _ := strings.Cut(s, "://")
+	return scheme
 }
 
 // texts reads a list of texts, or a single one.

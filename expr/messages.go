@@ -82,6 +82,9 @@ func (c *compilation) parseIssues(issues *cel.Issues) {
 	case start >= len(c.src.text), strings.Contains(message, "input '<EOF>'"), strings.Contains(message, "at '<EOF>'"):
 		start, end = c.lastToken()
 		message, advice = "the expression ends too early", c.openBracket()
+		if advice == "" && c.lacksColon() {
+			advice = "what follows ? has two values: `condition ? this : that`"
+		}
 	case strings.HasPrefix(message, "extraneous input"), strings.HasPrefix(message, "mismatched input"),
 		strings.HasPrefix(message, "no viable alternative"), strings.HasPrefix(message, "token recognition error"),
 		strings.HasPrefix(message, "missing "):
@@ -110,6 +113,20 @@ func (c *compilation) openBracket() string {
 		return ""
 	}
 	return "a " + map[byte]string{'(': ")", '[': "]", '{': "}"}[open[len(open)-1]] + " is missing"
+}
+
+// lacksColon reports whether there is a ? without its colon.
+func (c *compilation) lacksColon() bool {
+	n := 0
+	for _, t := range c.src.tokens {
+		switch c.src.text[t.start:t.end] {
+		case "?":
+			n++
+		case ":":
+			n--
+		}
+	}
+	return n > 0
 }
 
 // errorOffset returns the byte offset of an error that has a line and column.
@@ -236,6 +253,9 @@ func (c *compilation) undeclaredFunction(e ast.Expr, name string) {
 		})
 	}
 	advice := didYouMean(name, c.functionNames())
+	if name == "now" {
+		advice = "expressions have no clock, so that a replay gives what was; the time of an event is time(e)"
+	}
 	if _, ok := windowForms[name]; ok {
 		advice = "it is an aggregate of a rule with `window`"
 	}
@@ -369,6 +389,9 @@ func (c *compilation) noOverload(e ast.Expr, function string) {
 
 func (c *compilation) overloadAdvice(function string, args []ast.Expr, ts []*types.Type) string {
 	isKind := func(i int, k types.Kind) bool { return i < len(ts) && ts[i].Kind() == k }
+	if strings.ContainsAny(symbols[function], "<>") && isKind(0, types.BoolKind) && isCompared(args[0]) {
+		return "compare twice, and join with &&, as in 1 < x && x < 5"
+	}
 	for i, t := range ts {
 		if isOptional(t) && function != "orValue" {
 			return "the value may be absent; say what then, as in e.?x.orValue(0)"
@@ -406,6 +429,11 @@ func (c *compilation) overloadAdvice(function string, args []ast.Expr, ts []*typ
 		}
 	}
 	return ""
+}
+
+// isCompared reports whether an expression is itself a comparison by size.
+func isCompared(e ast.Expr) bool {
+	return e.Kind() == ast.CallKind && strings.ContainsAny(symbols[e.AsCall().FunctionName()], "<>")
 }
 
 // textAndNumber advises where a text meets a number.

@@ -167,6 +167,15 @@ func dependsOn(byName map[string]*Rule, r, other *Rule, seen map[string]bool) bo
 
 // on finds the parts of the rule's key that make up its parent's.
 func (l *loader) on(u unlessDecl, parent *Rule) {
+	un := &Unless{Rule: parent.Name}
+	for _, name := range parent.KeyLabels {
+		i := slices.Index(u.rule.KeyLabels, name)
+		if i < 0 {
+			l.errorf(u.firing, lacksPart(name, parent, u.rule), "rule `%s` has an alert for each `%s`, and this rule's key has no such part", parent.Name, name)
+			return
+		}
+		un.Parts = append(un.Parts, i)
+	}
 	if u.on != nil {
 		var names []string
 		for _, n := range l.list(u.on) {
@@ -184,14 +193,14 @@ func (l *loader) on(u unlessDecl, parent *Rule) {
 			return
 		}
 	}
-	un := &Unless{Rule: parent.Name}
-	for _, name := range parent.KeyLabels {
-		i := slices.Index(u.rule.KeyLabels, name)
-		if i < 0 {
-			l.errorf(u.firing, "add `"+name+"` to `by` of this rule", "rule `%s` has an alert for each `%s`, and this rule's key has no such part", parent.Name, name)
-			return
-		}
-		un.Parts = append(un.Parts, i)
-	}
 	u.rule.Unless = un
+}
+
+// lacksPart advises on a part of the key of one rule that another one's lacks.
+func lacksPart(name string, parent, r *Rule) string {
+	advice := "add `" + name + "` to `by` of this rule"
+	if len(r.KeyLabels) == 1 && len(parent.KeyLabels) == 1 {
+		advice += ", or write `by: {" + name + ": ...}` if its `" + r.KeyLabels[0] + "` is the same by another name"
+	}
+	return advice
 }

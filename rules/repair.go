@@ -242,6 +242,9 @@ func (o owned) quoted() string {
 func (p *repairer) explain(o owned, line int, message string) bool {
 	begin := p.src.offset(o.line, 1) + o.start
 	end := begin + len(o.value)
+	if p.dollar(o.line) {
+		return true
+	}
 	say := func(pos, end int, advice, message string) bool {
 		p.errorAt(pos, end, advice, message)
 		return true
@@ -341,11 +344,48 @@ func (p *repairer) explainQuote(o owned, begin int) bool {
 		return p.indentation(o)
 	}
 	advice := o.quoted()
-	if v[0] == '\'' && strings.Count(v, "'")%2 == 1 {
+	inner, other := v[1:len(v)-1], `"`
+	if v[0] == '"' {
+		other = "'"
+	}
+	goesOn := strings.ContainsAny(v[after-2:after-1], " =<>!+-*/%(,&|")
+	if goesOn && v[len(v)-1] == v[0] && !strings.ContainsAny(inner, other+`\`) {
+		// Quotes in quotes of the same kind: the outer ones are to be others.
+		advice = "put it in the other quotes: " + strings.TrimLeft(strings.TrimSpace(o.head), "- ") + " " + other + inner + other
+	} else if v[0] == '\'' && strings.Count(v, "'")%2 == 1 {
 		advice = "write a quote inside of '...' twice, or put \"...\" around the text"
 	}
 	p.errorAt(begin+len(v)-len(rest), begin+len(v), advice, "YAML ends the value at the closing quote, and more follows")
 	return true
+}
+
+// dollar says that a text with ${...} stands inside of {...} or [...] without
+// quotes: YAML takes its braces for its own.
+func (p *repairer) dollar(line int) bool {
+	text := p.lines[line-1]
+	depth, quote := 0, byte(0)
+	for i := range len(text) {
+		switch c := text[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case c == '$' && depth > 0 && strings.HasPrefix(text[i:], "${"):
+			at, end := p.src.offset(line, 1)+i, i+2
+			if n := strings.IndexByte(text[i:], '}'); n >= 0 {
+				end = i + n + 1
+			}
+			p.errorAt(at, at+end-i, `put the whole text in quotes, as in "`+text[i:end]+`"`, "inside of {...} and [...] YAML takes the braces of ${...} for its own")
+			return true
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
 }
 
 // plain reports what the library says, in its words where there are no better
@@ -354,6 +394,9 @@ func (p *repairer) plain(pos, line int, message string) {
 	end := p.src.offset(line, 1) + len(p.src.line(line))
 	advice := ""
 	if strings.Contains(message, "'\t'") && p.tab(line) {
+		return
+	}
+	if p.dollar(line) {
 		return
 	}
 	if m := noSpace.FindString(p.src.line(line)); m != "" {

@@ -46,11 +46,21 @@ func (l *loader) mapping(n *node, what string) bool {
 		return false
 	}
 	advice := ""
-	if n.kind == listNode {
+	switch {
+	case n.kind == listNode:
 		advice = "write `name: value`, without - and [ ]"
+	case n.kind == scalarNode && shorthand[what] != "" && looseName.MatchString(n.text):
+		advice = "write `" + strings.Trim(what, "`") + ": " + fmt.Sprintf(shorthand[what], n.text) + "`"
 	}
 	l.errorf(n, advice, "%s takes `key: value` lines, and this is %s", what, n.what())
 	return false
+}
+
+// shorthand says how a value that stands where keys are wanted may have been
+// meant.
+var shorthand = map[string]string{
+	"`watermark`": "{lag: %s}", "`absent`": "{for: %s}", "`no_data`": "{after: %s, do: clear}",
+	"`flap`": "{changes: 6, within: %s}", "`unless`": "{firing: %s}",
 }
 
 // list returns the items of a list, or the node itself where one may stand for
