@@ -32,7 +32,6 @@ const (
 	AlertsRaised                   // by rule
 	AlertsCleared                  // by rule and reason
 	AlertsFiring                   // by rule; may go down
-	Keys                           // by rule; may go down
 	Watermark                      // by stream; may go down
 	SourceUp                       // by source; may go down
 	SourceMessages                 // by source
@@ -63,7 +62,6 @@ var definitions = [...]struct {
 	AlertsRaised:     {"alerts_raised_total", "Alerts raised.", []string{"rule"}},
 	AlertsCleared:    {"alerts_cleared_total", "Alerts cleared, by reason.", []string{"rule", "reason"}},
 	AlertsFiring:     {"alerts_firing", "Alerts that are firing now.", []string{"rule"}},
-	Keys:             {"keys", "Keys for which a rule holds state.", []string{"rule"}},
 	Watermark:        {"watermark_timestamp_seconds", "Event time up to which a stream has been judged.", []string{"stream"}},
 	SourceUp:         {"source_up", "Whether a source is connected: 1 or 0.", []string{"source"}},
 	SourceMessages:   {"source_messages_total", "Messages received from a source.", []string{"source"}},
