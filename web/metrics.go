@@ -75,7 +75,7 @@ var definitions = [...]struct {
 // mayGoDown says which metrics are gauges.
 func (id Metric) mayGoDown() bool {
 	switch id {
-	case AlertsFiring, Keys, Watermark, SourceUp, Pending, ReloadSuccessful:
+	case AlertsFiring, Watermark, SourceUp, Pending, ReloadSuccessful:
 		return true
 	}
 	return false

@@ -111,7 +111,7 @@ func TestWrongLabelsPanic(t *testing.T) {
 func TestConcurrentUse(t *testing.T) {
 	m := filled()
 	r := m.Registry()
-	m.OnCollect(func() { m.Reset(Keys); m.Set(Keys, 1, "hot") })
+	m.OnCollect(func() { m.Reset(AlertsFiring); m.Set(AlertsFiring, 1, "hot") })
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
