@@ -13,6 +13,7 @@ import (
 	"github.com/cepd/cepd/alerting/notify/mqtt"
 	"github.com/cepd/cepd/alerting/notify/webhook"
 	"github.com/cepd/cepd/mqttconn"
+	"github.com/cepd/cepd/rules"
 )
 
 // Config is what cepd.yaml says. Lists of named things are sorted by name, and
@@ -33,6 +34,8 @@ type Config struct {
 	// Sinks that alerts and derived events go to. None: alerts are counted and
 	// logged only.
 	Sinks []Sink
+
+	rulePlaces []rules.Issue // where each of Rules stands in cepd.yaml, for messages
 }
 
 // State says where the daemon keeps what must outlive it.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/cepd/cepd/alerting/notify/file"
 	"github.com/cepd/cepd/alerting/notify/webhook"
@@ -49,7 +50,7 @@ func TestParse(t *testing.T) {
 				File: file.Config{Path: "/etc/cepd/derived/{rule}-{date}.jsonl", Sync: "always"}},
 		},
 	}
-	if d := cmp.Diff(want, got); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{})); d != "" {
 		t.Error(d)
 	}
 }

@@ -15,6 +15,9 @@ import (
 // sinks that they name. Mistakes in them are in the report, and leave no set;
 // the error is about files that cannot be read.
 func (c *Config) LoadRules() (*rules.Set, *rules.Report, error) {
+	if report := c.missingRules(); !report.OK() {
+		return nil, report, nil
+	}
 	files, err := ReadRules(c.Rules)
 	if err != nil {
 		return nil, nil, err
@@ -31,6 +34,20 @@ func (c *Config) LoadRules() (*rules.Set, *rules.Report, error) {
 	}
 	set, report := rules.Load(files, o)
 	return set, report, nil
+}
+
+// missingRules reports the names and patterns that no file matches, at their
+// places in cepd.yaml.
+func (c *Config) missingRules() *rules.Report {
+	report := &rules.Report{}
+	for i, place := range c.rulePlaces[:min(len(c.rulePlaces), len(c.Rules))] {
+		if _, err := RuleFiles(c.Rules[i : i+1]); err != nil {
+			place.Message = err.Error()
+			report.Issues = append(report.Issues, place)
+			report.Errors++
+		}
+	}
+	return report
 }
 
 // ReadRules reads the rule files that names and patterns stand for, sorted by

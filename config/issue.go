@@ -28,9 +28,8 @@ func issue(t *token.Token, text string) rules.Issue {
 	return i
 }
 
-// sorted returns the issues by place, with the lines that they are about, but
-// for lines that may hold a secret.
-func sorted(issues []rules.Issue, file string, src []byte) []rules.Issue {
+// placed adds file and line to issues: not the lines that may hold a secret.
+func placed(issues []rules.Issue, file string, src []byte) {
 	lines := strings.Split(string(src), "\n")
 	for n := range issues {
 		i := &issues[n]
@@ -39,6 +38,12 @@ func sorted(issues []rules.Issue, file string, src []byte) []rules.Issue {
 			i.Source = strings.TrimRight(lines[i.Line-1], "\r")
 		}
 	}
+}
+
+// sorted returns the issues by place, with the lines that they are about, but
+// for lines that may hold a secret.
+func sorted(issues []rules.Issue, file string, src []byte) []rules.Issue {
+	placed(issues, file, src)
 	slices.SortStableFunc(issues, func(a, b rules.Issue) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})

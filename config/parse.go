@@ -22,7 +22,7 @@ func Parse(file string, src []byte, getenv func(string) (string, bool)) (*Config
 	c := &Config{Watch: true}
 	if root := r.parse(src); root != nil {
 		r.object(root, "", fields{
-			"rules":   texts(&c.Rules),
+			"rules":   c.readRules,
 			"watch":   boolean(&c.Watch),
 			"state":   object(fields{"dir": text(&c.State.Dir)}),
 			"http":    object(fields{"listen": text(&c.HTTP.Listen), "external_url": address(&c.HTTP.ExternalURL, "http", "https")}),
@@ -39,7 +39,22 @@ func Parse(file string, src []byte, getenv func(string) (string, bool)) (*Config
 		}
 	}
 	c.resolve(filepath.Dir(file))
+	placed(c.rulePlaces, file, src)
 	return c, sorted(r.issues, file, src)
+}
+
+// readRules reads the names of rule files, and notes where they stand.
+func (c *Config) readRules(r *reader, n ast.Node, path string) {
+	texts(&c.Rules)(r, n, path)
+	nodes := []ast.Node{n}
+	if seq, ok := n.(*ast.SequenceNode); ok {
+		nodes = seq.Values
+	}
+	for _, n := range nodes {
+		if n != nil {
+			c.rulePlaces = append(c.rulePlaces, issue(n.GetToken(), ""))
+		}
+	}
 }
 
 // named reads a mapping from names that its author chose.

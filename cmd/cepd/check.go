@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,8 +23,8 @@ one may use streams of another.
 With -c, or without any FILE, a cepd.yaml is checked, and the rules that it names
 together with the sources and sinks that they refer to.
 
-The exit code is 0 if there is no mistake, warnings or not, and 1 if there is
-one.`,
+The exit code is 0 if there is no mistake, warnings or not, 1 if there is one or
+a file cannot be read, and 2 if the command line is wrong.`,
 		Example: `  cepd check rules/*.yaml
   cepd check -c cepd.yaml
   cepd check --output json rules/pumps.yaml | jq '.issues[].message'`,
@@ -35,7 +36,10 @@ one.`,
 				return usagef("-c names the rules by itself; leave out the files")
 			}
 			set, report, err := checkRules(file, args)
-			if err != nil {
+			switch {
+			case err != nil && output == "json":
+				report = unreadable(err)
+			case err != nil:
 				return err
 			}
 			return printReport(s, output, set, report)
@@ -65,6 +69,16 @@ func checkRules(file string, names []string) (*rules.Set, *rules.Report, error) 
 		return nil, &rules.Report{Issues: issues, Errors: len(issues)}, nil
 	}
 	return cfg.LoadRules()
+}
+
+// unreadable is the report of files that cannot be read.
+func unreadable(err error) *rules.Report {
+	report := &rules.Report{}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		report.Issues = append(report.Issues, rules.Issue{Severity: rules.Error, Message: line})
+		report.Errors++
+	}
+	return report
 }
 
 func printReport(s streams, output string, set *rules.Set, report *rules.Report) error {
