@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
-	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -134,7 +134,14 @@ decided; --until last stops at the last event.`,
 			if o.Print, err = printer(output, out, color(s.out)); err != nil {
 				return err
 			}
+			end := func() {}
+			if isTerminal(s.err) && !isTerminal(s.out) && !quiet { // it would be torn by what is printed
+				o.Progress, end = progress(s.err)
+			}
+			began := time.Now()
 			sum, err := replay(cmd.Context(), o, out)
+			took := time.Since(began)
+			end()
 			interrupted := errors.Is(err, context.Canceled)
 			if err != nil && !interrupted {
 				return err
@@ -144,6 +151,9 @@ decided; --until last stops at the last event.`,
 			}
 			if !quiet {
 				fmt.Fprint(s.err, summarize(sum.Stats))
+				if isTerminal(s.err) || sum.Stats.Records > 100_000 { // of less it says nothing
+					fmt.Fprint(s.err, speed(sum.Stats.Events.Total(""), took))
+				}
 			}
 			if interrupted {
 				fmt.Fprintln(s.err, "interrupted: the rest was not read")
@@ -175,31 +185,4 @@ func replay(ctx context.Context, o scenario.Options, out *bufio.Writer) (scenari
 	defer stop()
 	sum, err := scenario.Replay(ctx, o)
 	return sum, errors.Join(err, out.Flush())
-}
-
-// summarize says what a replay came to, with everything that was left out.
-func summarize(st engine.Stats) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s raised, %d cleared", plural(int(st.Events.Total("")), "event"),
-		plural(int(st.Raised.Total("")), "alert"), st.Cleared.Total(""))
-	for _, part := range []struct {
-		n         int64
-		one, many string
-	}{
-		{st.Rejected.Total(""), "message was no event", "messages were no events"},
-		{st.Late.Total(""), "event was late and left out", "events were late and left out"},
-		{st.KeyErrors.Total(""), "event had no usable key", "events had no usable key"},
-		{st.Mismatched.Total(""), "field was of another type than declared", "fields were of another type than declared"},
-		{st.EvalErrors.Total(""), "expression failed on an event", "expressions failed on an event"},
-		{st.Evictions.Total(""), "partial match was dropped at a limit", "partial matches were dropped at a limit"},
-	} {
-		switch {
-		case part.n == 1:
-			b.WriteString("\n1 " + part.one)
-		case part.n > 1:
-			fmt.Fprintf(&b, "\n%d %s", part.n, part.many)
-		}
-	}
-	b.WriteByte('\n')
-	return b.String()
 }
