@@ -74,7 +74,7 @@ var foreign = map[string]string{
 	"github.com/prometheus/client_golang": "web",
 	"github.com/fsnotify/fsnotify":        "daemon",
 	"github.com/spf13/cobra":              "cmd/cepd",
-	"github.com/schollz/progressbar/v3": {"cmd/cepd"},
+	"github.com/schollz/progressbar/v3":   "cmd/cepd",
 	"golang.org/x/term":                   "cmd/cepd",
 }
 
