@@ -56,7 +56,7 @@ func (r *TestResult) failure(b *strings.Builder, verbose bool) {
 		fmt.Fprintf(b, "  what rule %s did:\n", head)
 		lines := strings.SplitAfter(t.Text, "\n")
 		if cut := len(lines) - maxTraceLines; cut > 0 && !verbose {
-			fmt.Fprintf(b, "    ... %d lines before; -v prints them\n", cut)
+			fmt.Fprintf(b, "    ... lines before these: %d; -v prints them\n", cut)
 			lines = lines[cut:]
 		}
 		for _, line := range lines {

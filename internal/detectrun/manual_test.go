@@ -86,7 +86,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	r.Summary(&sum)
-	for _, part := range []string{"4 values of temp", "1 rows without a time", "1 anomalies", "90 is outside of the range that ends at 80"} {
+	for _, part := range []string{"4 values of temp", "1 row without a time", "1 anomaly", "90 is outside of the range that ends at 80"} {
 		if !strings.Contains(sum.String(), part) {
 			t.Errorf("the summary lacks %q:\n%s", part, sum.String())
 		}

@@ -20,19 +20,19 @@ func (r *Result) Summary(w io.Writer) {
 		return
 	}
 	first, last := r.Points[0].Time, r.Points[n-1].Time
-	fmt.Fprintf(w, "%s: %d values of %s, %s to %s", r.Method, n, strings.Join(r.Columns, ", "), first, last)
+	fmt.Fprintf(w, "%s: %s of %s, %s to %s", r.Method, count(n, "value", "values"), strings.Join(r.Columns, ", "), first, last)
 	if n > 1 {
 		fmt.Fprintf(w, ", a value every %s", event.FormatDuration((last.Sub(first) / event.Duration(n-1)).Round(1e6)))
 	}
 	fmt.Fprintln(w)
 	if r.Skipped > 0 {
-		fmt.Fprintf(w, "%d rows without a time were left out\n", r.Skipped)
+		fmt.Fprintf(w, "%s without a time left out\n", count(r.Skipped, "row", "rows"))
 	}
 	if p := r.Points[n-1]; p.Warmup < 1 {
 		fmt.Fprintf(w, "still warming up: %.0f %% done\n", 100*p.Warmup)
 	}
 	found := r.Anomalies()
-	fmt.Fprintf(w, "%d anomalies\n", found)
+	fmt.Fprintln(w, count(found, "anomaly", "anomalies"))
 	listed := 0
 	for _, p := range r.Points {
 		if !p.Anomaly {
@@ -126,4 +126,11 @@ func or(v, other float64) float64 {
 		return other
 	}
 	return v
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
