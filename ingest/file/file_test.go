@@ -327,3 +327,14 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+func TestFormatOf(t *testing.T) {
+	for path, want := range map[string]string{
+		"a.csv": "csv", "a.TSV.gz": "csv", "a.jsonl": "jsonl", "a.ndjson.gz": "jsonl", "a.json": "jsonl",
+		"-": "", "events": "", "a.log.gz": "", "a.txt": "",
+	} {
+		if got := FormatOf(path); got != want {
+			t.Errorf("FormatOf(%q) = %q, want %q", path, got, want)
+		}
+	}
+}
