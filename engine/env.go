@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/expr"
@@ -12,12 +13,14 @@ import (
 // memo remembers the answers of a stream's conditions for the event at hand,
 // so that each is evaluated at most once however many rules ask.
 type memo struct {
-	known, holds []uint64 // a bit for each condition
+	known, holds, failed []uint64 // a bit for each condition
+	errs                 []error  // of those that failed
 }
 
 func (m *memo) init(conditions int) {
 	words := (conditions + 63) / 64
-	m.known, m.holds = make([]uint64, words), make([]uint64, words)
+	m.known, m.holds, m.failed = make([]uint64, words), make([]uint64, words), make([]uint64, words)
+	m.errs = make([]error, conditions)
 }
 
 func (m *memo) forget() { clear(m.known) }
@@ -35,11 +38,12 @@ type env struct {
 	// What one judgment of a rule has put out so far, to tell apart what is
 	// equal in all else. Nothing here depends on what came before.
 	told, emitted int
+	counted       []int // conditions whose failure was counted for the rule
 }
 
 func (v *env) begin(r *rulePlan, in *rules.Input, m *memo, e *event.Event) {
 	v.rule, v.input, v.memo, v.event, v.kept = r, in, m, e, nil
-	v.told, v.emitted = 0, 0
+	v.told, v.emitted, v.counted = 0, 0, v.counted[:0]
 }
 
 // holds answers a condition of the stream.
@@ -49,12 +53,19 @@ func (v *env) holds(condition int) bool {
 		ok, err := v.input.Stream.Conditions[condition].Bool(&v.shard.frame)
 		m.known[word] |= bit
 		m.holds[word] &^= bit
+		m.failed[word] &^= bit
 		if ok {
 			m.holds[word] |= bit
 		}
 		if err != nil {
-			v.shard.evalError(v.rule.Name, err)
+			m.failed[word] |= bit
+			m.errs[condition] = err
 		}
+	}
+	if m.failed[word]&bit != 0 && !slices.Contains(v.counted, condition) {
+		// Rules share the answer; each that asks counts the failure, once.
+		v.counted = append(v.counted, condition)
+		v.shard.evalError(v.rule.Name, m.errs[condition])
 	}
 	return m.holds[word]&bit != 0
 }
