@@ -47,5 +47,5 @@ func ExampleIssue() {
 		fmt.Printf("%s: %s, %s\n", src[i.Offset:i.End], i.Message, i.Advice)
 	}
 	// Output:
-	// temprature: an event of telemetry has no field temprature, did you mean temperature?
+	// temprature: an event of telemetry has no field `temprature`, did you mean `temperature`?
 }

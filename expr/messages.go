@@ -212,7 +212,7 @@ func (c *compilation) undeclared(e ast.Expr, name string) {
 		}
 		return
 	}
-	c.issue(e, fmt.Sprintf("there is no %s here", name), c.nameAdvice(name))
+	c.issue(e, fmt.Sprintf("there is no `%s` here", name), c.nameAdvice(name))
 }
 
 // nameAdvice advises on a name that means nothing: it may be a field, a
@@ -224,21 +224,21 @@ func (c *compilation) nameAdvice(name string) string {
 	}
 	if o != nil && !o.schemas[0].Dynamic() {
 		if _, known := o.field(name); known {
-			return fmt.Sprintf("a field of the event is written %s.%s", c.event, name)
+			return fmt.Sprintf("a field of the event is written `%s.%s`", c.event, name)
 		}
 	}
 	if o != nil && (name == "event" || name == "msg" || name == "message" || name == "payload") {
-		return "the event is called " + c.event
+		return "the event is called `" + c.event + "`"
 	}
 	if advice := didYouMean(name, c.names.userNames()); advice != "" {
 		return advice
 	}
 	if o != nil {
 		if n := nearest(name, o.names()); n != "" {
-			return fmt.Sprintf("did you mean %s.%s?", c.event, n)
+			return fmt.Sprintf("did you mean `%s.%s`?", c.event, n)
 		}
 		if o.schemas[0].Dynamic() {
-			return fmt.Sprintf("a field of the event is written %s.%s; text is written in quotes", c.event, name)
+			return fmt.Sprintf("a field of the event is written `%s.%s`; text is written in quotes", c.event, name)
 		}
 	}
 	return "text is written in quotes"
@@ -266,7 +266,7 @@ func (c *compilation) undeclaredFunction(e ast.Expr, name string) {
 		c.issue(e, fmt.Sprintf("%s() takes other arguments", name), "as in "+macroUses[name])
 		return
 	}
-	c.issue(e, fmt.Sprintf("there is no function %s()", name), advice)
+	c.issue(e, fmt.Sprintf("there is no function `%s()`", name), advice)
 }
 
 // macroUses show how macros are called.
@@ -300,7 +300,7 @@ func (c *compilation) functionNames() []string {
 
 func didYouMean(name string, known []string) string {
 	if n := nearest(name, known); n != "" {
-		return "did you mean " + n + "?"
+		return "did you mean `" + n + "`?"
 	}
 	return ""
 }
@@ -313,7 +313,7 @@ func (c *compilation) undefinedField(e ast.Expr, name string) {
 	case isOptSelect(e):
 		operand = e.AsCall().Args()[0]
 	default:
-		c.issue(e, "there is no field "+name, "")
+		c.issue(e, "there is no field `"+name+"`", "")
 		return
 	}
 	t := c.typeOf(operand)
@@ -322,7 +322,7 @@ func (c *compilation) undefinedField(e ast.Expr, name string) {
 	}
 	o := c.provider.object(t)
 	if o == nil {
-		c.issue(e, "there is no field "+name, "")
+		c.issue(e, "there is no field `"+name+"`", "")
 		return
 	}
 	known := slices.Sorted(maps.Keys(set(o.names())))
@@ -334,7 +334,7 @@ func (c *compilation) undefinedField(e ast.Expr, name string) {
 	if o.table != nil {
 		what = "column"
 	}
-	c.issue(e, fmt.Sprintf("%s has no %s %s", o.title, what, name), advice)
+	c.issue(e, fmt.Sprintf("%s has no %s `%s`", o.title, what, name), advice)
 }
 
 func set(names []string) map[string]bool {

@@ -161,7 +161,7 @@ func (r *rewriter) lookup(e ast.Expr, args []ast.Expr) {
 		name := string(args[0].AsLiteral().(types.String))
 		args[0].SetKindCase(r.fac.NewIdent(0, name))
 		if of = r.rows(args[0]); of == nil {
-			r.issue(args[0], "there is no table "+name, didYouMean(name, r.names.tableNames()))
+			r.issue(args[0], "there is no table `"+name+"`", didYouMean(name, r.names.tableNames()))
 			return
 		}
 	}
@@ -195,7 +195,7 @@ func (r *rewriter) defaultRow(of *object, e ast.Expr) {
 		column := string(name.AsLiteral().(types.String))
 		i := t.column(column)
 		if i < 0 {
-			r.issueSpan(name, "a row of "+t.Name+" has no column "+column, didYouMean(column, columnNames(t)))
+			r.issueSpan(name, "a row of "+t.Name+" has no column `"+column+"`", didYouMean(column, columnNames(t)))
 			return
 		}
 		v, why := fromLibrary(value.AsLiteral())

@@ -269,7 +269,7 @@ func (r *rewriter) unknownInWindow(e ast.Expr) bool {
 	} else {
 		advice = didYouMean(name, append(r.functionNames(), slices.Sorted(maps.Keys(windowForms))...))
 	}
-	r.issue(e, fmt.Sprintf("there is no function %s()", name), advice)
+	r.issue(e, fmt.Sprintf("there is no function `%s()`", name), advice)
 	return true
 }
 
