@@ -266,11 +266,15 @@ func (s *Shard) compose(ks *keyState, slot alertSlot, a *alertState, d alerting.
 	live, vars := s.frame.Event, s.frame.Vars
 	s.frame.Event, s.frame.Key = of.event, ks.values()
 	switch {
-	case of.event == nil && r.Absent:
-		s.frame.Event = r.lastOf(a)
-	case of.event == nil:
+	case r.Pattern != nil:
+		s.blank = len(of.steps) == 0 // the match is gone
 	case r.Window != nil:
-		s.frame.Event, s.frame.Vars = nil, of.event.Slots
+		s.frame.Event, s.frame.Vars = nil, make([]event.Value, len(r.Window.Vars.Fields()))
+		if of.event != nil {
+			s.frame.Vars = of.event.Slots
+		}
+	case of.event == nil:
+		s.frame.Event = r.lastOf(a)
 	default:
 		spec = r.input(of.event).Alert
 	}
@@ -281,7 +285,7 @@ func (s *Shard) compose(ks *keyState, slot alertSlot, a *alertState, d alerting.
 		Position: of.last, Evidence: of.evidence(),
 	}
 	said.Fingerprint = alerting.Fingerprint(r.Name, said.Key, said.Labels)
-	s.frame.Event, s.frame.Vars = live, vars
+	s.frame.Event, s.frame.Vars, s.blank = live, vars, false
 	return said
 }
 
@@ -346,6 +350,9 @@ func (s *Shard) labels(ks *keyState, slot alertSlot, spec *rules.Alert) []alerti
 func (s *Shard) render(t *expr.Text) string {
 	if t == nil {
 		return ""
+	}
+	if s.blank {
+		return "?"
 	}
 	out, failed := t.Append(nil, &s.frame)
 	s.out.stats.EvalErrors.add(s.env.rule.Name, "text", int64(failed))

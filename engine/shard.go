@@ -21,6 +21,7 @@ type Shard struct {
 	memos []memo // of the event at hand, by number of the stream
 	quiet bool   // the event at hand raises no alert
 	cause cause  // what is at work: an event, or a timer of which kind
+	blank bool   // texts have nothing to read: what they are about is not kept
 	frame expr.Frame
 	env   env
 
