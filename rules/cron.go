@@ -184,20 +184,42 @@ func (c *cronTicks) wall(t event.Time) int64 {
 const maxOffset = secondsPerDay
 
 // instant returns when a clock on the wall first shows w, or the change that
-// skips it.
+// skips it. It looks at the offset from hour to hour, since no two changes are
+// closer, and not at Time.ZoneBounds: with a database that leaves the future to
+// a rule, that names the last day of a leap year as its own end.
 func (c *cronTicks) instant(w int64) event.Time {
-	for t := time.Unix(w-maxOffset, 0).In(c.zone); ; {
-		_, offset := t.Zone()
-		start, end := t.ZoneBounds()
-		at := w - int64(offset)
-		switch {
-		case !start.IsZero() && at < start.Unix():
-			return fromSeconds(start.Unix()) // the clock went past w at the change
-		case end.IsZero() || at < end.Unix():
-			return fromSeconds(at)
+	for t := w - maxOffset; ; {
+		next := t + secondsPerHour
+		before, after := c.offset(t), c.offset(next)
+		if before != after {
+			next = c.change(t, next)
 		}
-		t = end
+		if at := w - before; at < next {
+			return fromSeconds(max(at, t)) // t: the clock went past w at the change
+		}
+		t = next
 	}
+}
+
+const secondsPerHour = 3600
+
+// offset returns how far the zone is from UTC at a time, both in seconds.
+func (c *cronTicks) offset(t int64) int64 {
+	_, offset := time.Unix(t, 0).In(c.zone).Zone()
+	return int64(offset)
+}
+
+// change returns the first second after lo, up to hi, that has another offset
+// than lo. The offset at hi is another.
+func (c *cronTicks) change(lo, hi int64) int64 {
+	for before := c.offset(lo); hi-lo > 1; {
+		if mid := lo + (hi-lo)/2; c.offset(mid) == before {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return hi
 }
 
 func fromSeconds(s int64) event.Time { return event.Time(s * int64(time.Second)) }
@@ -210,9 +232,11 @@ func (c *cronTicks) shown(t event.Time) int64 {
 	if c.zone == time.UTC || c.instant(w) >= fromSeconds(t.Go().Unix()) {
 		return w
 	}
-	start, _ := t.Go().In(c.zone).ZoneBounds()
-	_, before := start.Add(-1).Zone()
-	return max(w, start.Unix()+int64(before)-1)
+	for hi := t.Go().Unix(); ; hi -= secondsPerHour { // the change was within a day
+		if lo := hi - secondsPerHour; c.offset(lo) != c.offset(hi) {
+			return max(w, c.change(lo, hi)+c.offset(lo)-1)
+		}
+	}
 }
 
 // Next implements [window.Ticks].

@@ -84,6 +84,10 @@ func changesOf(z *time.Location, from, to time.Time) []time.Time {
 	var out []time.Time
 	for at := from; ; {
 		_, end := at.ZoneBounds()
+		if !end.IsZero() && !end.After(at) { // see instant
+			at = at.Add(48 * time.Hour)
+			continue
+		}
 		if end.IsZero() || !end.Before(to) {
 			return out
 		}
