@@ -27,6 +27,7 @@ type Config struct {
 	Do func(n int, f func(i int))
 	// StandIns are sources whose messages are events of one stream, by name; a
 	// stream has one at most.
+	// It is read when a rule set comes into force, and may change before.
 	StandIns map[string]StandIn
 	// Matches asks for [Output.Matches], with every field of their events.
 	Matches bool
@@ -222,7 +223,7 @@ func (e *Engine) record(rec *event.Record) {
 		since, down := r.clock.down[rec.Source]
 		delete(r.clock.down, rec.Source)
 		for _, rt := range r.sources[rec.Source] {
-			if down {
+			if down && since != event.MinTime { // else nobody knows for how long
 				rt.marks.paused += rec.Arrival.Sub(since)
 			}
 			rt.marks.sourceUp(rec.Source, rec.Arrival)

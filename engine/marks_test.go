@@ -79,3 +79,20 @@ func TestIdlePartition(t *testing.T) {
 		t.Errorf("a tick is due at %v, want 1041", due)
 	}
 }
+
+// TestDownBeforeAnyClock: a source that was down when no record had a time yet
+// was down for a time that nobody knows, and not since the beginning of time.
+func TestDownBeforeAnyClock(t *testing.T) {
+	set := storySet(t)
+	e := New(Config{Load: func(string) (*rules.Set, error) { return set, nil }})
+	e.Step(Input{Records: []event.Record{
+		{Kind: event.KindRuleSet, Payload: []byte(set.Hash)},
+		{Kind: event.KindSourceDown, Source: "in"},
+		{Kind: event.KindSourceUp, Source: "in", Arrival: event.Time(time.Hour)},
+	}})
+	for _, rt := range e.router.streams {
+		if rt.marks.paused != 0 {
+			t.Errorf("stream %s has been paused for %v, want 0", rt.Name, rt.marks.paused)
+		}
+	}
+}
