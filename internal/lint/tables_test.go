@@ -24,6 +24,7 @@ var imports = map[string]string{
 	// Layer 2: rules from files, sources, sinks.
 	"rules":                   "event expr nfa decode window internal/zone",
 	"ingest/file":             "event ingest",
+	"ingest/http":             "event decode ingest",
 	"ingest/mqtt":             "event ingest mqttconn",
 	"alerting/notify":         "event alerting",
 	"alerting/notify/file":    "event alerting/notify",
