@@ -58,8 +58,9 @@ type HTTP struct {
 // Source is one source of events.
 type Source struct {
 	Name string
-	Type string // mqtt or file
+	Type string // mqtt, http or file
 	MQTT MQTTSource
+	HTTP HTTPSource
 	File FileSource
 }
 
@@ -190,6 +191,8 @@ func (c *Config) Validate() []Problem {
 		switch {
 		case s.Type == "mqtt":
 			validateConn(path, s.MQTT.Conn, bad)
+		case s.Type == "http":
+			s.HTTP.validate(path, bad)
 		case s.Type == "file" && s.File.Path == "":
 			bad(path, "no path; write path: events.jsonl, or - for the standard input")
 		case s.Type == "file" && s.File.Path == "-":

@@ -34,6 +34,8 @@ func TestParse(t *testing.T) {
 		State: State{Dir: "/etc/cepd/data"},
 		HTTP:  HTTP{Listen: "127.0.0.1:0", ExternalURL: "https://cepd.example"},
 		Sources: []Source{
+			{Name: "intake", Type: "http", MQTT: MQTTSource{QoS: 1}, HTTP: HTTPSource{Listen: "0.0.0.0:9478", Topic: "t/2", TokenFile: "/etc/cepd/token",
+				TLS: ServerTLS{CertFile: "/etc/cepd/s.pem", KeyFile: "/etc/cepd/s.key", ClientCAFile: "/etc/cepd/ca.pem"}}},
 			{Name: "lines", Type: "file", MQTT: MQTTSource{QoS: 1}, File: FileSource{Path: "-", Format: "jsonl", Topic: "t/1"}},
 			{Name: "plant", Type: "mqtt", MQTT: MQTTSource{QoS: 0, Conn: mqttconn.Config{
 				URL: "mqtts://broker.example:8883", ClientID: "cepd-plant", User: "cepd", PasswordFile: "/run/secrets/mqtt",

@@ -94,11 +94,25 @@ func skip(*reader, ast.Node, string) {}
 
 func (r *reader) source(n ast.Node, path, name string) Source {
 	s := Source{Name: name, MQTT: MQTTSource{QoS: 1}}
-	switch s.Type = r.typed(n, path, "mqtt", "file"); s.Type {
+	switch s.Type = r.typed(n, path, "mqtt", "http", "file"); s.Type {
 	case "mqtt":
 		known := connFields(&s.MQTT.Conn)
 		known["qos"] = integer(&s.MQTT.QoS, 0, 1)
 		r.object(n, path, known)
+	case "http":
+		h := &s.HTTP
+		r.object(n, path, fields{
+			"type":       skip,
+			"listen":     text(&h.Listen),
+			"topic":      text(&h.Topic),
+			"token":      text(&h.Token),
+			"token_file": text(&h.TokenFile),
+			"tls": object(fields{
+				"cert_file":      text(&h.TLS.CertFile),
+				"key_file":       text(&h.TLS.KeyFile),
+				"client_ca_file": text(&h.TLS.ClientCAFile),
+			}),
+		})
 	case "file":
 		r.object(n, path, fields{
 			"type":   skip,
@@ -201,6 +215,11 @@ func (c *Config) resolve(dir string) {
 	for i := range c.Sources {
 		conn(&c.Sources[i].MQTT.Conn)
 		abs(&c.Sources[i].File.Path)
+		h := &c.Sources[i].HTTP
+		abs(&h.TokenFile)
+		abs(&h.TLS.CertFile)
+		abs(&h.TLS.KeyFile)
+		abs(&h.TLS.ClientCAFile)
 	}
 	for i := range c.Sinks {
 		conn(&c.Sinks[i].MQTT.Conn)

@@ -127,6 +127,7 @@ func (d *Daemon) collect() {
 		d.metrics.Set(web.SourceUp, up, name)
 		d.metrics.Set(web.SourceMessages, float64(s.Messages), name)
 	}
+	d.collectRequests()
 	for _, s := range d.dispatcher.Stats().Sinks {
 		d.metrics.Set(web.Deliveries, float64(s.Sent), s.Name, "sent")
 		for reason, n := range s.Failed {

@@ -45,6 +45,8 @@ func (d *Daemon) openSource(s config.Source, subs []mqtt.Subscription, was earli
 			Name: s.Name, Conn: conn, Subscriptions: subs, Unsubscribe: was.topics, LastConn: was.conn,
 			Now: d.clock.now, Logger: d.log.With("source", s.Name),
 		})
+	case "http":
+		return d.openIntake(s)
 	case "file":
 		cfg := file.Config{Path: s.File.Path, Format: fileFormat(d.rules.Load(), s), Source: s.Name, Topic: s.File.Topic, Announce: true, Arrival: d.clock.now}
 		if cfg.Path == "-" {

@@ -35,6 +35,7 @@ const (
 	Watermark                      // by stream; may go down
 	SourceUp                       // by source; may go down
 	SourceMessages                 // by source
+	SourceRequests                 // by source and code
 	Deliveries                     // by sink and result
 	Retries                        // by sink
 	Pending                        // by sink; may go down
@@ -65,6 +66,7 @@ var definitions = [...]struct {
 	Watermark:        {"watermark_timestamp_seconds", "Event time up to which a stream has been judged.", []string{"stream"}},
 	SourceUp:         {"source_up", "Whether a source is connected: 1 or 0.", []string{"source"}},
 	SourceMessages:   {"source_messages_total", "Messages received from a source.", []string{"source"}},
+	SourceRequests:   {"source_requests_total", "Requests to an HTTP source that were answered, by status code.", []string{"source", "code"}},
 	Deliveries:       {"deliveries_total", "Changes of alerts that a sink got (result sent) or never will (result says why).", []string{"sink", "result"}},
 	Retries:          {"delivery_retries_total", "Tries to deliver that failed and are made again.", []string{"sink"}},
 	Pending:          {"deliveries_pending", "Changes of alerts that a sink is still to get.", []string{"sink"}},

@@ -21,6 +21,10 @@ const (
 	retryFailing = 5 // somebody may have to make room on a disk
 )
 
+// statusGone counts clients that went away before their answer, by the number
+// that proxies have made usual.
+const statusGone = 499
+
 // maxIDBytes bounds an Idempotency-Key, of which each event keeps a copy.
 const maxIDBytes = 256
 
@@ -61,7 +65,7 @@ func (s *Source) post(w nethttp.ResponseWriter, r *nethttp.Request) {
 		}
 		s.reply(w, no.code, map[string]any{"accepted": 0, "error": no.message})
 	default: // the client is gone; nobody reads an answer
-		s.count(0)
+		s.count(statusGone)
 	}
 }
 

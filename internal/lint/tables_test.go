@@ -37,13 +37,13 @@ var imports = map[string]string{
 	"engine": "event expr nfa window detectors decode rules alerting",
 
 	// Layer 4: the engine driven from a file; settings; what operators look at.
-	"config":   "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook mqttconn rules",
+	"config":   "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook ingest/http mqttconn rules",
 	"scenario": "event expr nfa rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
 	"web":      "event alerting",
 
 	// Layer 5: wiring, and all long-lived goroutines.
 	"daemon": "event config rules engine alerting alerting/notify alerting/notify/file alerting/notify/mqtt alerting/notify/stdout alerting/notify/text " +
-		"alerting/notify/webhook ingest ingest/file ingest/mqtt mqttconn state/wal web",
+		"alerting/notify/webhook ingest ingest/file ingest/http ingest/mqtt mqttconn state/wal web",
 	"trydemo": "event alerting/notify/mqtt config engine daemon mqttconn",
 
 	// Layer 6: flags.
