@@ -26,6 +26,14 @@
 // end an interval fire when the watermark reaches them, before the events of
 // that time; timers that ask for steadiness fire when it has passed them.
 //
+// # Snapshots
+//
+// [Engine.Snapshot] takes the state at a position of the log; it is written
+// while the engine goes on, and costs what has changed since the last one. Who
+// adds state makes it part of one of the three kinds that [Snapshot] describes,
+// and reads it back in restore.go. [Restore] gives an engine that goes on as if
+// it had never stopped.
+//
 // An Engine may be used by one goroutine at a time. [Config.Do] may run its
 // shards on several.
 package engine

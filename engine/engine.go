@@ -105,8 +105,12 @@ type Engine struct {
 	shards  []*Shard
 	clocks  []laneClock // by number of the lane
 	ended   bool
-	old     oldLanes // while rows are restored
 	out     Output
+
+	position event.Position    // of the last record
+	snapshot *Snapshot         // under way; nil without one
+	small    map[string]string // rows of globals, as stored
+	whole    bool              // what is stored is of no use: the next snapshot must be full
 }
 
 // laneClock is what all shards share of a lane: its watermark, and the highest
@@ -162,6 +166,7 @@ func (e *Engine) install(m *machinery) {
 	for i := range e.shards {
 		e.shards[i] = newShard(m.plan, &e.options)
 	}
+	e.whole = true // nothing of this is stored
 	e.clocks = make([]laneClock, len(m.plan.lanes))
 	for i := range e.clocks {
 		e.clocks[i] = laneClock{event.MinTime, event.MinTime}
@@ -190,8 +195,11 @@ func (e *Engine) Step(in Input) Output {
 	return e.out
 }
 
-// holds reports whether any lane holds events back.
+// holds reports whether any lane holds events back, or a snapshot such as were.
 func (e *Engine) holds() bool {
+	if e.snapshot != nil && len(e.snapshot.held) > 0 {
+		return true
+	}
 	for _, s := range e.shards {
 		for _, l := range s.lanes {
 			if len(l.waiting.items) > 0 {
@@ -204,6 +212,7 @@ func (e *Engine) holds() bool {
 
 func (e *Engine) record(rec *event.Record) {
 	r := e.router
+	e.position = rec.Pos
 	switch rec.Kind {
 	case event.KindSourceUp, event.KindSourceDown, event.KindStart, event.KindRuleSet, event.KindEnd:
 		// What was due before the barrier is due under what was in force before

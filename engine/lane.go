@@ -17,6 +17,7 @@ type item struct {
 	table  int32
 	late   bool
 	quiet  bool   // it raises no alert: the broker had kept it
+	gen    uint32 // of the journal, since when it is held back
 	key    string // encoded
 }
 
@@ -54,9 +55,11 @@ func (a *item) place() int {
 // its timers in order.
 type lane struct {
 	plan    *lanePlan
+	journal *journal
 	tables  []*table
 	arrived []item // since the last advance, in order of arrival
 	waiting heap[item]
+	left    [][]byte // rows of items that waited, may be stored, and do so no more
 	timers  heap[timer]
 	fires   map[parentKey]since // alerts that hold back others of this lane
 	latest  event.Time          // highest time of an event in any shard
@@ -74,9 +77,10 @@ type table struct {
 	spareWindows []*windowState // the same of windows
 }
 
-func newLane(p *lanePlan) *lane {
+func newLane(p *lanePlan, j *journal) *lane {
 	l := &lane{
 		plan:    p,
+		journal: j,
 		waiting: heap[item]{less: func(a, b *item) bool { return a.compare(b) < 0 }},
 		timers:  heap[timer]{less: func(a, b *timer) bool { return a.compare(b) < 0 }},
 		fires:   map[parentKey]since{},
@@ -122,7 +126,7 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 		if fromArrived {
 			next++
 		} else {
-			w := l.waiting.pop()
+			w := l.unhold()
 			it = &w
 		}
 		if it.parent != nil {
@@ -132,11 +136,32 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 		s.judge(l, l.tables[it.table], it)
 	}
 	for ; next < len(l.arrived); next++ {
-		l.waiting.push(l.arrived[next])
+		l.hold(l.arrived[next])
 	}
 	clear(l.arrived)
 	l.arrived = l.arrived[:0]
 	l.fire(s, mark, phaseSteady)
+}
+
+// hold keeps an item until it is due.
+func (l *lane) hold(it item) {
+	it.gen = l.journal.gen
+	l.waiting.push(it)
+}
+
+// holdStored keeps an item that was stored.
+func (l *lane) holdStored(it item) {
+	it.gen = stored
+	l.waiting.push(it)
+}
+
+// unhold takes the item out that is due first.
+func (l *lane) unhold() item {
+	it := l.waiting.pop()
+	if it.gen < l.journal.gen {
+		l.left = append(l.left, l.heldName(&it))
+	}
+	return it
 }
 
 // sortArrived puts new events into the order of judgment. They mostly are.

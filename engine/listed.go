@@ -61,6 +61,9 @@ func (e *Engine) list(lane int) {
 func (s *Shard) expect(l *lane, t *table, rule int, key string, now event.Time) {
 	ks, known := t.keyStateFor(key)
 	if ks.states[rule].alerts[alertMain] == nil {
+		if known {
+			t.touch(ks, rule)
+		}
 		a := &alertState{}
 		a.Seen, a.paused = now, l.paused
 		s.setAlert(l, ks, rule, alertMain, a, now)
@@ -98,6 +101,7 @@ func (e *Engine) forget(at place, key string) {
 	if ks == nil || ks.states[at.rule].alerts[alertMain] == nil {
 		return
 	}
+	t.touch(ks, at.rule)
 	s.env.begin(t.rules[at.rule], nil, nil, nil)
 	a := ks.states[at.rule].alerts[alertMain]
 	if a.Told {

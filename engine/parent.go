@@ -130,6 +130,7 @@ func (s *Shard) parentChanged(l *lane, it *item) {
 			for _, ks := range t.keys { // output is sorted by key
 				for slot, a := range ks.states[i].alerts {
 					if a != nil && r.parentKey(ks) == p.key {
+						t.touch(ks, i)
 						s.frame.Event, s.frame.Key, s.cause = nil, ks.values(), causeRelease
 						s.env.begin(r, nil, nil, nil)
 						s.release(l, ks, alertSlot(slot), a, it.at)

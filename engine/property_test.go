@@ -127,7 +127,7 @@ func tell(t *testing.T, set *rules.Set, records []event.Record, shards int, rest
 		records = records[n:]
 		if restores && rng.Intn(4) == 0 {
 			c.Shards = 1 + rng.Intn(9)
-			again, err := Restore(c, set, e.Rows())
+			again, _, err := Restore(c, set, inOrder(e.Rows()))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/cepd/cepd/alerting"
@@ -45,8 +46,12 @@ func (e *Engine) reload(rec *event.Record) {
 	e.install(next)
 	// What was read a moment ago from live state reads back, or the encoding is
 	// broken.
-	if err := e.restore(rows, lose); err != nil {
+	r := restoring{engine: e, skip: lose}
+	if err := r.rows(inOrder(rows)); err != nil {
 		panic("engine: " + err.Error())
+	}
+	if len(r.damage) > 0 {
+		panic(fmt.Sprintf("engine: restoring the state of rule %s: %v", r.damage[0].Rule, r.damage[0].Err))
 	}
 	e.carry(parents)
 	e.reconnect(rec)
@@ -68,6 +73,17 @@ func (e *Engine) reload(rec *event.Record) {
 	}
 }
 
+// inOrder yields rows as [Restore] takes them.
+func inOrder(rows []Row) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		for _, row := range rows {
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+}
+
 // release tells of alerts of a rule that nothing holds back any more.
 func (e *Engine) release(name string) {
 	at := e.plan.places[name]
@@ -79,6 +95,7 @@ func (e *Engine) release(name string) {
 				if a != nil && a.Phase == alerting.Firing && !a.Told {
 					s.env.begin(t.rules[at.rule], nil, nil, nil)
 					s.cause = causeReload
+					t.touch(ks, at.rule)
 					now := max(e.clocks[at.lane].mark, a.Since)
 					s.release(l, ks, alertSlot(slot), a, now)
 					s.setAlert(l, ks, at.rule, alertSlot(slot), a, now)
@@ -194,6 +211,7 @@ func (e *Engine) clearAlerts(names []string, reason string, pos event.Position, 
 				s.cause = causeReload
 				for slot, a := range ks.states[at.rule].alerts {
 					if a != nil && a.Told && slots[slot] {
+						t.touch(ks, at.rule)
 						now := max(e.clocks[at.lane].mark, a.Since)
 						s.tell(ks, alertSlot(slot), a, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now}, grounds{last: pos})
 					}

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"bytes"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/cepd/cepd/alerting"
@@ -11,39 +13,86 @@ import (
 	"github.com/cepd/cepd/window"
 )
 
-// Restore returns an engine with the given rules and the state that Rows
-// returned. Rows of rules that set does not have, or has in another shape, are
-// left out.
-func Restore(c Config, set *rules.Set, rows []Row) (*Engine, error) {
+// Damage is a stored row of a rule and key that cannot be read back. The rule
+// starts afresh for that key, and for no other.
+type Damage struct {
+	Rule string
+	Key  string // encoded
+	Err  error
+}
+
+// Restore returns an engine with the given rules and the state that Rows, or
+// snapshots one on top of the other, returned. Rows come in the order of their
+// names; one that its store finds damaged comes with an error.
+//
+// Rows of rules that set does not have, or has in another shape, are left out.
+// So are damaged rows of one rule and key, which are returned. Any other damage
+// is an error, since nobody could say what came of it.
+func Restore(c Config, set *rules.Set, rows iter.Seq2[Row, error]) (*Engine, []Damage, error) {
 	e := New(c)
 	m, err := e.prepare(set)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	e.install(m)
-	return e, e.restore(rows, map[string]part{})
+	r := restoring{engine: e, skip: map[string]part{}}
+	if err := r.rows(rows); err != nil {
+		return nil, nil, err
+	}
+	e.whole, e.small = r.leftOut, r.small
+	return e, r.damage, nil
 }
 
-// restore reads rows into an engine that has rules and no state. skip says of
-// which rules which part is not wanted.
-func (e *Engine) restore(rows []Row, skip map[string]part) error {
-	e.old = oldLanes{names: map[string]bool{}, taken: map[string]bool{}}
-	defer func() { e.old = oldLanes{} }()
-	for _, row := range rows {
-		if len(row.Name) == 0 || len(row.Value) == 0 || row.Value[0] != rowVersion {
-			return fmt.Errorf("restoring state: row %x: %w", row.Name, event.ErrEncoding)
+// restoring reads rows into an engine that has rules and no state.
+type restoring struct {
+	engine  *Engine
+	skip    map[string]part // what is not wanted, by rule
+	old     oldLanes
+	small   map[string]string // rows of [Engine.globals]
+	damage  []Damage
+	leftOut bool // some rows are of no use
+}
+
+func (r *restoring) rows(rows iter.Seq2[Row, error]) error {
+	e := r.engine
+	r.old = oldLanes{names: map[string]bool{}, taken: map[string]bool{}}
+	r.small = map[string]string{}
+	var last []byte
+	for row, err := range rows {
+		if err == nil && bytes.Compare(last, row.Name) >= 0 {
+			err = fmt.Errorf("it comes after row %x", last)
 		}
-		if err := e.restoreRow(row.Name[0], event.NewReader(row.Name[1:]), event.NewReader(row.Value[1:]), skip); err != nil {
+		if err == nil {
+			err = r.row(row)
+		}
+		if err != nil && !r.bear(row.Name, err) {
 			return fmt.Errorf("restoring state: row %x: %w", row.Name, err)
 		}
+		last = append(last[:0], row.Name...)
 	}
 	e.router.stats = newStats() // what waits was counted when it came
 	for i, l := range e.plan.lanes {
-		if len(l.parents) > 0 && !e.old.names[string(l.rowName(rowLane)[1:])] {
+		if len(l.parents) > 0 && !r.old.names[string(l.rowName(rowLane)[1:])] {
 			e.learn(i)
 		}
 	}
 	return nil
+}
+
+// bear notes damage that concerns one rule and key, and reports whether it was
+// such.
+func (r *restoring) bear(name []byte, err error) bool {
+	if len(name) == 0 || name[0] != rowState {
+		return false
+	}
+	rd := event.NewReader(name[1:])
+	rd.Byte()
+	d := Damage{Rule: rd.Text(), Key: rd.Rest(), Err: err}
+	if rd.Err() != nil {
+		return false
+	}
+	r.damage, r.leftOut = append(r.damage, d), true
+	return true
 }
 
 // learn tells a lane that was not there before which alerts of parents fire.
@@ -65,36 +114,38 @@ func (e *Engine) learn(lane int) {
 	}
 }
 
-func (e *Engine) restoreRow(kind byte, name, value *event.Reader, skip map[string]part) error {
+func (r *restoring) row(row Row) error {
+	if len(row.Name) == 0 || len(row.Value) == 0 || row.Value[0] != rowVersion {
+		return event.ErrEncoding
+	}
+	e, name, value := r.engine, event.NewReader(row.Name[1:]), event.NewReader(row.Value[1:])
+	kind := row.Name[0]
+	switch kind {
+	case rowClock, rowMarks, rowRule, rowLane, rowParent:
+		r.small[string(row.Name)] = string(row.Value)
+	}
 	switch kind {
 	case rowClock:
-		c := &e.router.clock
-		c.now = event.Time(value.Varint())
-		for range value.Count() {
-			c.down[value.Text()] = event.Time(value.Varint())
-		}
-		for _, name := range readTexts(value) {
-			c.up[name] = true
-		}
+		e.restoreClock(value)
 	case rowMarks:
 		if s := e.plan.streams[name.Text()]; s != nil && s.Producer == "" {
 			e.router.streams[s.number].marks.read(value)
 		}
 	case rowRule:
-		e.restoreRule(name.Text(), value, skip)
+		r.rule(name.Text(), value)
 	case rowLane:
-		e.old.names[name.Peek()] = true
+		r.old.names[name.Peek()] = true
 		if i := e.laneByName(name); i >= 0 {
 			e.clocks[i] = laneClock{event.Time(value.Varint()), event.Time(value.Varint())}
 		}
 	case rowWaiting:
-		e.restoreWaiting(name, value)
+		r.waiting(name, value)
 	case rowParent:
 		e.restoreParent(name, value)
 	case rowChange:
-		e.restoreChange(name, value)
+		r.change(name, value)
 	case rowState:
-		return e.restoreState(name, value, skip)
+		return r.state(name, value)
 	default:
 		return event.ErrEncoding
 	}
@@ -102,6 +153,18 @@ func (e *Engine) restoreRow(kind byte, name, value *event.Reader, skip map[strin
 		return err
 	}
 	return value.Err()
+}
+
+func (e *Engine) restoreClock(value *event.Reader) {
+	c := &e.router.clock
+	c.now = event.Time(value.Varint())
+	for range value.Count() {
+		c.down[value.Text()] = event.Time(value.Varint())
+	}
+	for _, name := range readTexts(value) {
+		c.up[name] = true
+	}
+	e.position = value.Position()
 }
 
 func (e *Engine) laneByName(name *event.Reader) int {
@@ -259,25 +322,27 @@ type oldLanes struct {
 }
 
 // heirs returns the lanes that take what waited in an old one.
-func (e *Engine) heirs(level int, name string) []int {
+func (r *restoring) heirs(level int, name string) []int {
 	var lanes []int
-	for i, l := range e.plan.lanes {
-		if l.name == name && (l.level == level || !e.old.names[string(l.rowName(rowLane)[1:])]) {
+	for i, l := range r.engine.plan.lanes {
+		if l.name == name && (l.level == level || !r.old.names[string(l.rowName(rowLane)[1:])]) {
 			lanes = append(lanes, i)
 		}
 	}
 	return lanes
 }
 
-// restoreWaiting puts an event back that was held back, for the tables that
+// waiting puts an event back that was held back, for the tables that
 // its lane has now. One that still has its payload is decoded again, since the
 // rules may use other fields now.
-func (e *Engine) restoreWaiting(name, value *event.Reader) {
-	lanes := e.heirs(int(name.Byte()), name.Text())
+func (r *restoring) waiting(name, value *event.Reader) {
+	e := r.engine
+	lanes := r.heirs(int(name.Byte()), name.Text())
 	who := name.Rest()
 	quiet, late, at := value.Byte() == 1, value.Byte() == 1, event.Time(value.Varint())
 	s := e.plan.streams[value.Text()]
-	if s == nil {
+	if s == nil || len(lanes) == 0 {
+		r.leftOut = true
 		return
 	}
 	ev := value.Event(s.Schema)
@@ -288,8 +353,8 @@ func (e *Engine) restoreWaiting(name, value *event.Reader) {
 		rt.decodeAgain(ev)
 	}
 	for _, lane := range lanes {
-		if mine := fmt.Sprint(lane, " ", who); !e.old.taken[mine] {
-			e.old.taken[mine] = true
+		if mine := fmt.Sprint(lane, " ", who); !r.old.taken[mine] {
+			r.old.taken[mine] = true
 			e.wait(lane, s, ev, item{at: at, late: late, quiet: quiet})
 		}
 	}
@@ -302,7 +367,7 @@ func (e *Engine) wait(lane int, s *streamPlan, ev *event.Event, like item) {
 			return
 		}
 		it.at, it.late, it.quiet = like.at, like.late, like.quiet
-		e.shards[shard].lanes[lane].waiting.push(it)
+		e.shards[shard].lanes[lane].holdStored(it)
 	})
 }
 
@@ -331,16 +396,18 @@ func readOrder(r *event.Reader) changeOrder {
 	return changeOrder{cause: cause(r.Byte()), pos: r.Position(), number: int(r.Uvarint())}
 }
 
-// restoreRule takes in where a rule started. State of another shape is left out.
-func (e *Engine) restoreRule(rule string, value *event.Reader, skip map[string]part) {
+// rule takes in where a rule started. State of another shape is left out.
+func (r *restoring) rule(name string, value *event.Reader) {
+	e := r.engine
 	started, shape := value.Position(), value.Text()
-	at, ok := e.plan.places[rule]
+	at, ok := e.plan.places[name]
 	switch {
-	case !ok || skip[rule].all:
+	case !ok || r.skip[name].all:
+		r.leftOut = true
 	case e.plan.lanes[at.lane].tables[at.table].rules[at.rule].Shape != shape:
-		skip[rule] = part{all: true}
+		r.skip[name], r.leftOut = part{all: true}, true
 	default:
-		e.options.started[rule] = started
+		e.options.started[name] = started
 	}
 }
 
@@ -358,28 +425,34 @@ func (e *Engine) restoreParent(name, value *event.Reader) {
 	}
 }
 
-func (e *Engine) restoreChange(name, value *event.Reader) {
+func (r *restoring) change(name, value *event.Reader) {
+	e := r.engine
 	lane := e.laneByName(name)
 	it := item{at: name.Time(), parent: &parentChange{
 		rule: name.Text(), key: name.Text(), order: readOrder(name), fires: value.Byte() == 1,
 	}}
 	if lane < 0 || !slices.Contains(e.plan.children[it.parent.rule], lane) {
+		r.leftOut = true
 		return
 	}
 	for _, s := range e.shards {
-		s.lanes[lane].waiting.push(it)
+		s.lanes[lane].holdStored(it)
 	}
 }
 
-func (e *Engine) restoreState(name, value *event.Reader, skip map[string]part) error {
+// state puts the state of one rule and key back, all of it or, where it cannot
+// be read, nothing.
+func (r *restoring) state(name, value *event.Reader) error {
+	e := r.engine
 	group, rule := name.Byte(), name.Text()
 	key := name.Rest()
 	if err := name.Err(); err != nil {
 		return err
 	}
 	at, ok := e.plan.places[rule]
-	lose := skip[rule]
+	lose := r.skip[rule]
 	if !ok || lose.all {
+		r.leftOut = true
 		return nil
 	}
 	l := e.shards[e.options.shard(group)].lanes[at.lane]
@@ -391,6 +464,9 @@ func (e *Engine) restoreState(name, value *event.Reader, skip map[string]part) e
 	st, idle, err := t.rules[at.rule].readState(value)
 	if err != nil {
 		return err
+	}
+	if value.Len() > 0 {
+		return event.ErrEncoding
 	}
 	for slot, a := range st.alerts {
 		switch {
@@ -411,6 +487,7 @@ func (e *Engine) restoreState(name, value *event.Reader, skip map[string]part) e
 		t.keys[key] = ks
 	}
 	st.deadlines = ks.states[at.rule].deadlines
+	st.changed, st.stored = stored, true
 	ks.states[at.rule] = st
 	if t.rules[at.rule].Idle > 0 {
 		l.arm(ks, at.rule, timerIdle, idle)
@@ -423,8 +500,7 @@ func (e *Engine) restoreState(name, value *event.Reader, skip map[string]part) e
 	}
 	for slot, a := range st.alerts {
 		if a != nil {
-			r := t.rules[at.rule]
-			l.arm(ks, at.rule, timerAlert+timerKind(slot), r.due(ks, a, e.clocks[at.lane].mark))
+			l.arm(ks, at.rule, timerAlert+timerKind(slot), t.rules[at.rule].due(ks, a, e.clocks[at.lane].mark))
 		}
 	}
 	return nil

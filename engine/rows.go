@@ -11,8 +11,9 @@ import (
 )
 
 // Row is a piece of an engine's state, under a name that is the same for any
-// number of shards.
-type Row struct{ Name, Value []byte }
+// number of shards. The type has no name of its own, so that a store need not
+// know of engines.
+type Row = struct{ Name, Value []byte }
 
 // rowVersion is the first byte of every value. It is raised when the encoding
 // changes.
@@ -20,7 +21,7 @@ const rowVersion = 1
 
 // The first byte of a row's name says what it is.
 const (
-	rowClock   = 'c' // the log's clock and the sources that are down
+	rowClock   = 'c' // the log's clock, the sources that are down, the last record's position
 	rowLane    = 'l' // level, lane: watermark and highest time
 	rowMarks   = 'm' // stream: its watermark
 	rowRule    = 'r' // rule: where it started, and its shape
@@ -35,6 +36,24 @@ const (
 func (e *Engine) Rows() []Row {
 	var rows []Row
 	put := func(name, value []byte) { rows = append(rows, Row{name, value}) }
+	e.globals(put)
+	for _, s := range e.shards {
+		for _, l := range s.lanes {
+			for i := range l.waiting.items {
+				it := &l.waiting.items[i]
+				put(l.heldName(it), it.heldValue())
+			}
+		}
+		s.every(func(u unit) { u.rows(put) })
+	}
+	slices.SortFunc(rows, func(a, b Row) int { return bytes.Compare(a.Name, b.Name) })
+	// An event that waits in several shards is one row.
+	return slices.CompactFunc(rows, func(a, b Row) bool { return bytes.Equal(a.Name, b.Name) })
+}
+
+// globals puts the state that is small: it is encoded whenever a snapshot is
+// taken.
+func (e *Engine) globals(put func(name, value []byte)) {
 	put([]byte{rowClock}, e.clockRow())
 	for _, rt := range e.router.streams {
 		if rt.Producer == "" {
@@ -49,17 +68,8 @@ func (e *Engine) Rows() []Row {
 		c := e.clocks[i]
 		v := binary.AppendVarint(binary.AppendVarint([]byte{rowVersion}, int64(c.mark)), int64(c.latest))
 		put(l.rowName(rowLane), v)
-		for _, s := range e.shards {
-			s.lanes[i].appendWaiting(put)
-			s.lanes[i].appendParents(put)
-		}
+		e.shards[0].lanes[i].appendParents(put) // every shard knows the same
 	}
-	for _, s := range e.shards {
-		s.appendStates(put)
-	}
-	slices.SortFunc(rows, func(a, b Row) int { return bytes.Compare(a.Name, b.Name) })
-	// An event that waits in several shards is one row.
-	return slices.CompactFunc(rows, func(a, b Row) bool { return bytes.Equal(a.Name, b.Name) })
 }
 
 func (e *Engine) clockRow() []byte {
@@ -70,7 +80,8 @@ func (e *Engine) clockRow() []byte {
 	for _, name := range down {
 		v = binary.AppendVarint(event.AppendText(v, name), int64(c.down[name]))
 	}
-	return appendTexts(v, slices.Sorted(maps.Keys(c.up)))
+	v = appendTexts(v, slices.Sorted(maps.Keys(c.up)))
+	return e.position.AppendBinary(v)
 }
 
 func (l *lanePlan) rowName(kind byte) []byte {
@@ -89,27 +100,31 @@ func (m *marks) appendBinary(v []byte) []byte {
 	return v
 }
 
-// appendWaiting puts the events that the lane holds back. Which tables and
-// shards they wait for follows from the rules.
-func (l *lane) appendWaiting(put func(name, value []byte)) {
-	for i := range l.waiting.items {
-		it := &l.waiting.items[i]
-		if p := it.parent; p != nil {
-			name := it.at.AppendOrdered(l.plan.rowName(rowChange))
-			name = event.AppendText(event.AppendText(name, p.rule), p.key)
-			put(p.order.appendBinary(name), []byte{rowVersion, flag(p.fires)})
-			continue
-		}
-		name := it.event.Time.AppendOrdered(l.plan.rowName(rowWaiting))
-		name = binary.BigEndian.AppendUint64(name, it.event.Pos.Seq)
-		name = binary.BigEndian.AppendUint32(name, it.event.Pos.Partition)
-		name = event.AppendText(name, it.event.Schema.Stream())
-		if o := it.event.Origin; o != nil {
-			name = binary.BigEndian.AppendUint32(event.AppendText(name, o.Key), uint32(o.Ordinal))
-		}
-		v := binary.AppendVarint([]byte{rowVersion, flag(it.quiet), flag(it.late)}, int64(it.at))
-		put(name, appendKept(v, it.event))
+// heldName returns the name of the row of something that the lane holds back.
+// Which tables and shards an event waits for follows from the rules.
+func (l *lane) heldName(it *item) []byte {
+	if p := it.parent; p != nil {
+		name := it.at.AppendOrdered(l.plan.rowName(rowChange))
+		name = event.AppendText(event.AppendText(name, p.rule), p.key)
+		return p.order.appendBinary(name)
 	}
+	name := it.event.Time.AppendOrdered(l.plan.rowName(rowWaiting))
+	name = binary.BigEndian.AppendUint64(name, it.event.Pos.Seq)
+	name = binary.BigEndian.AppendUint32(name, it.event.Pos.Partition)
+	name = event.AppendText(name, it.event.Schema.Stream())
+	if o := it.event.Origin; o != nil {
+		name = binary.BigEndian.AppendUint32(event.AppendText(name, o.Key), uint32(o.Ordinal))
+	}
+	return name
+}
+
+// heldValue returns the value of its row.
+func (it *item) heldValue() []byte {
+	if it.parent != nil {
+		return []byte{rowVersion, flag(it.parent.fires)}
+	}
+	v := binary.AppendVarint([]byte{rowVersion, flag(it.quiet), flag(it.late)}, int64(it.at))
+	return appendKept(v, it.event)
 }
 
 // appendParents puts the alerts that hold back others of the lane.
@@ -121,19 +136,55 @@ func (l *lane) appendParents(put func(name, value []byte)) {
 	}
 }
 
-func (s *Shard) appendStates(put func(name, value []byte)) {
-	for _, l := range s.lanes {
-		for _, t := range l.tables {
-			for key, ks := range t.keys { // the caller sorts
-				for i, r := range t.rules {
-					if v, ok := ks.states[i].appendBinary([]byte{rowVersion}); ok {
-						name := event.AppendText([]byte{rowState, event.Group([]byte(key))}, r.Name)
-						put(append(name, key...), v)
-					}
-				}
-			}
+// row returns the row of one rule and key, and whether there is any state.
+func (ks *keyState) row(rule int) (name, value []byte, any bool) {
+	if value, any = ks.states[rule].appendBinary([]byte{rowVersion}); any {
+		name = ks.rowName(rule)
+	}
+	return name, value, any
+}
+
+func (ks *keyState) rowName(rule int) []byte {
+	name := event.AppendText([]byte{rowState, event.Group([]byte(ks.key))}, ks.table.rules[rule].Name)
+	return append(name, ks.key...)
+}
+
+// rows puts the rows of a key; see [unit].
+func (ks *keyState) rows(put func(name, value []byte)) {
+	for i := range ks.states {
+		if name, value, any := ks.row(i); any {
+			put(name, value)
 		}
 	}
+}
+
+// changes puts the rows of a key that have changed; see [unit].
+func (ks *keyState) changes(since uint32, put func(name, value []byte)) (any, gone bool) {
+	for i := range ks.states {
+		st := &ks.states[i]
+		if st.changed <= since {
+			continue
+		}
+		switch name, value, some := ks.row(i); {
+		case some:
+			put(name, value)
+			st.stored, any = true, true
+		case st.stored:
+			put(ks.rowName(i), nil)
+			any, gone = true, true
+		}
+	}
+	return any, gone
+}
+
+// settled lets go of a key that is empty; see [unit].
+func (ks *keyState) settled(gen uint32) {
+	for i := range ks.states {
+		if st := &ks.states[i]; st.changed <= gen && st.empty() {
+			st.stored = false
+		}
+	}
+	ks.table.settle(ks, true)
 }
 
 // appendBinary appends the state of one rule and key, and reports whether

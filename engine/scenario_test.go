@@ -233,7 +233,7 @@ func (s *script) restore() {
 	rows := s.engine.Rows()
 	c := s.config
 	c.Shards = 1 + int(s.seq%3)
-	e, err := Restore(c, s.engine.Rules(), rows)
+	e, _, err := Restore(c, s.engine.Rules(), inOrder(rows))
 	if err != nil {
 		s.t.Fatalf("restore: %v", err)
 	}

@@ -15,6 +15,7 @@ import (
 type Shard struct {
 	plan    *plan
 	options *options
+	journal *journal
 	lanes   []*lane
 	out     shardOutput
 
@@ -48,8 +49,9 @@ type derived struct {
 	quiet  bool // of a message that the broker had kept: it raises no alert
 }
 
-// keyState is the state of one key in one table.
+// keyState is the state of one key in one table. It is a [unit].
 type keyState struct {
+	tag
 	table  *table
 	key    string        // shares the batch's memory until the state is kept
 	parts  []event.Value // of the key, decoded when first asked for
@@ -62,12 +64,14 @@ type ruleState struct {
 	window    *windowState            // nil without windows
 	alerts    [alertSlots]*alertState // nil while inactive
 	deadlines [timerKinds]deadline
+	changed   uint32 // generation of the journal in which it last changed
+	stored    bool   // a snapshot may have stored a row of it
 }
 
 func newShard(p *plan, o *options) *Shard {
-	s := &Shard{plan: p, options: o, out: shardOutput{stats: newStats()}}
+	s := &Shard{plan: p, options: o, journal: newJournal(), out: shardOutput{stats: newStats()}}
 	for _, l := range p.lanes {
-		s.lanes = append(s.lanes, newLane(l))
+		s.lanes = append(s.lanes, newLane(l, s.journal))
 	}
 	s.memos = make([]memo, len(p.order))
 	for i, st := range p.order {
@@ -102,16 +106,33 @@ func (t *table) newKeyState() *keyState {
 	return ks
 }
 
+// touch notes that the state of a rule and key that is known is about to
+// change.
+func (t *table) touch(ks *keyState, rule int) {
+	j := t.lane.journal
+	if st := &ks.states[rule]; st.changed != j.gen {
+		j.touch(ks)
+		st.changed = j.gen
+	}
+}
+
 // settle keeps or drops the state of a key after something was done to it. An
 // empty one that the queue of timers still knows is kept until its entry comes
-// up, so that the next event of the key uses the entry again.
+// up, so that the next event of the key uses the entry again; one that is
+// stored until a snapshot has said that it is gone. So a table may hold keys
+// without any state, and how many depends on snapshots: they must not be
+// counted.
 func (t *table) settle(ks *keyState, known bool) {
-	switch keep := !ks.empty() || ks.queued(); {
+	switch keep := !ks.empty() || ks.kept(); {
 	case keep && !known:
 		ks.key = strings.Clone(ks.key)
 		t.keys[ks.key] = ks
+		for i := range ks.states {
+			t.touch(ks, i)
+		}
 	case !keep && known:
 		delete(t.keys, ks.key)
+		t.lane.journal.drop(ks)
 	case !keep:
 		t.spare = ks
 	}
@@ -130,9 +151,12 @@ func (st *ruleState) empty() bool {
 	return st.machine == nil && st.window == nil && st.alerts == [alertSlots]*alertState{}
 }
 
-// queued reports whether the queue of timers still knows the state.
-func (ks *keyState) queued() bool {
+// kept reports whether the queue of timers or a store still knows the state.
+func (ks *keyState) kept() bool {
 	for i := range ks.states {
+		if ks.states[i].stored {
+			return true
+		}
 		for k := range ks.states[i].deadlines {
 			if ks.states[i].deadlines[k].queued != never {
 				return true
@@ -174,6 +198,9 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 		if !passed {
 			continue
 		}
+		if known {
+			t.touch(ks, i)
+		}
 		switch {
 		case r.Pattern != nil:
 			s.stepPattern(l, ks, i, e)
@@ -195,6 +222,7 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 // expire does what a timer of a key is for.
 func (s *Shard) expire(l *lane, t *timer) {
 	ks := t.keys
+	ks.table.touch(ks, t.rule)
 	s.frame.Event, s.frame.Key = nil, nil
 	if ks.table.usesKey {
 		s.frame.Key = ks.values()
