@@ -2,7 +2,6 @@ package detectors
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -14,6 +13,17 @@ type Detector interface {
 	// Step judges the observation x, made at t, and learns from it. x holds one
 	// number per channel and is not kept.
 	Step(t event.Time, x []float64) Score
+	// Due is the time at which [Detector.Advance] has something to judge,
+	// [event.MaxTime] if there is nothing: the end of the stretch that a
+	// resampling detector gathers.
+	Due() event.Time
+	// Advance judges the stretch that ends at or before t. Without it a stretch
+	// is judged when the first observation after it comes.
+	Advance(t event.Time) Score
+	// Hold says that whoever watches takes the present for an anomaly, until
+	// Hold says otherwise: a detector with [LearnCalm] then learns as little from
+	// it as from what it takes for one itself. It is no part of the state.
+	Hold(on bool)
 	// Parts appends what each member of the detector said of the last
 	// observation. A detector without members appends nothing.
 	Parts(dst []Part) []Part
@@ -253,8 +263,8 @@ func (c *Config) Validate(method string) []error {
 	for _, name := range sortedKeys(c.With) {
 		if p, ok := doc.param(name); !ok {
 			bad("%s has no parameter %q; it has %s", method, name, doc.paramNames())
-		} else if v := c.With[name]; math.IsNaN(v) || v < p.Min || v > p.Max {
-			bad("%s: %s is %v; it may be %v to %v", method, name, v, p.Min, p.Max)
+		} else if err := p.Check(c.With[name]); err != nil {
+			bad("%s: %w", method, err)
 		}
 	}
 	for _, s := range c.Season {

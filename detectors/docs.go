@@ -65,6 +65,14 @@ func (p Param) Parse(text string) (float64, error) {
 	return v, nil
 }
 
+// Check reports whether a value is within the bounds of the parameter.
+func (p Param) Check(v float64) error {
+	if math.IsNaN(v) || v < p.Min || v > p.Max {
+		return fmt.Errorf("%s is %s; it may be %s to %s", p.Name, p.Format(v), p.Format(p.Min), p.Format(p.Max))
+	}
+	return nil
+}
+
 // Format writes a value of the parameter as rule files do.
 func (p Param) Format(v float64) string {
 	switch p.Kind {

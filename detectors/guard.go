@@ -77,6 +77,7 @@ type guard struct {
 	average   []float64 // slow, of each channel: what to compare with where nothing is expected
 	alarm     alarm
 	calm      calm
+	hold      bool // whoever watches takes the present for an anomaly
 }
 
 // alarm is the state of the verdict.
@@ -130,6 +131,11 @@ func (g *guard) Step(t event.Time, x []float64) Score {
 	s := g.calibrate(o)
 	g.band(o)
 	over := g.over(s, o)
+	if over && o.verdict == yes {
+		// What a limit says is an anomaly is not usual, however often it happens;
+		// what happens less often still scores more.
+		s = max(s, g.threshold+s/100)
+	}
 	score := Score{Judged: true, Score: toScore(s), Over: over, Anomaly: over && g.rings(s), Value: g.in.x[o.channel],
 		Expected: o.expected, Lower: o.lower, Upper: o.upper, Direction: o.direction, Channel: o.channel,
 		Warmup: g.progress(o.ready), Reason: o.reason}
@@ -284,7 +290,7 @@ const (
 func (g *guard) learn(o *opinion, over bool) {
 	learn := true
 	g.in.frozen = g.cfg.Learn == LearnWarmup && g.progress(o.ready) >= 1
-	if g.in.frozen || g.cfg.Learn == LearnCalm && g.holds(over) {
+	if g.in.frozen || g.cfg.Learn == LearnCalm && g.holds(over || g.hold) {
 		learn = false
 	}
 	// The first residuals of a model that has seen two values are enormous; they
@@ -300,6 +306,15 @@ func (g *guard) learn(o *opinion, over bool) {
 		}
 	}
 }
+
+// Hold implements [Detector].
+func (g *guard) Hold(on bool) { g.hold = on }
+
+// Due implements [Detector]: every observation is judged as it comes.
+func (g *guard) Due() event.Time { return event.MaxTime }
+
+// Advance implements [Detector].
+func (g *guard) Advance(event.Time) Score { return none(Reason{}) }
 
 // holds decides whether to leave out an observation that is over the threshold.
 func (g *guard) holds(over bool) bool {

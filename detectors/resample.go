@@ -7,8 +7,8 @@ import (
 )
 
 // resampler hands one value per stretch of time to a detector. A stretch is judged
-// when the first observation after it comes; until then the score says that
-// nothing was judged. Empty stretches are holes.
+// by Advance, or else when the first observation after it comes; until then the
+// score says that nothing was judged. Empty stretches are holes.
 type resampler struct {
 	every event.Duration
 	by    Reduce
@@ -28,9 +28,9 @@ func (r *resampler) Step(t event.Time, x []float64) Score {
 	start := t - floorMod(t, event.Time(r.every))
 	s := none(Reason{})
 	if r.begun && start != r.start {
-		s = r.d.Step(r.start, r.result())
+		s = r.close()
 	}
-	if !r.begun || start != r.start {
+	if !r.begun {
 		r.begun, r.start = true, start
 		clear(r.acc)
 		clear(r.n)
@@ -42,6 +42,31 @@ func (r *resampler) Step(t event.Time, x []float64) Score {
 	}
 	return s
 }
+
+// close has the present stretch judged.
+func (r *resampler) close() Score {
+	r.begun = false
+	return r.d.Step(r.start, r.result())
+}
+
+// Due implements [Detector].
+func (r *resampler) Due() event.Time {
+	if !r.begun {
+		return event.MaxTime
+	}
+	return r.start.Add(r.every)
+}
+
+// Advance implements [Detector].
+func (r *resampler) Advance(t event.Time) Score {
+	if t < r.Due() {
+		return none(Reason{})
+	}
+	return r.close()
+}
+
+// Hold implements [Detector].
+func (r *resampler) Hold(on bool) { r.d.Hold(on) }
 
 func floorMod(a, b event.Time) event.Time { return ((a % b) + b) % b }
 

@@ -26,6 +26,8 @@ type alertState struct {
 	// kept is the last event on which the condition held, while pending; where
 	// silence matters, the last event.
 	kept *event.Event
+	// scored is what the rule's detector said of it; nil without one.
+	scored *event.Event
 	// said is what is told of the alert from its raise to its clear. Its
 	// evidence is there until it is told: what is kept for the clear must not
 	// grow with the match.
@@ -130,7 +132,7 @@ func (s *Shard) expireInstance(l *lane, ks *keyState, rule int, slot alertSlot, 
 	r := s.env.rule
 	of := grounds{atEnd: l.atEnd(now)}
 	if a.kept != nil {
-		of.event, of.first, of.last = a.kept, a.kept.Pos, a.kept.Pos
+		of.event, of.first, of.last, of.scored = a.kept, a.kept.Pos, a.kept.Pos, a.scored
 	}
 	s.quiet = a.quiet && a.Phase == alerting.Pending
 	d := s.decided(ks, r.policyOf(ks, a).Expire(&a.Instance, now))
@@ -209,7 +211,7 @@ func (s *Shard) setAlert(l *lane, ks *keyState, rule int, slot alertSlot, a *ale
 		st.alerts[slot] = nil
 	}
 	if a.Phase != alerting.Pending && !remembers {
-		a.kept = nil
+		a.kept, a.scored = nil, nil
 	}
 	if a.Phase == alerting.Inactive && !a.Told {
 		a.said = nil
@@ -235,6 +237,7 @@ func (l *lane) atEnd(t event.Time) bool { return l.ended && t > l.latest }
 // nothing but time.
 type grounds struct {
 	event       *event.Event
+	scored      *event.Event    // what the rule's detector said of it
 	steps       []alerting.Step // of a match
 	first, last event.Position
 	atEnd       bool
@@ -242,10 +245,14 @@ type grounds struct {
 
 // evidence lists the events for people to see.
 func (g *grounds) evidence() []alerting.Step {
-	if g.event != nil {
-		return []alerting.Step{{Events: []*event.Event{g.event}}}
+	if g.event == nil {
+		return g.steps
 	}
-	return g.steps
+	steps := []alerting.Step{{Events: []*event.Event{g.event}}}
+	if g.scored != nil {
+		steps = append(steps, alerting.Step{Name: "detect", Events: []*event.Event{g.scored}})
+	}
+	return steps
 }
 
 // spec returns what the rule says about an alert.
@@ -265,6 +272,9 @@ func (s *Shard) compose(ks *keyState, slot alertSlot, a *alertState, d alerting.
 	spec := r.spec(slot)
 	live, vars := s.frame.Event, s.frame.Vars
 	s.frame.Event, s.frame.Key = of.event, ks.values()
+	if r.Detect != nil {
+		s.frame.Vars = of.scoredVars()
+	}
 	switch {
 	case r.Pattern != nil:
 		s.blank = len(of.steps) == 0 // the match is gone

@@ -141,6 +141,9 @@ func usesKey(r *rules.Rule) bool {
 				return true
 			}
 		}
+		if in.Detect != nil && detectUsesKey(in.Detect) {
+			return true
+		}
 		for _, a := range in.Args {
 			if a.Value != nil && a.Value.UsesKey() || a.Filter != nil && a.Filter.UsesKey() {
 				return true

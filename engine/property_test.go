@@ -58,6 +58,26 @@ rules:
     alert: {summary: "${n} ${avg(e.x)} ${usual}"}
   - {name: bursts, from: t, by: e.d, window: {session: 4s}, when: count() > 4, for: 1s, alert: {summary: "${count()} ${sum(e.x)}"}}
   - {name: tens, from: share, by: e.site, window: {count: 10, every: 5}, when: sum(e.n) > 30, alert: {summary: "${sum(e.n)}"}}
+  - name: odd
+    from: t
+    by: e.d
+    detect: {value: e.x, method: range, with: {high: 85}, quiet: 4s}
+    for: 1s
+    clear_after: 20s
+    emit: {site: e.site, score: score, bad: anomaly, x: value, why: reason}
+    alert: {summary: "${value} ${reason} ${e.x}"}
+  - name: odd-stretch
+    from: [t, u]
+    by: e.d
+    detect: {value: e.x, every: {every: 5s, by: max}, method: ewma, quiet: 0s, with: {threshold: 0.8}}
+    when: anomaly || value > 99
+    clear: score < 0.5
+    no_data: {after: 15s, do: raise}
+    flap: {changes: 4, within: 1m}
+    alert: {summary: "${value} ${expected} ${e.x}"}
+  - {name: twice-odd, from: odd, by: e.site, pattern: "a -> b", define: {a: e.bad, b: "!e.bad && e.score < 0.9"}, within: 20s, alert: {summary: "${a.x} ${b.x}"}}
+  - {name: pair, from: t, by: e.site, detect: {value: [e.x, e.x * e.x], method: t2, learn: warmup}, alert: {summary: "${channel} ${value}"}}
+  - {name: any, from: t, detect: {value: e.x, direction: up}, when: score > 0.99, limits: {idle: 1m}, emit: {score: score}, alert: {}}
   - {name: all, from: u, when: e.ok == false, for: 2s, alert: {summary: "no key"}}
 `
 

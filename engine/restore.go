@@ -226,10 +226,13 @@ func readTexts(r *event.Reader) []string {
 }
 
 // schema returns the schema of the events of a stream that the rule keeps. The
-// results of its window are such events too.
+// results of its window and of its detector are such events too.
 func (r *rulePlan) schema(stream string) *event.Schema {
 	if r.Window != nil && stream == r.Window.Vars.Stream() {
 		return r.Window.Vars
+	}
+	if r.Detect != nil && stream == r.Detect.Vars.Stream() {
+		return r.Detect.Vars
 	}
 	for _, in := range r.Inputs {
 		if in.Stream.Name == stream {
@@ -250,6 +253,11 @@ func (r *rulePlan) readState(rd *event.Reader) (st ruleState, idle event.Time, e
 	}
 	if rd.Byte() == 1 {
 		if st.window, err = r.readWindow(rd); err != nil {
+			return st, 0, err
+		}
+	}
+	if rd.Byte() == 1 {
+		if st.detect, err = r.readDetect(rd); err != nil {
 			return st, 0, err
 		}
 	}
@@ -299,6 +307,9 @@ func (r *rulePlan) readAlert(rd *event.Reader) (*alertState, error) {
 	}
 	if rd.Byte() == 1 {
 		a.kept = r.readKept(rd)
+	}
+	if rd.Byte() == 1 {
+		a.scored = r.readKept(rd)
 	}
 	if rd.Byte() == 1 {
 		a.said = r.readTransition(rd)
@@ -497,6 +508,9 @@ func (r *restoring) state(name, value *event.Reader) error {
 	}
 	if st.window != nil {
 		l.arm(ks, at.rule, timerWindow, st.window.windows.Deadline())
+	}
+	if st.detect != nil {
+		l.arm(ks, at.rule, timerWindow, st.detect.d.Due())
 	}
 	for slot, a := range st.alerts {
 		if a != nil {

@@ -203,6 +203,10 @@ func (st *ruleState) appendBinary(v []byte) (out []byte, any bool) {
 			}
 		}
 	}
+	v = append(v, flag(st.detect != nil))
+	if st.detect != nil {
+		v, any = st.detect.appendBinary(v), true
+	}
 	for _, a := range st.alerts {
 		v = append(v, flag(a != nil))
 		if a != nil {
@@ -239,6 +243,10 @@ func (a *alertState) appendBinary(v []byte) []byte {
 	v = append(v, flag(a.kept != nil))
 	if a.kept != nil {
 		v = appendKept(v, a.kept)
+	}
+	v = append(v, flag(a.scored != nil))
+	if a.scored != nil {
+		v = appendKept(v, a.scored)
 	}
 	v = append(v, flag(a.said != nil))
 	if a.said != nil {

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/detectors"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/expr"
 	"github.com/cepd/cepd/nfa"
@@ -29,7 +30,12 @@ type Shard struct {
 	// Scratch memory of windows.
 	windows             window.Out
 	args, vars, learned []event.Value
-	result              nfa.Result
+
+	// Scratch memory of detectors.
+	channels []float64
+	parts    []detectors.Part
+
+	result nfa.Result
 }
 
 // shardOutput is what a shard did since it was last asked.
@@ -62,6 +68,7 @@ type keyState struct {
 type ruleState struct {
 	machine   *nfa.Machine            // nil without runs
 	window    *windowState            // nil without windows
+	detect    *detectState            // nil where the detector has seen nothing
 	alerts    [alertSlots]*alertState // nil while inactive
 	deadlines [timerKinds]deadline
 	changed   uint32 // generation of the journal in which it last changed
@@ -148,7 +155,7 @@ func (ks *keyState) empty() bool {
 }
 
 func (st *ruleState) empty() bool {
-	return st.machine == nil && st.window == nil && st.alerts == [alertSlots]*alertState{}
+	return st.machine == nil && st.window == nil && st.detect == nil && st.alerts == [alertSlots]*alertState{}
 }
 
 // kept reports whether the queue of timers or a store still knows the state.
@@ -206,6 +213,8 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 			s.stepPattern(l, ks, i, e)
 		case r.Window != nil:
 			s.stepWindow(l, ks, i, it)
+		case r.Detect != nil:
+			s.stepDetect(l, ks, i, e)
 		case r.When || r.Absent:
 			s.judgeLevel(l, ks, i, e)
 		default:
@@ -236,7 +245,11 @@ func (s *Shard) expire(l *lane, t *timer) {
 	case timerRuns:
 		s.expireRuns(l, ks, t.rule, t.at)
 	case timerWindow:
-		s.expireWindow(l, ks, t.rule, t.at)
+		if s.env.rule.Detect != nil {
+			s.expireStretch(l, ks, t.rule, t.at)
+		} else {
+			s.expireWindow(l, ks, t.rule, t.at)
+		}
 	case timerIdle:
 		s.forget(l, ks, t.rule, t.at)
 	default:
@@ -258,7 +271,7 @@ func (s *Shard) forget(l *lane, ks *keyState, rule int, now event.Time) {
 	if !st.empty() {
 		s.out.stats.Evictions.add(s.env.rule.Name, "idle", 1)
 	}
-	st.machine, st.window, st.alerts = nil, nil, [alertSlots]*alertState{}
+	st.machine, st.window, st.detect, st.alerts = nil, nil, nil, [alertSlots]*alertState{}
 	for k := range st.deadlines {
 		st.deadlines[k].at = never
 	}

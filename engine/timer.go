@@ -12,7 +12,7 @@ type timerKind uint8
 
 const (
 	timerRuns         timerKind = iota // a window of a pattern ends: interval
-	timerWindow                        // a window ends: interval
+	timerWindow                        // a window, or a stretch of a detector, ends: interval
 	timerAlert                         // `for`, `clear_for` or `clear_after` is over: steadiness
 	timerTimeoutAlert                  // the same of the alert for partial matches: steadiness
 	timerIdle                          // `limits: {idle: …}` is over: steadiness

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/detectors"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/nfa"
 )
@@ -14,6 +15,9 @@ type Tracer interface {
 	Judged(rule, key string, e *event.Event, passed bool)
 	// Held says whether the rule's `when` holds for the event.
 	Held(rule, key string, e *event.Event, holds bool)
+	// Scored says what the rule's detector said of a value, or of a stretch of
+	// values. What the rule makes of it follows.
+	Scored(rule, key string, s *detectors.Score)
 	// Run says what happened to a run of the rule's pattern.
 	Run(rule, key string, t nfa.Trace)
 	// Decided says what the rule's alert did, and why.

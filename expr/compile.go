@@ -191,7 +191,7 @@ func (c *compilation) use(p *Program) {
 			case !ok: // of a macro, or a type
 			case v.kind == varKey:
 				p.key = true
-			case v.kind == varWindow:
+			case v.kind == varWindow, v.kind == varOther:
 				p.vars = append(p.vars, v.index)
 			case v.kind == varStep, v.kind == varList, v.kind == varAggregate:
 				p.linked = true

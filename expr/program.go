@@ -110,8 +110,8 @@ func (p *Program) Canonical() string { return p.canonical }
 // reads, sorted.
 func (p *Program) EventFields() []string { return p.fields }
 
-// Variables returns the numbers of the variables of a window that the
-// expression reads, sorted.
+// Variables returns the numbers of the variables of a window, or of Scope.Vars,
+// that the expression reads, sorted.
 func (p *Program) Variables() []int { return p.vars }
 
 // Source returns the text that was compiled.

@@ -8,8 +8,8 @@ import (
 )
 
 // scopes returns the scopes that values of `emit` and texts of `alert` are
-// compiled in: one for each input, whose single event they see, or in a
-// pattern one for its steps, and with a window one for its results.
+// compiled in: one for each input, whose single event they see, with `detect`
+// beside what the detector says, or in a pattern one for its steps, and with a window one for its results.
 func (d *ruleDecl) scopes(kept bool) []*expr.Scope {
 	if d.window != nil {
 		return []*expr.Scope{d.windowScope()}
@@ -20,6 +20,10 @@ func (d *ruleDecl) scopes(kept bool) []*expr.Scope {
 	var out []*expr.Scope
 	for i, in := range d.rule.Inputs {
 		s := &expr.Scope{Event: in.Stream.Schema, Key: d.keyScope(i), Self: -1}
+		if d.rule.Detect != nil {
+			out = append(out, d.detectScope(i, kept))
+			continue
+		}
 		if kept || d.rule.Absent { // of a silent key only what was kept is there
 			s.Event = in.Keep
 		}
@@ -40,6 +44,11 @@ func (l *loader) emits(d *ruleDecl, n *node) {
 		} else {
 			for _, in := range r.Inputs {
 				in.Emit = e
+			}
+		}
+		if r.Detect != nil {
+			for _, f := range e.Fields {
+				r.Detect.reads(f.Value)
 			}
 		}
 		l.output(d, n, e)

@@ -37,13 +37,21 @@ var (
 	rulePlace = &place{
 		name: "a rule", where: "in the rule itself",
 		keys: []string{"name", "from", "where", "by", "when", "pattern", "define", "within", "skip", "order", "timeout",
-			"window", "lateness", "early", "let",
+			"window", "lateness", "early", "let", "detect",
 			"for", "clear", "clear_for", "clear_after", "absent", "no_data", "flap", "unless", "active", "mode", "emit", "emit_to", "alert", "limits"},
-		later: []string{"detect"},
 	}
 	windowPlace = &place{
 		name: "`window`", where: "under `window`",
 		keys: []string{"tumbling", "sliding", "every", "session", "count", "cron", "tz", "offset"},
+	}
+	detectPlace = &place{
+		name: "`detect`", where: "under `detect`",
+		keys: []string{"value", "every", "by", "method", "with", "season", "tz", "warmup", "direction", "learn", "quiet", "escalate",
+			"min_abs", "min_rel", "gap", "gap_after", "seed"},
+	}
+	detectEveryPlace = &place{
+		name: "`every` of `detect`", where: "under `every` of `detect`",
+		keys: []string{"every", "by"},
 	}
 	activePlace = &place{
 		name: "`active`", where: "under `active`",
@@ -84,7 +92,7 @@ var (
 		later: []string{"keys"},
 	}
 	places = []*place{filePlace, streamPlace, tablePlace, rulePlace, alertPlace, watermarkPlace, timeoutPlace, limitsPlace, definePlace,
-		windowPlace, activePlace, absentPlace, noDataPlace, flapPlace, unlessPlace}
+		windowPlace, detectPlace, detectEveryPlace, activePlace, absentPlace, noDataPlace, flapPlace, unlessPlace}
 )
 
 // synonyms are keys of other rule languages, and what they are called here.
@@ -99,6 +107,8 @@ var synonyms = map[string]string{
 	"id": "name", "groups": "rules", "after_match": "skip", "select": "emit", "output": "emit",
 	"size": "tumbling", "hopping": "sliding", "hop": "every", "slide": "every", "gap": "session", "schedule": "cron",
 	"timezone": "tz", "time_zone": "tz", "allowed_lateness": "lateness", "variables": "let", "active_hours": "active",
+	"params": "with", "parameters": "with", "detector": "method", "algorithm": "method", "model": "method", "values": "value", "metric": "value",
+	"resample": "every", "seasonality": "season", "period": "season", "side": "direction", "training": "learn", "refractory": "quiet",
 	"broker": "source", "type": "format", "timestamp": "time", "delay": "lag", "timeout": "idle",
 }
 
@@ -131,6 +141,9 @@ func (l *loader) unknownKey(key *node, p *place) {
 func keyAdvice(name string, p *place) string {
 	if s := synonyms[strings.ToLower(name)]; slices.Contains(p.keys, s) {
 		return fmt.Sprintf("write `%s`", s)
+	}
+	if p == detectPlace && isParam(name) {
+		return "it is a parameter of a method: write `with: {" + name + ": ...}`"
 	}
 	if known := nearest(name, slices.Concat(p.keys, p.later)); known != "" {
 		return fmt.Sprintf("did you mean `%s`?", known)

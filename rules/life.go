@@ -15,7 +15,7 @@ func (l *loader) absent(d *ruleDecl, n *node) {
 	r := d.rule
 	r.Absent, r.Silence, r.Forget = true, SilenceRaise, defaultForget
 	d.shape = append(d.shape, "absent")
-	for _, other := range []string{"when", "pattern", "window"} {
+	for _, other := range []string{"when", "pattern", "window", "detect"} {
 		if k := d.keyOf(other); k != nil {
 			l.errorf(k, "make it two rules", "a rule has `absent` or `%s`, not both", other)
 		}

@@ -324,13 +324,20 @@ var (
 // lookFor compiles what the rule looks for.
 func (l *loader) lookFor(d *ruleDecl) {
 	when, pattern, absent := d.body.get("when"), d.body.get("pattern"), d.body.get("absent")
-	window := d.body.get("window")
+	window, detect := d.body.get("window"), d.body.get("detect")
 	if window == nil && !d.body.partial {
 		l.unwanted(d, windowKeys, "`%s` belongs to a rule with `window`", "")
 	}
 	switch {
 	case absent != nil:
 		l.absent(d, absent)
+		return
+	case detect != nil && (pattern != nil || window != nil):
+		other := "pattern"
+		if pattern == nil {
+			other = "window"
+		}
+		l.errorf(d.keyOf("detect"), "make it two rules; one can take what the other emits", "a rule has `detect` or `%s`, not both", other)
 		return
 	case window != nil && pattern != nil:
 		l.errorf(d.keyOf("window"), "make it two rules; one can take what the other emits", "a rule has `window` or `pattern`, not both")
@@ -349,12 +356,16 @@ func (l *loader) lookFor(d *ruleDecl) {
 	if window != nil {
 		l.windows(d, window)
 	}
+	if detect != nil {
+		l.detect(d, detect)
+		return
+	}
 	if when == nil {
 		if !d.body.partial {
 			l.unwanted(d, alertKeys, "`%s` belongs to a rule with `when`", "")
 		}
 		if n := d.keyOf("alert"); n != nil && !d.body.partial {
-			what := "add `when`, `pattern` or `absent`; `when: true` alerts on every event"
+			what := "add `when`, `pattern`, `detect` or `absent`; `when: true` alerts on every event"
 			if window != nil {
 				what = "add `when`; `when: true` alerts on every window"
 			}
@@ -414,7 +425,7 @@ func (l *loader) actions(d *ruleDecl) {
 		l.missing(d, "add `alert` or `emit`", "the rule says nothing about what to do")
 	}
 	if alert == nil && !(timeout && r.Pattern.Timeout.Alert != nil) {
-		if d.body.get("when") != nil || d.body.get("pattern") != nil || r.Absent {
+		if d.body.get("when") != nil || d.body.get("pattern") != nil || d.body.get("detect") != nil || r.Absent {
 			l.unwanted(d, alertKeys, "`%s` acts on an alert, and the rule has none", "add `alert`, or remove it")
 		}
 		return

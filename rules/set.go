@@ -83,11 +83,12 @@ type Rule struct {
 	Shape  string // hash of what must stay the same for the rule's state to be kept
 	Inputs []*Input
 
-	// At most one of When, Pattern, Window and Absent says what to look for; a
+	// At most one of When, Pattern, Window, Detect and Absent says what to look for; a
 	// rule with none of them emits every event.
 	When    bool     // the Input has a When condition
 	Pattern *Pattern // nil where there is none
 	Window  *Window  // nil where there is none
+	Detect  *Detect  // nil where there is none
 	Absent  bool     // silence is what it looks for, see NoData and Silence
 
 	For        event.Duration // how long `when` must hold before an alert is raised
@@ -162,6 +163,9 @@ type Input struct {
 	// this input, by number of the aggregate. Their programs read the live
 	// event and the key.
 	Args []Argument
+	// Detect is what the rule's detector asks of an event of this input; nil
+	// where the rule has none.
+	Detect *DetectInput
 	// Emit and Alert are those of the rule, compiled for the events of this
 	// input: Emit reads the live event, the texts of Alert the kept one. In a
 	// pattern, whose texts read steps, and with a window, whose texts read its

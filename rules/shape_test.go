@@ -22,7 +22,32 @@ rules:
     by: e.device
     when: e.temperature > 60
     alert: {summary: warm}
+  - name: odd
+    from: telemetry
+    by: e.device
+    detect: {value: e.vibration, method: ewma, with: {alpha: 0.1}, every: 1m}
+    when: anomaly
+    alert: {summary: odd}
 `
+
+// detectShapes change something of a rule with a detector.
+var detectShapes = []struct {
+	from, to string
+	kept     bool
+}{
+	{"when: anomaly", "when: anomaly && score > 0.9999", true},
+	{"with: {alpha: 0.1}", "with: {alpha: 0.1, threshold: 0.9}", true},
+	{"every: 1m}", "every: 1m, direction: up, learn: always, warmup: 1d, quiet: 1h, min_abs: 2, gap: alarm}", true},
+	{"every: 1m}", "every: {every: 1m, by: avg}}", true},
+	{"value: e.vibration", "value: 'e . vibration'", true},
+	{"value: e.vibration", "value: e.temperature", false},
+	{"method: ewma, with: {alpha: 0.1}", "method: median", false},
+	{"with: {alpha: 0.1}", "with: {alpha: 0.2}", false},
+	{"every: 1m}", "every: 2m}", false},
+	{"every: 1m}", "every: 1m, by: max}", false},
+	{"every: 1m}", "every: 1m, season: 1d}", false},
+	{"every: 1m}", "every: 1m, seed: 1}", false},
+}
 
 func shapes(t *testing.T, text string) map[string]string {
 	t.Helper()
@@ -65,6 +90,12 @@ func TestShape(t *testing.T) {
 		{"order", "within: 5m", "within: 5m\n    order: start", false},
 		{"aggregate", "hot.avg(h, h.vibration)", "hot.max(h, h.vibration)", false},
 		{"kind", "when: e.temperature > 60", "{pattern: a{2}, define: {a: e.temperature > 60}, within: 5m}", false},
+	}
+	for _, tt := range detectShapes {
+		tests = append(tests, struct {
+			name, from, to string
+			kept           bool
+		}{"detect: " + tt.to, tt.from, tt.to, tt.kept})
 	}
 	base := shapes(t, shapeBase)
 	for _, tt := range tests {

@@ -60,7 +60,7 @@ func (l *loader) mapping(n *node, what string) bool {
 // meant.
 var shorthand = map[string]string{
 	"`watermark`": "{lag: %s}", "`absent`": "{for: %s}", "`no_data`": "{after: %s, do: clear}",
-	"`flap`": "{changes: 6, within: %s}", "`unless`": "{firing: %s}",
+	"`detect`": "{value: %s}", "`flap`": "{changes: 6, within: %s}", "`unless`": "{firing: %s}",
 }
 
 // list returns the items of a list, or the node itself where one may stand for

@@ -32,6 +32,14 @@ func describe(r *rules.Rule) string {
 		line("when", source(r.Window.When))
 		line("clear", source(r.Window.Clear))
 	}
+	if r.Detect != nil {
+		line("detect", r.Detect.String())
+		if in.Detect.When == nil {
+			line("when", "anomaly")
+		}
+		line("when", source(in.Detect.When))
+		line("clear", source(in.Detect.Clear))
+	}
 	line("when", condition(in.Stream, in.When))
 	if r.Absent {
 		line("absent", "no event of a key for "+event.FormatDuration(r.NoData))

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/detectors"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/nfa"
@@ -207,6 +210,37 @@ func (x *explainer) Held(rule, key string, _ *event.Event, holds bool) {
 	}
 	x.printf("    `when` does not hold\n")
 }
+
+// Scored implements [engine.Tracer].
+func (x *explainer) Scored(rule, key string, s *detectors.Score) {
+	if !x.wants(rule, key) {
+		return
+	}
+	switch {
+	case !s.Judged:
+		x.printf("    not judged: %s\n", s.Reason)
+		return
+	case s.Reason.Cause == detectors.CauseWarmup:
+		x.printf("    %s: %s\n", s.Reason, number(s.Value))
+		return
+	}
+	x.printf("    %s scores %.6g", number(s.Value), s.Score)
+	if !math.IsNaN(s.Expected) {
+		x.printf(", expected %s", number(s.Expected))
+	}
+	if !math.IsNaN(s.Lower) && !math.IsNaN(s.Upper) {
+		x.printf(" within %s to %s", number(s.Lower), number(s.Upper))
+	}
+	switch {
+	case s.Anomaly:
+		x.printf(": an anomaly, %s", s.Reason)
+	case s.Over:
+		x.printf(": over the threshold, but no new anomaly, %s", s.Reason)
+	}
+	x.printf("\n")
+}
+
+func number(f float64) string { return strconv.FormatFloat(f, 'g', 6, 64) }
 
 // Failed implements [engine.Tracer].
 func (x *explainer) Failed(rule, reason string) {

@@ -81,7 +81,7 @@ func TestRun(t *testing.T) {
 	}
 	want := "timestamp,temp,score,expected,lower,upper,anomaly\n" +
 		"2026-03-01T00:00:00Z,20,0,,,80,false\n2026-03-01T00:01:00Z,21,0,,,80,false\n" +
-		"2026-03-01T00:02:00Z,,0,,,,false\n2026-03-01T00:03:00Z,90,0,,,80,true\n"
+		"2026-03-01T00:02:00Z,,0,,,,false\n2026-03-01T00:03:00Z,90,0.999,,,80,true\n"
 	if got := out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -22,7 +22,7 @@ var imports = map[string]string{
 	"window":    "event",
 
 	// Layer 2: rules from files, sources, sinks.
-	"rules":                   "event expr nfa decode window internal/zone",
+	"rules":                   "event expr nfa decode window detectors internal/zone",
 	"ingest/file":             "event ingest",
 	"ingest/http":             "event decode ingest",
 	"ingest/mqtt":             "event ingest mqttconn",
@@ -38,7 +38,7 @@ var imports = map[string]string{
 
 	// Layer 4: the engine driven from a file; settings; what operators look at.
 	"config":   "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook ingest/http mqttconn rules",
-	"scenario": "event expr nfa rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
+	"scenario": "event expr detectors nfa rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
 	"web":      "event alerting",
 
 	// Layer 5: wiring, and all long-lived goroutines.
