@@ -25,7 +25,7 @@ type Config struct {
 	// Watch reloads the rules when one of their files, or of their tables,
 	// changes. Default true.
 	Watch bool
-	// State says where the daemon keeps what must outlive it.
+	// State says what the daemon keeps on disk, and how carefully.
 	State State
 	// HTTP says where metrics, health and the reload endpoint are served.
 	HTTP HTTP
@@ -36,13 +36,6 @@ type Config struct {
 	Sinks []Sink
 
 	rulePlaces []rules.Issue // where each of Rules stands in cepd.yaml, for messages
-}
-
-// State says where the daemon keeps what must outlive it.
-type State struct {
-	// Dir is the folder. Empty: nothing is kept; a client id that cepd.yaml
-	// does not give is then a new one after each start.
-	Dir string
 }
 
 // HTTP is the daemon's own server.
@@ -140,6 +133,7 @@ func (c *Config) EnsureDefaults() {
 	if c.HTTP.Listen == "" {
 		c.HTTP.Listen = DefaultListen
 	}
+	c.State.ensureDefaults()
 	for i := range c.Sinks {
 		s := &c.Sinks[i]
 		if s.Type == "mqtt" && s.MQTT.Topic == "" {
@@ -185,6 +179,7 @@ func (c *Config) Validate() []Problem {
 	if err := checkListen(c.HTTP.Listen); err != nil {
 		bad("http.listen", "%v", err)
 	}
+	c.State.validate(bad)
 	stdin := ""
 	for _, s := range c.Sources {
 		path := "sources." + s.Name

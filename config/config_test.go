@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/google/go-cmp/cmp"
@@ -31,7 +32,7 @@ func TestParse(t *testing.T) {
 	want := &Config{
 		Rules: []string{"/etc/cepd/rules/*.yaml", "/srv/more.yaml"},
 		Watch: true,
-		State: State{Dir: "/etc/cepd/data"},
+		State: State{Dir: "/etc/cepd/data", Sync: "interval", Snapshot: 10e9, History: 7 * 24 * time.Hour, Memory: 2 << 30, MinFree: 1 << 30},
 		HTTP:  HTTP{Listen: "127.0.0.1:0", ExternalURL: "https://cepd.example"},
 		Sources: []Source{
 			{Name: "intake", Type: "http", MQTT: MQTTSource{QoS: 1}, HTTP: HTTPSource{Listen: "0.0.0.0:9478", Topic: "t/2", TokenFile: "/etc/cepd/token",

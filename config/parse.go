@@ -24,7 +24,7 @@ func Parse(file string, src []byte, getenv func(string) (string, bool)) (*Config
 		r.object(root, "", fields{
 			"rules":   c.readRules,
 			"watch":   boolean(&c.Watch),
-			"state":   object(fields{"dir": text(&c.State.Dir)}),
+			"state":   object(c.State.fields()),
 			"http":    object(fields{"listen": text(&c.HTTP.Listen), "external_url": address(&c.HTTP.ExternalURL, "http", "https")}),
 			"sources": named(func(r *reader, n ast.Node, path, name string) { c.Sources = append(c.Sources, r.source(n, path, name)) }),
 			"sinks":   named(func(r *reader, n ast.Node, path, name string) { c.Sinks = append(c.Sinks, r.sink(n, path, name)) }),
