@@ -15,25 +15,8 @@ import (
 // sinks that they name. Mistakes in them are in the report, and leave no set;
 // the error is about files that cannot be read.
 func (c *Config) LoadRules() (*rules.Set, *rules.Report, error) {
-	if report := c.missingRules(); !report.OK() {
-		return nil, report, nil
-	}
-	files, err := ReadRules(c.Rules)
-	if err != nil {
-		return nil, nil, err
-	}
-	o := rules.Options{NeedSource: true, ReadTable: ReadTable}
-	for _, s := range c.Sources {
-		o.Sources = append(o.Sources, s.Name)
-		if s.Topicless() {
-			o.Topicless = append(o.Topicless, s.Name)
-		}
-	}
-	for _, s := range c.Sinks {
-		o.Sinks = append(o.Sinks, s.Name)
-	}
-	set, report := rules.Load(files, o)
-	return set, report, nil
+	_, set, report, err := c.LoadBundle()
+	return set, report, err
 }
 
 // missingRules reports the names and patterns that no file matches, at their
