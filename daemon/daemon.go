@@ -13,11 +13,16 @@ import (
 
 	"github.com/cepd/cepd/alerting/notify"
 	"github.com/cepd/cepd/config"
+	"github.com/cepd/cepd/durable"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/rules"
 	"github.com/cepd/cepd/web"
 )
+
+// waitingGroups bounds the channel between appender and loop: what the log has
+// and the engine has not. A full one makes the appender wait.
+const waitingGroups = 4
 
 // waitingBatches bounds the channel between sources and loop. A full one makes
 // sources wait, which makes their brokers keep what comes.
@@ -31,26 +36,28 @@ type Daemon struct {
 	log   *slog.Logger
 	clock *clock
 
-	first      *rules.Set // what to start with
-	engine     *engine.Engine
+	first      *ruleSet // what to start with
+	durable    *durable.Engine
 	pool       *pool
 	dispatcher *notify.Dispatcher
 	metrics    *web.Metrics
 	addr       string
 
-	batches  chan sourceBatch
-	commands chan command
-	quit     chan struct{} // closed when the sources have stopped
-	loopDone chan struct{}
+	batches   chan sourceBatch
+	commands  chan command
+	groups    chan group          // that were appended, for the loop; closed by the appender
+	spent     chan []event.Record // memory of groups, for the appender
+	deadlines chan deadline       // at most one, the newest
+	quit      chan struct{}       // closed when the sources have stopped
+	loopDone  chan struct{}
 
 	// Of the loop alone.
-	coming   *rules.Set                // that the next rule set record names
 	marked   event.Time                // when the watermarks were last exported
 	standIns map[string]engine.StandIn // of sources whose messages have no topic
 	unrouted map[string]bool           // sources of messages that no stream takes
 	rejected map[string]event.Time     // when a message of a stream was last logged, by stream and reason
 
-	rules     atomic.Pointer[rules.Set] // in force
+	rules     atomic.Pointer[ruleSet] // in force
 	ready     atomic.Bool
 	reloading sync.Mutex        // held while rules are reloaded or sources replaced
 	closing   bool              // guarded by reloading: no more reloads
@@ -60,9 +67,12 @@ type Daemon struct {
 	sources map[string]*runningSource
 	reading int // sources that have not ended
 	stats   engine.Stats
+	coming  map[string]*ruleSet // that a record names which did not take effect yet, by hash
 	err     error
 	ended   bool
 	done    chan struct{} // closed when the daemon should stop by itself
+	failed  chan struct{} // closed when it cannot go on
+	failure error
 
 	state   lifecycle
 	undo    []step // of Start, to be undone in reverse
@@ -93,10 +103,12 @@ func New(opts Options) (*Daemon, error) {
 		opts: opts, cfg: opts.Config, log: opts.Logger, clock: newClock(opts.Now),
 		pool:    newPool(),
 		batches: make(chan sourceBatch, waitingBatches), commands: make(chan command), quit: make(chan struct{}), loopDone: make(chan struct{}),
+		groups: make(chan group, waitingGroups), spent: make(chan []event.Record, waitingGroups), deadlines: make(chan deadline, 1),
+		coming:  map[string]*ruleSet{},
 		sources: map[string]*runningSource{}, rejected: map[string]event.Time{}, unrouted: map[string]bool{}, standIns: map[string]engine.StandIn{}, marked: event.MinTime,
-		done: make(chan struct{}), stopped: make(chan struct{}),
+		done: make(chan struct{}), failed: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	set, report, err := d.cfg.LoadRules()
+	first, report, err := d.readRules()
 	if err == nil && !report.OK() {
 		err = &MistakesError{report}
 	}
@@ -106,9 +118,8 @@ func New(opts Options) (*Daemon, error) {
 	for _, i := range report.Issues {
 		d.log.Warn("rule file", "issue", i.String())
 	}
-	d.first = set
+	d.first = first
 	d.metrics = newMetrics(d)
-	d.engine = engine.New(engine.Config{Shards: opts.Shards, StandIns: d.standIns, Load: d.loadComing, Do: d.pool.do})
 	return d, nil
 }
 
@@ -127,7 +138,7 @@ func (d *Daemon) Start(ctx context.Context) error {
 		}
 	}
 	d.ready.Store(true)
-	d.log.Info("cepd is running", "version", d.opts.Version, "rules", len(d.first.Rules), "sources", len(d.cfg.Sources),
+	d.log.Info("cepd is running", "version", d.opts.Version, "rules", len(d.first.set.Rules), "sources", len(d.cfg.Sources),
 		"sinks", len(d.cfg.Sinks), "http", d.Addr())
 	return nil
 }
@@ -195,22 +206,35 @@ func (d *Daemon) Err() error {
 
 // fail notes an error that ends the daemon.
 func (d *Daemon) fail(err error) {
-	d.log.Error("cannot go on", "err", err)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.failure != nil {
+		return
+	}
+	d.log.Error("cannot go on", "err", err)
+	d.failure = err
+	close(d.failed)
 	d.finish(err)
 }
 
 // finish closes Done, once; d.mu is held.
 func (d *Daemon) finish(err error) {
+	if d.err == nil {
+		d.err = err
+	}
 	if !d.ended {
-		d.ended, d.err = true, err
+		d.ended = true
 		close(d.done)
 	}
 }
 
 // Rules returns the rule set in force, nil before Start.
-func (d *Daemon) Rules() *rules.Set { return d.rules.Load() }
+func (d *Daemon) Rules() *rules.Set {
+	if r := d.rules.Load(); r != nil {
+		return r.set
+	}
+	return nil
+}
 
 // Stats returns what the engine has counted since the start.
 func (d *Daemon) Stats() engine.Stats {
@@ -263,11 +287,20 @@ func (d *Daemon) stopSinks(ctx context.Context) error {
 	}
 }
 
-// startLoop starts the loop and brings the first rules into force.
+// startLoop starts appender and loop, and brings the first rules into force.
 func (d *Daemon) startLoop(ctx context.Context) error {
+	var err error
+	d.durable, err = durable.Open(durable.Config{
+		Engine:  engine.Config{Shards: d.opts.Shards, StandIns: d.standIns, Load: d.loadRules, Do: d.pool.do},
+		Log:     d.opts.Log,
+		Outputs: d.dispatcher,
+	})
+	if err != nil {
+		return err
+	}
 	d.pool.start(d.opts.Shards)
-	l := &loop{d: d, deadline: event.MaxTime, arrival: event.MinTime}
-	go l.run()
+	go (&appender{d: d, due: noDeadline}).run()
+	go (&loop{d: d}).run()
 	d.started("loop", func(context.Context) {
 		close(d.quit)
 		<-d.loopDone

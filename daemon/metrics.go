@@ -60,7 +60,11 @@ func (d *Daemon) observe(out *engine.Output, records []event.Record) {
 	}
 	now := d.clock.now()
 	for i := range out.Transitions {
-		d.observeAlert(&out.Transitions[i], records, now)
+		t := &out.Transitions[i]
+		d.observeAlert(t, records, now)
+		if t.Shadow {
+			d.log.Info("alert in shadow mode", "rule", t.Rule, "key", event.KeyText(t.Key), "change", t.Change.String(), "summary", t.Summary)
+		}
 	}
 	for i := range out.Rejects {
 		d.logReject(&out.Rejects[i], now)
@@ -73,7 +77,7 @@ func (d *Daemon) observe(out *engine.Output, records []event.Record) {
 	}
 	if now.Sub(d.marked) >= time.Second || out.Deadline == event.MaxTime {
 		d.marked = now
-		for stream, t := range d.engine.Watermarks() {
+		for stream, t := range d.durable.Watermarks() {
 			m.SetTime(web.Watermark, t, stream)
 		}
 	}

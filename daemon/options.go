@@ -60,6 +60,9 @@ type Log interface {
 
 // EnsureDefaults fills what is left out.
 func (o *Options) EnsureDefaults() {
+	if o.Config != nil {
+		o.Config.EnsureDefaults()
+	}
 	if o.Version == "" {
 		o.Version = "unknown"
 	}

@@ -89,7 +89,7 @@ func (d *Daemon) reload(ctx context.Context) (ReloadReport, error) {
 	if d.closing {
 		return ReloadReport{}, errStopped
 	}
-	set, report, err := d.cfg.LoadRules()
+	next, report, err := d.readRules()
 	if err == nil {
 		d.watchTables(report.TableFiles) // also after a mistake: the correction may come in one of them
 		if !report.OK() {
@@ -100,28 +100,52 @@ func (d *Daemon) reload(ctx context.Context) (ReloadReport, error) {
 		d.log.Error("reload refused, the running rules stay", "err", err)
 		return ReloadReport{}, fmt.Errorf("reloading rules: %w", err)
 	}
-	if old := d.rules.Load(); old != nil && old.Hash == set.Hash {
-		d.log.Info("rules are unchanged", "rules", len(set.Rules), "hash", set.Hash)
-		return ReloadReport{Hash: set.Hash, Rules: len(set.Rules), Same: true}, nil
+	if old := d.rules.Load(); old != nil && old.hash == next.hash {
+		d.log.Info("rules are unchanged", "rules", len(next.set.Rules), "hash", next.hash)
+		return ReloadReport{Hash: next.hash, Rules: len(next.set.Rules), Same: true}, nil
 	}
-	done, err := d.bringIntoForce(ctx, set)
+	done, err := d.bringIntoForce(ctx, next)
 	if err != nil {
 		return ReloadReport{}, err
 	}
 	d.log.Info("rules reloaded", "rules", done.Rules, "added", done.Added, "kept", len(done.Kept),
 		"afresh", done.Afresh, "removed", done.Removed, "hash", done.Hash)
-	return done, d.resubscribe(set)
+	return done, d.resubscribe(next.set)
+}
+
+// ruleSet is a set of rules with what it was compiled from.
+type ruleSet struct {
+	hash      string // of the bundle; records name sets by it
+	set       *rules.Set
+	bundle    []byte // encoded; nil once it is kept
+	topicless []string
+}
+
+// readRules reads and compiles the rule files. There is a set only if the
+// report has no mistakes.
+func (d *Daemon) readRules() (*ruleSet, *rules.Report, error) {
+	bundle, set, report, err := d.cfg.LoadBundle()
+	if err != nil || !report.OK() {
+		return nil, report, err
+	}
+	r := &ruleSet{set: set, topicless: bundle.Topicless}
+	r.bundle, r.hash = bundle.Encode()
+	return r, report, nil
 }
 
 // bringIntoForce writes the record that makes a set the one in force.
-func (d *Daemon) bringIntoForce(ctx context.Context, set *rules.Set) (ReloadReport, error) {
+func (d *Daemon) bringIntoForce(ctx context.Context, next *ruleSet) (ReloadReport, error) {
+	d.mu.Lock()
+	d.coming[next.hash] = next
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.coming, next.hash)
+	}()
 	var done engine.Reload
 	c := command{
-		records: []event.Record{{Kind: event.KindRuleSet, Arrival: d.clock.now(), Payload: []byte(set.Hash)}},
-		prepare: func() {
-			d.coming = set
-			d.standIn(set)
-		},
+		records: []event.Record{{Kind: event.KindRuleSet, Arrival: d.clock.now(), Payload: []byte(next.hash)}},
 		after: func(out *engine.Output) {
 			if out.Reload != nil {
 				done = *out.Reload
@@ -135,19 +159,23 @@ func (d *Daemon) bringIntoForce(ctx context.Context, set *rules.Set) (ReloadRepo
 	if done.Err != nil {
 		return ReloadReport{}, fmt.Errorf("bringing rules into force: %w", done.Err)
 	}
-	d.rules.Store(set)
-	d.knowRules(set)
+	d.rules.Store(next)
+	d.knowRules(next.set)
 	return ReloadReport{
-		Hash: set.Hash, Rules: len(set.Rules),
+		Hash: next.hash, Rules: len(next.set.Rules),
 		Added: done.Added, Kept: done.Kept, Afresh: done.Restarted, Removed: done.Removed,
 	}, nil
 }
 
-// coming is what the engine loads a set with: only ever the one that the record
-// being applied names.
-func (d *Daemon) loadComing(hash string) (*rules.Set, error) {
-	if d.coming == nil || d.coming.Hash != hash {
+// loadRules is what the engine loads the sets with that records name. It is
+// called by the loop.
+func (d *Daemon) loadRules(hash string) (*rules.Set, error) {
+	d.mu.Lock()
+	r := d.coming[hash]
+	d.mu.Unlock()
+	if r == nil {
 		return nil, fmt.Errorf("there is no rule set %s", hash)
 	}
-	return d.coming, nil
+	d.standIn(r)
+	return r.set, nil
 }

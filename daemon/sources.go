@@ -48,7 +48,7 @@ func (d *Daemon) openSource(s config.Source, subs []mqtt.Subscription, was earli
 	case "http":
 		return d.openIntake(s)
 	case "file":
-		cfg := file.Config{Path: s.File.Path, Format: fileFormat(d.rules.Load(), s), Source: s.Name, Topic: s.File.Topic, Announce: true, Arrival: d.clock.now}
+		cfg := file.Config{Path: s.File.Path, Format: fileFormat(d.Rules(), s), Source: s.Name, Topic: s.File.Topic, Announce: true, Arrival: d.clock.now}
 		if cfg.Path == "-" {
 			cfg.Reader = d.opts.Stdin
 		}
@@ -79,11 +79,11 @@ func subscriptions(set *rules.Set, source string, qos byte) []mqtt.Subscription 
 // that reads it, whatever topic the stream has: its captures are fields of the
 // messages. Streams that share such a source get none by topic. It is called by
 // the loop, before the rules come into force.
-func (d *Daemon) standIn(set *rules.Set) {
+func (d *Daemon) standIn(r *ruleSet) {
 	clear(d.standIns)
-	for _, s := range d.cfg.Sources {
-		if readers := readersOf(set, s.Name); s.Topicless() && len(readers) == 1 && readers[0].Topic != nil {
-			d.standIns[s.Name] = engine.StandIn{Stream: readers[0].Name}
+	for _, source := range r.topicless {
+		if readers := readersOf(r.set, source); len(readers) == 1 && readers[0].Topic != nil {
+			d.standIns[source] = engine.StandIn{Stream: readers[0].Name}
 		}
 	}
 }
@@ -154,7 +154,7 @@ func (d *Daemon) startSources(context.Context) error {
 	d.started("reading", d.stopReading)
 	d.reading = len(d.cfg.Sources)
 	for _, s := range d.cfg.Sources {
-		if err := d.runSource(s, subscriptions(d.rules.Load(), s.Name, s.MQTT.QoS), earlier{}); err != nil {
+		if err := d.runSource(s, subscriptions(d.Rules(), s.Name, s.MQTT.QoS), earlier{}); err != nil {
 			return err
 		}
 	}

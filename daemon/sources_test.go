@@ -38,7 +38,7 @@ rules:
 		{Name: "one", Type: "file"}, {Name: "two", Type: "file"},
 		{Name: "three", Type: "file", File: config.FileSource{Topic: "t/1"}}, {Name: "four", Type: "mqtt"},
 	}}}
-	d.standIn(set)
+	d.standIn(&ruleSet{set: set, topicless: []string{"one", "two"}})
 	if diff := cmp.Diff(map[string]engine.StandIn{"one": {Stream: "alone"}}, d.standIns); diff != "" {
 		t.Error(diff)
 	}

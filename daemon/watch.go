@@ -34,7 +34,7 @@ func (d *Daemon) startWatch(context.Context) error {
 	d.reloading.Lock()
 	d.watcher = w
 	var tables []string
-	for _, t := range d.rules.Load().Tables {
+	for _, t := range d.Rules().Tables {
 		tables = append(tables, t.File)
 	}
 	d.watchTables(tables)

@@ -41,8 +41,10 @@ var imports = map[string]string{
 	"scenario": "event expr detectors nfa rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
 	"web":      "event alerting",
 
+	"durable": "event rules engine alerting alerting/notify",
+
 	// Layer 5: wiring, and all long-lived goroutines.
-	"daemon": "event config rules engine alerting alerting/notify alerting/notify/file alerting/notify/mqtt alerting/notify/stdout alerting/notify/text " +
+	"daemon": "event config durable rules engine alerting alerting/notify alerting/notify/file alerting/notify/mqtt alerting/notify/stdout alerting/notify/text " +
 		"alerting/notify/webhook ingest ingest/file ingest/http ingest/mqtt mqttconn state/wal web",
 	"trydemo": "event alerting/notify/mqtt config engine daemon mqttconn",
 
