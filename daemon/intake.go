@@ -41,7 +41,7 @@ func intakeURL(addr string, tls bool) string {
 // takes reports whether a stream of the rules in force takes a source's
 // messages of a topic.
 func (d *Daemon) takes(source, topic string) bool {
-	for _, s := range readersOf(d.rules.Load(), source) {
+	for _, s := range readersOf(d.Rules(), source) {
 		if s.Topic == nil {
 			return true
 		}
