@@ -51,7 +51,8 @@ func (d *Daemon) observe(out *engine.Output, records []event.Record) {
 		metric web.Metric
 		counts engine.Counter
 	}{
-		{web.Events, st.Events}, {web.Late, st.Late}, {web.Rejected, st.Rejected}, {web.Unrouted, st.Unrouted},
+		{web.Events, st.Events}, {web.Late, st.Late}, {web.Duplicates, st.Duplicates}, {web.NoID, st.NoID},
+		{web.ForgottenIDs, st.ForgottenIDs}, {web.Rejected, st.Rejected}, {web.Unrouted, st.Unrouted},
 		{web.Mismatches, st.Mismatched}, {web.KeyErrors, st.KeyErrors}, {web.EvalErrors, st.EvalErrors},
 		{web.Matches, st.Matches}, {web.Timeouts, st.Timeouts}, {web.Evictions, st.Evictions},
 		{web.Emitted, st.Emitted}, {web.AlertsRaised, st.Raised}, {web.AlertsCleared, st.Cleared},

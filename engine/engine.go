@@ -228,6 +228,7 @@ func (e *Engine) record(rec *event.Record) {
 	case event.KindTick:
 		r.clock.move(rec)
 	case event.KindSourceUp:
+		r.connected(rec.Source)
 		r.clock.up[rec.Source] = true
 		since, down := r.clock.down[rec.Source]
 		delete(r.clock.down, rec.Source)

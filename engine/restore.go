@@ -138,6 +138,10 @@ func (r *restoring) row(row Row) error {
 		if i := e.laneByName(name); i >= 0 {
 			e.clocks[i] = laneClock{event.Time(value.Varint()), event.Time(value.Varint())}
 		}
+	case rowMemory:
+		e.router.restoreMemory(name, value)
+	case rowChunk:
+		e.router.restoreChunk(name, value)
 	case rowWaiting:
 		r.waiting(name, value)
 	case rowParent:

@@ -27,6 +27,7 @@ type router struct {
 	keys     []byte // memory of encoded keys of this batch
 	parts    []event.Value
 	slab     slab
+	recall   recall
 }
 
 // routed is a stream as the router sees it.
@@ -37,12 +38,13 @@ type routed struct {
 	captured []int // slots of the topic's captures; -1 for one that nobody uses
 	standIn  bool  // events come with their captures in the payload
 	timed    bool  // the time of their arrival is that of the events
+	ids      *ids  // of its events; nil until one has any
 
 	events, late, mismatched int64 // since the counts were last taken
 }
 
 func newRouter(p *plan, o *options) (*router, error) {
-	r := &router{plan: p, options: o, sources: map[string][]*routed{}, stats: newStats(),
+	r := &router{plan: p, options: o, sources: map[string][]*routed{}, stats: newStats(), recall: newRecall(),
 		clock: clock{now: event.MinTime, down: map[string]event.Time{}, up: map[string]bool{}}}
 	for _, s := range p.order {
 		rt := &routed{streamPlan: s, marks: newMarks(s.Stream)}
@@ -151,8 +153,8 @@ func (r *router) late(rt *routed, e *event.Event, to func(shard int, it item, la
 	}
 }
 
-// event makes the event of a message, nil where it is none, and says whether it
-// is behind the watermark. Such an event does not move it.
+// event makes the event of a message, nil where it is none or came before, and
+// says whether it is behind the watermark. Such an event does not move it.
 func (r *router) event(rt *routed, rec *event.Record) (e *event.Event, late bool) {
 	e = r.slab.event(len(rt.Schema.Fields()))
 	e.Pos, e.Schema, e.Topic, e.Raw = rec.Pos, rt.Schema, rec.Topic, rec.Payload
@@ -171,6 +173,10 @@ func (r *router) event(rt *routed, rec *event.Record) (e *event.Event, late bool
 	}
 	if m := rt.Watermark.MaxFuture; m > 0 && rec.Arrival != 0 && e.Time.Sub(rec.Arrival) > m {
 		return r.reject(rt, rec, "max_future", errFuture), false
+	}
+	if reason := r.known(rt, e, rec); reason != "" {
+		r.stats.Duplicates.add(rt.Name, reason, 1)
+		return nil, false
 	}
 	rt.marks.tick(&r.clock)
 	if e.Time < rt.marks.mark {

@@ -29,6 +29,8 @@ const (
 	rowWaiting = 'w' // level, lane, time, position: an event that is held back
 	rowParent  = 'p' // level, lane, rule, key: an alert that holds back others
 	rowChange  = 'q' // level, lane, time, rule, key, ordinal: a change of one, to come
+	rowMemory  = 'd' // of a stream's ids or a source's messages: up to where they are remembered
+	rowChunk   = 'e' // the same, number: a piece of what is remembered
 )
 
 // Rows returns the engine's state, sorted by name. It is the same for any
@@ -60,6 +62,7 @@ func (e *Engine) globals(put func(name, value []byte)) {
 			put(event.AppendText([]byte{rowMarks}, rt.Name), rt.marks.appendBinary([]byte{rowVersion}))
 		}
 	}
+	e.router.appendRows(put)
 	for _, r := range e.plan.set.Rules {
 		v := e.options.started[r.Name].AppendBinary([]byte{rowVersion})
 		put(event.AppendText([]byte{rowRule}, r.Name), event.AppendText(v, r.Shape))

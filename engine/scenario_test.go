@@ -59,8 +59,10 @@ func (v variant) String() string {
 // script runs the commands of a scenario file:
 //
 //	rules                     a rule file, and files of tables after lines "-- NAME --"
-//	feed [source=S] [topic=T] one payload a line; "+3s " before it moves the
-//	                          clock first, "retained " says what it says
+//	feed [source=S] [topic=T] [qos=1]
+//	                          one payload a line; "+3s " before it moves the
+//	                          clock first, "retained " and "dup " say what they
+//	                          say, "from=ID " is what the sender calls it
 //	tick 5s                   moves the clock
 //	up S, down S              a source is connected, disconnected
 //	end [TIME|last]           ends the input
@@ -183,6 +185,10 @@ func (s *script) feed(d *datadriven.TestData) string {
 	if d.HasArg("topic") {
 		d.ScanArgs(s.t, "topic", &topic)
 	}
+	qos := 0
+	if d.HasArg("qos") {
+		d.ScanArgs(s.t, "qos", &qos)
+	}
 	var records []event.Record
 	for line := range strings.Lines(d.Input) {
 		line = strings.TrimSuffix(line, "\n")
@@ -191,9 +197,14 @@ func (s *script) feed(d *datadriven.TestData) string {
 			by, line, _ = strings.Cut(line[1:], " ")
 			s.advance(by)
 		}
-		rec := event.Record{Kind: event.KindMessage, Source: source, Topic: topic, Arrival: s.clock}
-		if strings.HasPrefix(line, "retained ") {
-			rec.Flags, line = event.FlagRetained, line[len("retained "):]
+		rec := event.Record{Kind: event.KindMessage, Flags: event.Flags(qos), Source: source, Topic: topic, Arrival: s.clock}
+		for prefix, flags := range map[string]event.Flags{"retained ": event.FlagRetained, "dup ": event.FlagDup} {
+			if rest, ok := strings.CutPrefix(line, prefix); ok {
+				rec.Flags, line = rec.Flags|flags, rest
+			}
+		}
+		if rest, ok := strings.CutPrefix(line, "from="); ok {
+			rec.SenderID, line, _ = strings.Cut(rest, " ")
 		}
 		rec.Payload = []byte(line)
 		if from, to, ok := strings.Cut(line, " "); ok && strings.Contains(from, "/") {
@@ -297,7 +308,7 @@ func printOutputs(outs []Output) string {
 	for _, c := range []struct {
 		name    string
 		counter Counter
-	}{{"unrouted", st.Unrouted}, {"late", st.Late}, {"key error", st.KeyErrors}, {"eval error", st.EvalErrors}, {"mismatched", st.Mismatched}, {"evicted", st.Evictions}} {
+	}{{"unrouted", st.Unrouted}, {"duplicate", st.Duplicates}, {"no id", st.NoID}, {"id forgotten", st.ForgottenIDs}, {"late", st.Late}, {"key error", st.KeyErrors}, {"eval error", st.EvalErrors}, {"mismatched", st.Mismatched}, {"evicted", st.Evictions}} {
 		var lines []string
 		for k, n := range c.counter {
 			lines = append(lines, fmt.Sprintf("%s %s x%d\n", c.name, strings.TrimSpace(k.Name+" "+k.Detail), n))

@@ -32,28 +32,33 @@ type Stats struct {
 	Unrouted   Counter // messages that no stream takes, by source
 	Events     Counter // events, by stream
 	Rejected   Counter // messages that are no event, by stream and reason
-	Late       Counter // events behind their watermark, by stream
-	Mismatched Counter // fields of another type than declared, by stream
-	KeyErrors  Counter // events without a usable key, by stream and reason
-	EvalErrors Counter // conditions and values that failed, by rule and reason
-	Matches    Counter // by rule
-	Timeouts   Counter // partial matches that time ended, by rule
-	Evictions  Counter // partial matches that a limit ended, by rule and reason
-	Raised     Counter // alerts, by rule
-	Cleared    Counter // alerts, by rule and reason
-	Emitted    Counter // derived events, by rule
+	Duplicates Counter // events that came before, by stream and reason
+	NoID       Counter // events without a usable `id`, by stream
+	// ForgottenIDs counts ids that were forgotten before their time, since newer
+	// ones took their place, by stream.
+	ForgottenIDs Counter
+	Late         Counter // events behind their watermark, by stream
+	Mismatched   Counter // fields of another type than declared, by stream
+	KeyErrors    Counter // events without a usable key, by stream and reason
+	EvalErrors   Counter // conditions and values that failed, by rule and reason
+	Matches      Counter // by rule
+	Timeouts     Counter // partial matches that time ended, by rule
+	Evictions    Counter // partial matches that a limit ended, by rule and reason
+	Raised       Counter // alerts, by rule
+	Cleared      Counter // alerts, by rule and reason
+	Emitted      Counter // derived events, by rule
 }
 
 func newStats() Stats {
 	return Stats{
-		Unrouted: Counter{}, Events: Counter{}, Rejected: Counter{}, Late: Counter{}, Mismatched: Counter{},
+		Unrouted: Counter{}, Events: Counter{}, Rejected: Counter{}, Duplicates: Counter{}, NoID: Counter{}, ForgottenIDs: Counter{}, Late: Counter{}, Mismatched: Counter{},
 		KeyErrors: Counter{}, EvalErrors: Counter{}, Matches: Counter{}, Timeouts: Counter{}, Evictions: Counter{},
 		Raised: Counter{}, Cleared: Counter{}, Emitted: Counter{},
 	}
 }
 
 func (s *Stats) counters() []Counter {
-	return []Counter{s.Unrouted, s.Events, s.Rejected, s.Late, s.Mismatched, s.KeyErrors, s.EvalErrors,
+	return []Counter{s.Unrouted, s.Events, s.Rejected, s.Duplicates, s.NoID, s.ForgottenIDs, s.Late, s.Mismatched, s.KeyErrors, s.EvalErrors,
 		s.Matches, s.Timeouts, s.Evictions, s.Raised, s.Cleared, s.Emitted}
 }
 

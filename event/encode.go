@@ -131,6 +131,17 @@ func (r *Reader) Time() Time {
 	return t
 }
 
+// BigEndian reads a number of eight bytes whose order is that of the numbers.
+func (r *Reader) BigEndian() uint64 {
+	if len(r.b) < 8 {
+		r.fail()
+		return 0
+	}
+	n := binary.BigEndian.Uint64(r.b)
+	r.b = r.b[8:]
+	return n
+}
+
 // AppendOrdered appends t as eight bytes in the order of times, for names that
 // are sorted.
 func (t Time) AppendOrdered(dst []byte) []byte {

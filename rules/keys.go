@@ -23,8 +23,8 @@ var (
 	}
 	streamPlace = &place{
 		name: "a stream", where: "in a stream",
-		keys:  []string{"source", "topic", "format", "time", "fields", "watermark", "retained"},
-		later: []string{"id", "late"},
+		keys:  []string{"source", "topic", "format", "time", "id", "fields", "watermark", "retained"},
+		later: []string{"late"},
 	}
 	tablePlace = &place{
 		name: "a table", where: "in a table",
@@ -33,6 +33,10 @@ var (
 	watermarkPlace = &place{
 		name: "`watermark`", where: "under `watermark` of a stream",
 		keys: []string{"lag", "idle", "per", "max_future"},
+	}
+	idPlace = &place{
+		name: "`id`", where: "under `id` of a stream",
+		keys: []string{"value", "within", "keep"},
 	}
 	rulePlace = &place{
 		name: "a rule", where: "in the rule itself",
@@ -91,7 +95,7 @@ var (
 		keys:  []string{"runs", "idle"},
 		later: []string{"keys"},
 	}
-	places = []*place{filePlace, streamPlace, tablePlace, rulePlace, alertPlace, watermarkPlace, timeoutPlace, limitsPlace, definePlace,
+	places = []*place{filePlace, streamPlace, tablePlace, rulePlace, alertPlace, watermarkPlace, idPlace, timeoutPlace, limitsPlace, definePlace,
 		windowPlace, detectPlace, detectEveryPlace, activePlace, absentPlace, noDataPlace, flapPlace, unlessPlace}
 )
 

@@ -39,6 +39,7 @@ type Stream struct {
 	Producer  string        // the rule whose `emit` it is; empty for a stream from a source
 	Level     int           // 0 for a stream from a source, else one more than the producer's
 	Time      *expr.Program // event time; nil: the arrival time
+	ID        ID            // how an event is known that comes again
 	Watermark Watermark
 	Retained  Retained // what a message is that the broker had kept
 
@@ -48,6 +49,13 @@ type Stream struct {
 	// Keys are the distinct `by` clauses over the stream. An event is routed
 	// once for each.
 	Keys []*Key
+}
+
+// ID says how an event is known that comes again, and for how long.
+type ID struct {
+	Value  *expr.Program  // what makes it the same event; nil: what the sender calls it, if anything
+	Within event.Duration // how far behind the stream's highest event time an id may be and still be known
+	Keep   int            // how many ids are known at most, the last ones
 }
 
 // Retained says what becomes of a message that a broker had kept for new

@@ -19,6 +19,14 @@ const (
 	defaultMaxFuture = 5 * time.Minute
 )
 
+// How long an id is known where nothing is said: longer than a device or a
+// broker tries again after a lost connection, and as many as fit in 10 MB.
+const (
+	defaultIDWithin = time.Hour
+	defaultIDKeep   = 100_000
+	maxIDKeep       = 10_000_000 // 1 GB
+)
+
 // laterFormats are formats of the language that this version does not read.
 var laterFormats = []string{"influx", "senml", "sparkplug", "cbor", "protobuf"}
 
@@ -50,6 +58,7 @@ func (l *loader) declareStream(name, body *node) {
 func (l *loader) stream(d *streamDecl) {
 	s := &Stream{Name: d.name.text, Format: "json", Schema: event.NewSchema(d.name.text, nil)}
 	s.Watermark = Watermark{Idle: defaultIdle, MaxFuture: defaultMaxFuture}
+	s.ID = ID{Within: defaultIDWithin, Keep: defaultIDKeep}
 	d.stream = s
 	if d.body.kind == scalarNode && (d.body.typ == emptyType || d.body.typ == nullType) && !d.body.bad && !l.options.NeedSource {
 		return // a name is enough for a replayed stream
@@ -71,6 +80,9 @@ func (l *loader) stream(d *streamDecl) {
 	s.Schema = l.schema(d)
 	if n := d.body.get("time"); n != nil {
 		s.Time = l.expression(n, "`time`", &expr.Scope{Event: s.Schema, NoKey: true, Self: -1}, expr.WantTime)
+	}
+	if n := d.body.get("id"); n != nil {
+		l.id(d, n)
 	}
 	if n := d.body.get("watermark"); n != nil {
 		l.watermark(d, n)
@@ -225,6 +237,30 @@ func (l *loader) fieldType(e entry) int {
 	}
 	l.errorf(e.value, advice, "there is no type `%s`", name)
 	return -1
+}
+
+// id reads what makes an event the same event when it comes again: an
+// expression, or a mapping that says more.
+func (l *loader) id(d *streamDecl, n *node) {
+	s, value := d.stream, n
+	if n.kind == mappingNode {
+		if !l.keys(n, idPlace) {
+			return
+		}
+		if value = n.get("value"); value == nil {
+			if !n.partial {
+				l.lacks(n, "write `id: {value: e.msg_id, within: 1h}`", "`id` does not say what tells events apart")
+			}
+			return
+		}
+		if v := n.get("within"); v != nil {
+			s.ID.Within = l.duration(v, "`within`", false)
+		}
+		if v := n.get("keep"); v != nil {
+			s.ID.Keep = l.number(v, "`keep`", 1, maxIDKeep)
+		}
+	}
+	s.ID.Value = l.expression(value, "`id`", &expr.Scope{Event: s.Schema, NoKey: true, Self: -1}, expr.WantKey)
 }
 
 func (l *loader) watermark(d *streamDecl, n *node) {

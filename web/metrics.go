@@ -20,6 +20,9 @@ type Metric uint8
 const (
 	Events           Metric = iota // by stream
 	Late                           // by stream
+	Duplicates                     // by stream and reason
+	NoID                           // by stream
+	ForgottenIDs                   // by stream
 	Rejected                       // by stream and reason
 	Unrouted                       // by source
 	Mismatches                     // by stream
@@ -51,6 +54,9 @@ var definitions = [...]struct {
 }{
 	Events:           {"events_total", "Events read, by stream.", []string{"stream"}},
 	Late:             {"events_late_total", "Events that came after the watermark had passed their time.", []string{"stream"}},
+	Duplicates:       {"events_duplicate_total", "Events that had come before and changed nothing, by how they were known.", []string{"stream", "reason"}},
+	NoID:             {"events_without_id_total", "Events that have nothing where their stream has its id.", []string{"stream"}},
+	ForgottenIDs:     {"ids_forgotten_total", "Ids of events that were forgotten before their time to make room for others.", []string{"stream"}},
 	Rejected:         {"events_rejected_total", "Messages of a stream that gave no event, by reason.", []string{"stream", "reason"}},
 	Unrouted:         {"events_unrouted_total", "Messages that belong to no stream, by source.", []string{"source"}},
 	Mismatches:       {"field_mismatches_total", "Fields that were not of their declared type.", []string{"stream"}},

@@ -25,6 +25,9 @@ func summarize(st engine.Stats) string {
 	}{
 		{st.Rejected.Total(""), "message was no event", "messages were no events"},
 		{st.Late.Total(""), "event was late and left out", "events were late and left out"},
+		{st.Duplicates.Total(""), "event had come before", "events had come before"},
+		{st.NoID.Total(""), "event had no usable id", "events had no usable id"},
+		{st.ForgottenIDs.Total(""), "id was forgotten before its time", "ids were forgotten before their time"},
 		{st.KeyErrors.Total(""), "event had no usable key", "events had no usable key"},
 		{st.Mismatched.Total(""), "field was of another type than declared", "fields were of another type than declared"},
 		{st.EvalErrors.Total(""), "expression failed on an event", "expressions failed on an event"},

@@ -1,0 +1,244 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"maps"
+	"slices"
+
+	"github.com/cepd/cepd/event"
+)
+
+// A message may come twice: a device that got no answer sends it again, and so
+// does a broker whose acknowledgement was lost with a connection. What is the
+// same event is known, in this order,
+//
+//   - by the `id` of its stream,
+//   - by what the sender calls the message,
+//   - by topic and payload, if the broker says that it sends a message again. Two
+//     equal readings are two readings: each message of an earlier connection
+//     matches once in each later one.
+//
+// An event that is known changes nothing but a count.
+
+// The reasons for which an event counts as one that came before.
+const (
+	duplicateID       = "id"
+	duplicateSenderID = "sender_id"
+	duplicateDelivery = "redelivered"
+)
+
+// ids are the ids of the events of one stream, with their event times.
+type ids struct {
+	*memory
+	latest event.Time // the highest event time of an event that was new
+}
+
+// deliveries are the messages of a source that its broker may send again, with
+// the number of the connection that they came by. The numbers are the core's
+// own: those of the source may begin anew.
+type deliveries struct {
+	*memory
+	conn int64
+}
+
+// maxDeliveries is how many messages of a source are remembered by what is in
+// them. A message that is not acknowledged holds one of MQTT's packet
+// identifiers, of which there are 65,535.
+const maxDeliveries = 1 << 16
+
+// recall is what the router remembers of what came.
+type recall struct {
+	sources map[string]*deliveries
+	text    []byte // what is to be digested
+
+	// The record at hand: a message that several streams take is looked up once.
+	pos   event.Position
+	asked bool
+	again bool
+}
+
+func newRecall() recall {
+	return recall{sources: map[string]*deliveries{}}
+}
+
+// connected notes that a source has a new connection.
+func (r *router) connected(source string) {
+	if d := r.recall.sources[source]; d != nil {
+		d.conn++
+	}
+}
+
+// known reports for which reason an event is one that came before, empty for
+// an event that is new, and remembers that.
+func (r *router) known(rt *routed, e *event.Event, rec *event.Record) (reason string) {
+	if rt.ID.Value != nil {
+		if r.idOf(rt, e) {
+			if r.knownID(rt, e.Time, r.recall.digest()) {
+				return duplicateID
+			}
+			return ""
+		}
+	}
+	switch {
+	case rec.SenderID != "":
+		r.recall.text = append(append(r.recall.text[:0], idOfSender), rec.SenderID...)
+		if r.knownID(rt, e.Time, r.recall.digest()) {
+			return duplicateSenderID
+		}
+	case rec.Flags.QoS() > 0:
+		if r.recall.redelivered(rec) {
+			return duplicateDelivery
+		}
+	}
+	return ""
+}
+
+// What an id is one of.
+const (
+	idOfSender = iota
+	idOfStream
+)
+
+// idOf writes what the stream's `id` is of an event, and reports whether it has
+// any. Ids by different expressions are never the same.
+func (r *router) idOf(rt *routed, e *event.Event) bool {
+	r.frame.Event = e
+	v, err := rt.ID.Value.Value(&r.frame)
+	if err != nil {
+		v = event.Missing
+	}
+	text := append(r.recall.text[:0], idOfStream)
+	text = event.AppendText(text, rt.ID.Value.Canonical())
+	if r.recall.text, err = event.AppendKey(text, v); err != nil {
+		r.stats.NoID.add(rt.Name, "", 1)
+	}
+	return err == nil
+}
+
+// digest returns the digest of what was written.
+func (c *recall) digest() (d digest) {
+	sum := sha256.Sum256(c.text)
+	return digest(sum[:len(d)])
+}
+
+// knownID reports whether a stream had an event of an id, as far back as it
+// remembers, and remembers it if not.
+func (r *router) knownID(rt *routed, t event.Time, d digest) bool {
+	if rt.ids == nil {
+		rt.ids = &ids{memory: newMemory(), latest: event.MinTime}
+	}
+	m := rt.ids
+	latest := max(m.latest, t)
+	wanted := func(e *remembered) bool { return latest.Sub(event.Time(e.mark)) <= rt.ID.Within }
+	if e, n := m.newest(d); e != nil && wanted(e) && n+uint64(rt.ID.Keep) >= m.next {
+		return true
+	}
+	m.latest = latest
+	m.add(d, int64(t))
+	if m.next%chunkEntries == 1 { // a chunk has begun: there may be one too many
+		for m.full() && (m.length() >= rt.ID.Keep+chunkEntries || !m.wants(wanted)) {
+			r.stats.ForgottenIDs.add(rt.Name, "", int64(m.drop(wanted)))
+		}
+	}
+	return false
+}
+
+// redelivered reports whether a message is one that its source had in an
+// earlier connection, and remembers it.
+func (c *recall) redelivered(rec *event.Record) bool {
+	if c.asked && c.pos == rec.Pos {
+		return c.again
+	}
+	c.asked, c.pos, c.again = true, rec.Pos, false
+	d := c.sources[rec.Source]
+	if d == nil {
+		d = &deliveries{memory: newMemory()}
+		c.sources[rec.Source] = d
+	}
+	c.text = append(event.AppendText(c.text[:0], rec.Topic), rec.Payload...)
+	sum := c.digest()
+	if rec.Flags.Dup() {
+		if e := d.oldest(sum); e != nil && e.mark < d.conn {
+			d.forget(sum)
+			c.again = true
+		}
+	}
+	d.add(sum, d.conn)
+	for d.length() >= maxDeliveries+chunkEntries {
+		d.drop(func(*remembered) bool { return false })
+	}
+	return c.again
+}
+
+// Whose memory a row belongs to.
+const (
+	memoryOfStream = iota
+	memoryOfSource
+)
+
+// appendRows puts what is remembered.
+func (r *router) appendRows(put func(name, value []byte)) {
+	for _, rt := range r.streams {
+		if m := rt.ids; m != nil {
+			m.appendRows(memoryOfStream, rt.Name, int64(m.latest), put)
+		}
+	}
+	for _, source := range slices.Sorted(maps.Keys(r.recall.sources)) {
+		d := r.recall.sources[source]
+		d.appendRows(memoryOfSource, source, d.conn, put)
+	}
+}
+
+func (m *memory) appendRows(of byte, name string, head int64, put func(name, value []byte)) {
+	v := binary.AppendVarint([]byte{rowVersion}, head)
+	put(memoryName(rowMemory, of, name), binary.AppendUvarint(v, m.next))
+	for i, chunk := range m.chunks {
+		put(binary.BigEndian.AppendUint64(memoryName(rowChunk, of, name), m.first+uint64(i)), appendChunk([]byte{rowVersion}, chunk))
+	}
+}
+
+func memoryName(kind, of byte, name string) []byte {
+	return event.AppendText([]byte{kind, of}, name)
+}
+
+// memoryOf returns the memory that a row belongs to, made if need be, and where
+// its head goes; nil where nobody wants it any more.
+func (r *router) memoryOf(name *event.Reader) (m *memory, head *int64) {
+	of, who := name.Byte(), name.Text()
+	if of == memoryOfSource {
+		if r.sources[who] == nil {
+			return nil, nil
+		}
+		d := r.recall.sources[who]
+		if d == nil {
+			d = &deliveries{memory: newMemory()}
+			r.recall.sources[who] = d
+		}
+		return d.memory, &d.conn
+	}
+	s := r.plan.streams[who]
+	if s == nil || s.Producer != "" {
+		return nil, nil
+	}
+	rt := r.streams[s.number]
+	if rt.ids == nil {
+		rt.ids = &ids{memory: newMemory(), latest: event.MinTime}
+	}
+	return rt.ids.memory, (*int64)(&rt.ids.latest)
+}
+
+// restoreMemory reads what was remembered in all.
+func (r *router) restoreMemory(name, value *event.Reader) {
+	if m, head := r.memoryOf(name); m != nil {
+		*head, m.next = value.Varint(), value.Uvarint()
+	}
+}
+
+// restoreChunk reads a piece of it.
+func (r *router) restoreChunk(name, value *event.Reader) {
+	m, _ := r.memoryOf(name)
+	if number := name.BigEndian(); m != nil {
+		m.readChunk(number, value)
+	}
+}
