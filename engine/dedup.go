@@ -3,8 +3,6 @@ package engine
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"maps"
-	"slices"
 
 	"github.com/cepd/cepd/event"
 )
@@ -87,7 +85,7 @@ func (r *router) known(rt *routed, e *event.Event, rec *event.Record) (reason st
 			return duplicateSenderID
 		}
 	case rec.Flags.QoS() > 0:
-		if r.recall.redelivered(rec) {
+		if r.redelivered(rec) {
 			return duplicateDelivery
 		}
 	}
@@ -126,7 +124,7 @@ func (c *recall) digest() (d digest) {
 // remembers, and remembers it if not.
 func (r *router) knownID(rt *routed, t event.Time, d digest) bool {
 	if rt.ids == nil {
-		rt.ids = &ids{memory: newMemory(), latest: event.MinTime}
+		rt.ids = r.newIDs(rt.Name)
 	}
 	m := rt.ids
 	latest := max(m.latest, t)
@@ -146,16 +144,13 @@ func (r *router) knownID(rt *routed, t event.Time, d digest) bool {
 
 // redelivered reports whether a message is one that its source had in an
 // earlier connection, and remembers it.
-func (c *recall) redelivered(rec *event.Record) bool {
+func (r *router) redelivered(rec *event.Record) bool {
+	c := &r.recall
 	if c.asked && c.pos == rec.Pos {
 		return c.again
 	}
 	c.asked, c.pos, c.again = true, rec.Pos, false
-	d := c.sources[rec.Source]
-	if d == nil {
-		d = &deliveries{memory: newMemory()}
-		c.sources[rec.Source] = d
-	}
+	d := r.deliveries(rec.Source)
 	c.text = append(event.AppendText(c.text[:0], rec.Topic), rec.Payload...)
 	sum := c.digest()
 	if rec.Flags.Dup() {
@@ -177,24 +172,52 @@ const (
 	memoryOfSource
 )
 
-// appendRows puts what is remembered.
+func (r *router) newIDs(stream string) *ids {
+	return &ids{memory: newMemory(r.journal, memoryOfStream, stream), latest: event.MinTime}
+}
+
+// deliveries returns the memory of a source, made if need be.
+func (r *router) deliveries(source string) *deliveries {
+	d := r.recall.sources[source]
+	if d == nil {
+		d = &deliveries{memory: newMemory(r.journal, memoryOfSource, source)}
+		r.recall.sources[source] = d
+	}
+	return d
+}
+
+// appendRows puts up to where things are remembered. The things themselves are
+// units of the router's journal.
 func (r *router) appendRows(put func(name, value []byte)) {
 	for _, rt := range r.streams {
 		if m := rt.ids; m != nil {
-			m.appendRows(memoryOfStream, rt.Name, int64(m.latest), put)
+			m.appendRow(int64(m.latest), put)
 		}
 	}
-	for _, source := range slices.Sorted(maps.Keys(r.recall.sources)) {
-		d := r.recall.sources[source]
-		d.appendRows(memoryOfSource, source, d.conn, put)
+	for _, d := range r.recall.sources { // the caller sorts
+		d.appendRow(d.conn, put)
 	}
 }
 
-func (m *memory) appendRows(of byte, name string, head int64, put func(name, value []byte)) {
+func (m *memory) appendRow(head int64, put func(name, value []byte)) {
 	v := binary.AppendVarint([]byte{rowVersion}, head)
-	put(memoryName(rowMemory, of, name), binary.AppendUvarint(v, m.next))
-	for i, chunk := range m.chunks {
-		put(binary.BigEndian.AppendUint64(memoryName(rowChunk, of, name), m.first+uint64(i)), appendChunk([]byte{rowVersion}, chunk))
+	put(memoryName(rowMemory, m.of, m.name), binary.AppendUvarint(v, m.next))
+}
+
+// every visits the units of the router.
+func (r *router) every(visit func(unit)) {
+	each := func(m *memory) {
+		for _, c := range m.chunks {
+			visit(c)
+		}
+	}
+	for _, rt := range r.streams {
+		if rt.ids != nil {
+			each(rt.ids.memory)
+		}
+	}
+	for _, d := range r.recall.sources { // a store puts rows in order
+		each(d.memory)
 	}
 }
 
@@ -210,11 +233,7 @@ func (r *router) memoryOf(name *event.Reader) (m *memory, head *int64) {
 		if r.sources[who] == nil {
 			return nil, nil
 		}
-		d := r.recall.sources[who]
-		if d == nil {
-			d = &deliveries{memory: newMemory()}
-			r.recall.sources[who] = d
-		}
+		d := r.deliveries(who)
 		return d.memory, &d.conn
 	}
 	s := r.plan.streams[who]
@@ -223,22 +242,26 @@ func (r *router) memoryOf(name *event.Reader) (m *memory, head *int64) {
 	}
 	rt := r.streams[s.number]
 	if rt.ids == nil {
-		rt.ids = &ids{memory: newMemory(), latest: event.MinTime}
+		rt.ids = r.newIDs(rt.Name)
 	}
 	return rt.ids.memory, (*int64)(&rt.ids.latest)
 }
 
-// restoreMemory reads what was remembered in all.
-func (r *router) restoreMemory(name, value *event.Reader) {
-	if m, head := r.memoryOf(name); m != nil {
+// restoreMemory reads what was remembered in all, and reports whether anybody
+// wants it.
+func (r *router) restoreMemory(name, value *event.Reader) bool {
+	m, head := r.memoryOf(name)
+	if m != nil {
 		*head, m.next = value.Varint(), value.Uvarint()
 	}
+	return m != nil
 }
 
 // restoreChunk reads a piece of it.
-func (r *router) restoreChunk(name, value *event.Reader) {
+func (r *router) restoreChunk(name, value *event.Reader) bool {
 	m, _ := r.memoryOf(name)
 	if number := name.BigEndian(); m != nil {
 		m.readChunk(number, value)
 	}
+	return m != nil
 }

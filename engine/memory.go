@@ -17,14 +17,26 @@ type digest [16]byte
 // each and forgotten as a whole:
 //
 //	chunks:   [512 ... 1023] [1024 ... 1535] [1536 ... 1600]
-//	          first = 1                                     next = 1601
+//	number 1       number 2        number 3           next = 1601
 //
 // Those of one digest are linked, from the oldest to the newest.
 type memory struct {
-	first  uint64 // number of the first chunk
-	chunks [][]remembered
-	next   uint64 // number of the next entry
-	known  map[digest]chain
+	journal *journal
+	of      byte   // whose it is: memoryOfStream or memoryOfSource
+	name    string // of that stream or source
+	chunks  []*chunk
+	next    uint64 // number of the next entry
+	known   map[digest]chain
+}
+
+// chunk is a piece of a memory. It is a [unit] of the router's journal.
+type chunk struct {
+	tag
+	memory  *memory
+	number  uint64
+	entries []remembered
+	dropped bool
+	stored  bool // there may be a row of it
 }
 
 // remembered is one entry.
@@ -41,11 +53,21 @@ type chain struct{ oldest, newest uint64 }
 // chunkEntries is the length of a chunk, about 10 kB when it is stored.
 const chunkEntries = 512
 
-func newMemory() *memory { return &memory{known: map[digest]chain{}} }
-
-func (m *memory) at(n uint64) *remembered {
-	return &m.chunks[n/chunkEntries-m.first][n%chunkEntries]
+func newMemory(j *journal, of byte, name string) *memory {
+	return &memory{journal: j, of: of, name: name, known: map[digest]chain{}}
 }
+
+// first returns the number of the first entry that is there.
+func (m *memory) first() uint64 {
+	if len(m.chunks) == 0 {
+		return m.next
+	}
+	return m.chunks[0].number * chunkEntries
+}
+
+func (m *memory) chunkOf(n uint64) *chunk { return m.chunks[n/chunkEntries-m.chunks[0].number] }
+
+func (m *memory) at(n uint64) *remembered { return &m.chunkOf(n).entries[n%chunkEntries] }
 
 // oldest and newest return an entry of a digest, nil if there is none.
 func (m *memory) oldest(d digest) *remembered {
@@ -69,30 +91,34 @@ func (m *memory) add(d digest, mark int64) {
 	m.pad(m.next)
 	n := m.next
 	m.next++
-	m.put(n, remembered{digest: d, mark: mark})
+	c := m.room(n)
+	m.journal.touch(c)
+	m.put(c, remembered{digest: d, mark: mark})
 }
 
-// put appends entry n, which follows the last.
-func (m *memory) put(n uint64, r remembered) {
+// room returns the chunk for entry n, which follows the last.
+func (m *memory) room(n uint64) *chunk {
 	if n%chunkEntries == 0 || len(m.chunks) == 0 {
-		if len(m.chunks) == 0 {
-			m.first = n / chunkEntries
-		}
-		m.chunks = append(m.chunks, make([]remembered, 0, chunkEntries))
+		m.chunks = append(m.chunks, &chunk{memory: m, number: n / chunkEntries, entries: make([]remembered, 0, chunkEntries)})
 	}
-	last := len(m.chunks) - 1
-	m.chunks[last] = append(m.chunks[last], r)
+	return m.chunks[len(m.chunks)-1]
+}
+
+// put appends an entry to the last chunk.
+func (m *memory) put(c *chunk, r remembered) {
+	n := c.number*chunkEntries + uint64(len(c.entries))
+	c.entries = append(c.entries, r)
 	if r.gone {
 		return
 	}
-	c, ok := m.known[r.digest]
+	k, ok := m.known[r.digest]
 	if ok {
-		m.at(c.newest).next = n
+		m.at(k.newest).next = n
 	} else {
-		c.oldest = n
+		k.oldest = n
 	}
-	c.newest = n
-	m.known[r.digest] = c
+	k.newest = n
+	m.known[r.digest] = k
 }
 
 // end returns the number behind the last entry that is there.
@@ -100,8 +126,8 @@ func (m *memory) end() uint64 {
 	if len(m.chunks) == 0 {
 		return m.next / chunkEntries * chunkEntries
 	}
-	last := len(m.chunks) - 1
-	return (m.first+uint64(last))*chunkEntries + uint64(len(m.chunks[last]))
+	last := m.chunks[len(m.chunks)-1]
+	return last.number*chunkEntries + uint64(len(last.entries))
 }
 
 // pad puts entries that stand for nothing where some were lost, up to n: a
@@ -111,45 +137,52 @@ func (m *memory) pad(n uint64) {
 		m.chunks, m.known = nil, map[digest]chain{}
 	}
 	for at := m.end(); at < n; at++ {
-		m.put(at, remembered{gone: true})
+		c := m.room(at)
+		m.journal.touch(c)
+		m.put(c, remembered{gone: true})
 	}
 }
 
 // forget forgets the oldest entry of a digest.
 func (m *memory) forget(d digest) {
-	c := m.known[d]
-	r := m.at(c.oldest)
-	if r.gone = true; r.next == 0 {
+	k := m.known[d]
+	m.journal.touch(m.chunkOf(k.oldest))
+	m.unlink(d, k, m.at(k.oldest))
+}
+
+func (m *memory) unlink(d digest, k chain, oldest *remembered) {
+	if oldest.gone = true; oldest.next == 0 {
 		delete(m.known, d)
 		return
 	}
-	c.oldest = r.next
-	m.known[d] = c
+	k.oldest = oldest.next
+	m.known[d] = k
 }
 
 // drop forgets the first chunk, and returns how many entries of it were
 // wanted still.
 func (m *memory) drop(wanted func(r *remembered) bool) (lost int) {
-	for i := range m.chunks[0] {
-		r := &m.chunks[0][i]
+	c := m.chunks[0]
+	m.journal.touch(c)
+	for i := range c.entries {
+		r := &c.entries[i]
 		if r.gone {
 			continue
 		}
 		if wanted(r) {
 			lost++
 		}
-		m.forget(r.digest) // it is the oldest of its digest, since it is the oldest of all
+		m.unlink(r.digest, m.known[r.digest], r) // the oldest of all is the oldest of its digest
 	}
-	m.chunks[0] = nil
+	c.entries, c.dropped = nil, true
 	m.chunks = m.chunks[1:]
-	m.first++
 	return lost
 }
 
 // wants reports whether any entry of the first chunk is wanted still.
 func (m *memory) wants(wanted func(r *remembered) bool) bool {
-	for i := range m.chunks[0] {
-		if r := &m.chunks[0][i]; !r.gone && wanted(r) {
+	for i := range m.chunks[0].entries {
+		if r := &m.chunks[0].entries[i]; !r.gone && wanted(r) {
 			return true
 		}
 	}
@@ -157,37 +190,60 @@ func (m *memory) wants(wanted func(r *remembered) bool) bool {
 }
 
 // length returns how many entries there are, those that are gone among them.
-func (m *memory) length() int { return int(m.next - m.first*chunkEntries) }
+func (m *memory) length() int { return int(m.next - m.first()) }
 
 // full reports whether the first chunk has all its entries.
-func (m *memory) full() bool { return len(m.chunks) > 0 && len(m.chunks[0]) == chunkEntries }
+func (m *memory) full() bool { return len(m.chunks) > 0 && len(m.chunks[0].entries) == chunkEntries }
 
 // maxRemembered bounds every memory, and with it what damaged rows can ask for.
 const maxRemembered = 10_100_000
 
-// appendChunk appends a chunk as it is stored.
-func appendChunk(v []byte, chunk []remembered) []byte {
-	v = binary.AppendUvarint(v, uint64(len(chunk)))
-	for i := range chunk {
-		r := &chunk[i]
+func (c *chunk) rowName() []byte {
+	return binary.BigEndian.AppendUint64(memoryName(rowChunk, c.memory.of, c.memory.name), c.number)
+}
+
+// rows puts the row of the chunk; see [unit].
+func (c *chunk) rows(put func(name, value []byte)) {
+	v := binary.AppendUvarint([]byte{rowVersion}, uint64(len(c.entries)))
+	for i := range c.entries {
+		r := &c.entries[i]
 		if v = append(v, flag(r.gone)); !r.gone {
 			v = binary.AppendVarint(append(v, r.digest[:]...), r.mark)
 		}
 	}
-	return v
+	put(c.rowName(), v)
 }
+
+// changes puts the row of the chunk; see [unit].
+func (c *chunk) changes(_ uint32, put func(name, value []byte)) (any, gone bool) {
+	switch {
+	case !c.dropped:
+		c.rows(put)
+		c.stored = true
+	case c.stored:
+		put(c.rowName(), nil)
+	default:
+		return false, false
+	}
+	return true, c.dropped
+}
+
+// settled does nothing: nobody holds a chunk that was dropped.
+func (c *chunk) settled(uint32) {}
 
 // readChunk reads a chunk that was stored. Chunks come in order.
 func (m *memory) readChunk(number uint64, r *event.Reader) {
 	n := r.Count()
-	if start := number * chunkEntries; n == 0 || n > chunkEntries || number > m.next/chunkEntries || start+uint64(n) > m.next || start < m.end() && len(m.chunks) > 0 {
+	if n == 0 || n > chunkEntries || number > m.next/chunkEntries || number*chunkEntries+uint64(n) > m.next || number*chunkEntries < m.end() && len(m.chunks) > 0 {
 		r.Fail()
 		return
 	}
 	if len(m.chunks) > 0 {
 		m.pad(number * chunkEntries)
 	}
-	for i := range n {
+	c := m.room(number * chunkEntries)
+	c.stored, c.gen = true, stored
+	for range n {
 		var e remembered
 		if e.gone = r.Byte() == 1; !e.gone {
 			for j := range e.digest {
@@ -195,6 +251,6 @@ func (m *memory) readChunk(number uint64, r *event.Reader) {
 			}
 			e.mark = r.Varint()
 		}
-		m.put(number*chunkEntries+uint64(i), e)
+		m.put(c, e)
 	}
 }

@@ -121,7 +121,7 @@ func (r *restoring) row(row Row) error {
 	e, name, value := r.engine, event.NewReader(row.Name[1:]), event.NewReader(row.Value[1:])
 	kind := row.Name[0]
 	switch kind {
-	case rowClock, rowMarks, rowRule, rowLane, rowParent:
+	case rowClock, rowMarks, rowRule, rowLane, rowParent, rowMemory:
 		r.small[string(row.Name)] = string(row.Value)
 	}
 	switch kind {
@@ -139,9 +139,9 @@ func (r *restoring) row(row Row) error {
 			e.clocks[i] = laneClock{event.Time(value.Varint()), event.Time(value.Varint())}
 		}
 	case rowMemory:
-		e.router.restoreMemory(name, value)
+		r.leftOut = !e.router.restoreMemory(name, value) || r.leftOut
 	case rowChunk:
-		e.router.restoreChunk(name, value)
+		r.leftOut = !e.router.restoreChunk(name, value) || r.leftOut
 	case rowWaiting:
 		r.waiting(name, value)
 	case rowParent:

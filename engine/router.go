@@ -28,6 +28,7 @@ type router struct {
 	parts    []event.Value
 	slab     slab
 	recall   recall
+	journal  *journal // of what is remembered
 }
 
 // routed is a stream as the router sees it.
@@ -44,7 +45,7 @@ type routed struct {
 }
 
 func newRouter(p *plan, o *options) (*router, error) {
-	r := &router{plan: p, options: o, sources: map[string][]*routed{}, stats: newStats(), recall: newRecall(),
+	r := &router{plan: p, options: o, sources: map[string][]*routed{}, stats: newStats(), recall: newRecall(), journal: newJournal(),
 		clock: clock{now: event.MinTime, down: map[string]event.Time{}, up: map[string]bool{}}}
 	for _, s := range p.order {
 		rt := &routed{streamPlan: s, marks: newMarks(s.Stream)}

@@ -48,6 +48,7 @@ func (e *Engine) Rows() []Row {
 		}
 		s.every(func(u unit) { u.rows(put) })
 	}
+	e.router.every(func(u unit) { u.rows(put) })
 	slices.SortFunc(rows, func(a, b Row) int { return bytes.Compare(a.Name, b.Name) })
 	// An event that waits in several shards is one row.
 	return slices.CompactFunc(rows, func(a, b Row) bool { return bytes.Equal(a.Name, b.Name) })

@@ -81,6 +81,11 @@ func (e *Engine) Snapshot(full bool) *Snapshot {
 		}
 		s.taken = append(s.taken, sh.journal.take(every))
 	}
+	every := e.router.every
+	if !full {
+		every = nil
+	}
+	s.taken = append(s.taken, e.router.journal.take(every))
 	e.snapshot = s
 	return s
 }
