@@ -18,8 +18,12 @@ var imports = map[string]string{
 	"ingest":    "event",
 	"mqttconn":  "",
 	"nfa":       "event",
-	"state/wal": "event",
+	"state/vfs": "",
 	"window":    "event",
+
+	// Layer 1 too: what is on disk.
+	"state/segment": "state/vfs",
+	"state/wal":     "event state/segment state/vfs",
 
 	// Layer 2: rules from files, sources, sinks.
 	"rules":                   "event expr nfa decode window detectors internal/zone",
@@ -71,7 +75,7 @@ var foreign = map[string]string{
 	"cel.dev/cel-go":                      "expr",
 	"github.com/goccy/go-yaml":            "rules config",
 	"github.com/gorhill/cronexpr":         "rules",
-	"github.com/cespare/xxhash/v2":        "event alerting rules engine",
+	"github.com/cespare/xxhash/v2":        "event alerting rules engine state/segment",
 	"github.com/eclipse/paho.mqtt.golang": "mqttconn ingest/mqtt alerting/notify/mqtt",
 	"github.com/mochi-mqtt/server/v2":     "trydemo",
 	"github.com/prometheus/client_golang": "web",

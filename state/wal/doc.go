@@ -12,6 +12,11 @@
 //     power; only then may it be acknowledged to its source, or evaluated.
 //   - Append is called by one goroutine at a time.
 //
+// [Log] is the log in a state directory: segment files with records of a compact
+// form, each group of them made durable by one fdatasync. Package segment says
+// what survives what, and how damage is told from what a crash leaves. A log has
+// an identity, made with its directory, from which the ids of alerts follow.
+//
 // [Memory] is the log of a daemon without a state directory: it keeps its
 // promises about order, and none about power.
 package wal
