@@ -73,7 +73,7 @@ type table struct {
 	lane         *lane
 	keys         map[string]*keyState
 	spare        *keyState      // empty, for the next key that is not known
-	spares       []*nfa.Machine // empty, by number of the rule
+	spares       []nfa.Machine  // empty, by number of the rule
 	spareWindows []*windowState // the same of windows
 }
 
@@ -87,7 +87,7 @@ func newLane(p *lanePlan, j *journal) *lane {
 		latest:  event.MinTime,
 	}
 	for _, t := range p.tables {
-		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: map[string]*keyState{}, spares: make([]*nfa.Machine, len(t.rules)),
+		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: map[string]*keyState{}, spares: make([]nfa.Machine, len(t.rules)),
 			spareWindows: make([]*windowState, len(t.rules))})
 	}
 	return l

@@ -14,7 +14,7 @@ func (s *Shard) stepPattern(l *lane, ks *keyState, rule int, e *event.Event) {
 	st := &ks.states[rule]
 	m := st.machine
 	if m == nil {
-		m = ks.table.spareMachine(rule)
+		m = s.spareMachine(ks.table, rule)
 	}
 	s.traceRun(ks.table.rules[rule].Name, ks.key)
 	m.Step(e, &s.env, &s.result)
@@ -33,16 +33,20 @@ func (s *Shard) expireRuns(l *lane, ks *keyState, rule int, now event.Time) {
 }
 
 // spareMachine returns a machine without runs for an event that may begin one.
-func (t *table) spareMachine(rule int) *nfa.Machine {
+func (s *Shard) spareMachine(t *table, rule int) nfa.Machine {
 	if t.spares[rule] == nil {
-		t.spares[rule] = nfa.NewMachine(t.rules[rule].Pattern.Prog)
+		if prog := t.rules[rule].Pattern.Prog; s.options.tracer != nil {
+			t.spares[rule] = nfa.NewTracedMachine(prog)
+		} else {
+			t.spares[rule] = nfa.NewMachine(prog)
+		}
 	}
 	return t.spares[rule]
 }
 
 // setMachine keeps a machine as long as it has something to remember, arms its
 // next deadline, and tells what it found.
-func (s *Shard) setMachine(l *lane, ks *keyState, rule int, m *nfa.Machine) {
+func (s *Shard) setMachine(l *lane, ks *keyState, rule int, m nfa.Machine) {
 	st, t := &ks.states[rule], ks.table
 	switch {
 	case m.Empty():

@@ -66,7 +66,7 @@ type keyState struct {
 
 // ruleState is the state of one rule for one key.
 type ruleState struct {
-	machine   *nfa.Machine            // nil without runs
+	machine   nfa.Machine             // nil without runs
 	window    *windowState            // nil without windows
 	detect    *detectState            // nil where the detector has seen nothing
 	alerts    [alertSlots]*alertState // nil while inactive

@@ -30,7 +30,7 @@ func benchProg(b *testing.B, text string, o Options) *Prog {
 
 // feed steps a machine over a cycle of events, one a millisecond.
 func feed(b *testing.B, prog *Prog, cycle []string, warm int) {
-	m, env, out := NewMachine(prog), &letterEnv{}, &Result{}
+	m, env, out := newRunMachine(prog), &letterEnv{}, &Result{}
 	events := make([]event.Event, 1<<16)
 	i := 0
 	step := func() {
@@ -53,7 +53,7 @@ func feed(b *testing.B, prog *Prog, cycle []string, warm int) {
 	for b.Loop() {
 		step()
 	}
-	b.ReportMetric(float64(m.Runs()), "runs")
+	b.ReportMetric(float64(m.runs()), "runs")
 }
 
 // BenchmarkQuiet is an event that moves none of the open runs.
@@ -157,7 +157,7 @@ func BenchmarkMemory(b *testing.B) {
 	var before, after runtime.MemStats
 	for b.Loop() {
 		const keys = 100000
-		machines := make([]*Machine, keys)
+		machines := make([]Machine, keys)
 		env, out := &letterEnv{at: scenarioEvent{letters: "a"}}, &Result{}
 		env.e = &event.Event{Schema: letterSchema}
 		runtime.GC()

@@ -61,6 +61,9 @@ func build(p *Pattern, o Options) *Prog {
 	if c.full || !prog.flatten() {
 		return nil
 	}
+	if prog.compactable() {
+		prog.compact = prog.determine()
+	}
 	return prog
 }
 

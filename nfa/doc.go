@@ -7,6 +7,13 @@
 // event by event. A Prog is shared by all keys and never stored; a Machine is
 // all that is stored.
 //
+// There are two machines, which find the same matches. The run machine moves
+// every run by itself, and runs any program. The compact machine is for
+// programs whose conditions look at the event alone, see [Prog.Compact]: the
+// program is made deterministic (dfa.go), and the runs are paths in one graph
+// that shares what they have in common (tecs.go), so that an event costs the
+// same however many runs are open.
+//
 // # Predicates
 //
 // The package knows nothing of expressions. A step's condition is a number

@@ -40,6 +40,7 @@ type Result struct {
 	Trace Tracer
 
 	scratch scratch
+	compact compactScratch
 }
 
 // Reset empties the result and keeps its memory and tracer.

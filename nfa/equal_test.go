@@ -20,11 +20,10 @@ type failer interface {
 
 func seconds0(t event.Time) float64 { return time.Duration(t).Seconds() }
 
-// machineRun gives what the machine finds, as the oracle prints it. With
-// restart it is written and read back after every event.
-func machineRun(t failer, prog *Prog, events []scenarioEvent, restart bool) []string {
+// machineRun gives what a machine finds, as the oracle prints it. With restart
+// it is written and read back after every event.
+func machineRun(t failer, prog *Prog, m Machine, events []scenarioEvent, restart bool) []string {
 	var out Result
-	m := NewMachine(prog)
 	env := &letterEnv{}
 	for i, e := range events {
 		env.at, env.held = e, 0
@@ -35,7 +34,7 @@ func machineRun(t failer, prog *Prog, events []scenarioEvent, restart bool) []st
 			t.Fatalf("event %d was kept %d times", i, env.held)
 		}
 		if restart {
-			m = reread(t, m, letterSchema)
+			m = reread(t, prog, m, letterSchema)
 		}
 	}
 	m.Advance(event.MaxTime, &out)
@@ -62,7 +61,7 @@ func agree(t failer, text string, o Options, events []scenarioEvent) {
 	if prog == nil {
 		t.Fatalf("%s: %v", text, issues)
 	}
-	got := machineRun(t, prog, events, false)
+	got := machineRun(t, prog, newRunMachine(prog), events, false)
 	want := (&oracle{pattern: p, events: events, options: s.options}).run()
 	if !slices.Equal(got, want) {
 		var words []string
@@ -72,8 +71,11 @@ func agree(t failer, text string, o Options, events []scenarioEvent) {
 		t.Fatalf("%s  within %v skip %v %s order %v\non %s\n got %q\nwant %q\n%s",
 			text, o.Within, o.Skip, o.SkipTo, o.Order, strings.Join(words, " "), got, want, prog)
 	}
-	if again := machineRun(t, prog, events, true); !slices.Equal(got, again) {
+	if again := machineRun(t, prog, newRunMachine(prog), events, true); !slices.Equal(got, again) {
 		t.Fatalf("%s: written and read back %q\nelse %q", text, again, got)
+	}
+	if prog.Compact() {
+		agreeCompact(t, text, prog, events, got)
 	}
 }
 

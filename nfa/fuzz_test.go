@@ -52,7 +52,10 @@ func FuzzParse(f *testing.F) {
 func FuzzOracle(f *testing.F) { f.Fuzz(rapid.MakeFuzz(checkOracle)) }
 
 // damaged programs are those whose machines are damaged.
-var damaged = []string{"a -> b -> c", "(a -> b+ -> c?)+ -> d", "a -> !x", "a -> b | b -> c"}
+var damaged = []string{"a -> b -> c", "(a -> b+ -> c?)+ -> d", "a -> !x", "a -> b | b -> c", "a+ -> b+ -> c", "a ~> (b ~> c?)+[any] -> d"}
+
+// damagedCompact is the number of the first that the compact machine runs.
+const damagedCompact = 4
 
 func damagedProg(t testing.TB, i int) *Prog {
 	if i == 1 {
@@ -65,17 +68,20 @@ func damagedProg(t testing.TB, i int) *Prog {
 		t.Fatal(err)
 	}
 	s := scenario{options: Options{Skip: SkipToNext, Order: OrderStart, Within: 1000e9}}
+	if i >= damagedCompact {
+		s.options.Skip = SkipNone
+	}
 	s.define(p)
 	prog, issues := Compile(p, s.options)
-	if prog == nil {
+	if prog == nil || prog.Compact() != (i >= damagedCompact) {
 		t.Fatal(issues)
 	}
 	return prog
 }
 
 // letterFeed steps a machine over the letters, a second apart.
-func letterFeed(t failer, m *Machine, letters string) {
-	env := &historyEnv{t: t, prog: m.prog}
+func letterFeed(t failer, prog *Prog, m Machine, letters string) {
+	env := &historyEnv{t: t, prog: prog}
 	var out Result
 	for i, c := range letters {
 		env.at = scenarioEvent{letters: string(c)}
@@ -111,8 +117,9 @@ func readDamaged(t failer, prog *Prog, b []byte) {
 
 func FuzzReadMachine(f *testing.F) {
 	for i := range damaged {
-		m := NewMachine(damagedProg(f, i))
-		letterFeed(f, m, "abaxbacab")
+		prog := damagedProg(f, i)
+		m := NewMachine(prog)
+		letterFeed(f, prog, m, "abaxbacab")
 		f.Add(i, m.AppendBinary(nil))
 	}
 	f.Fuzz(func(t *testing.T, i int, b []byte) {
@@ -129,7 +136,7 @@ func TestReadDamaged(t *testing.T) {
 	for i := range damaged {
 		prog := damagedProg(t, i)
 		m := NewMachine(prog)
-		letterFeed(t, m, "abaxbacab")
+		letterFeed(t, prog, m, "abaxbacab")
 		whole := m.AppendBinary(nil)
 		for n := range whole {
 			readDamaged(t, prog, whole[:n])

@@ -119,17 +119,17 @@ func TestHistory(t *testing.T) {
 		restart := rapid.Bool().Draw(t, "restart")
 		env := &historyEnv{t: t, prog: prog}
 		var out Result
-		m := NewMachine(prog)
+		m := newRunMachine(prog)
 		for i := range rapid.IntRange(1, 60).Draw(t, "events") {
 			w := rapid.SampledFrom([]string{"a", "b", "c", "b", "d", "x"}).Draw(t, "event")
 			env.at = scenarioEvent{letters: w}
 			env.e = &event.Event{Time: seconds(float64(i)), Pos: event.Position{Seq: uint64(i + 1)}, Schema: letterSchema}
 			m.Step(env.e, env, &out)
 			if restart {
-				m = reread(t, m, letterSchema)
+				m = reread(t, prog, m, letterSchema).(*runMachine)
 			}
-			if m.Runs() > 200 {
-				m = NewMachine(prog)
+			if m.runs() > 200 {
+				m = newRunMachine(prog)
 			}
 		}
 		for i := range out.Matches {
@@ -150,7 +150,7 @@ func TestHistoryLong(t *testing.T) {
 		e := &event.Event{Time: seconds(float64(i)), Pos: event.Position{Seq: uint64(i)}, Schema: letterSchema}
 		env.e = e
 		s := &scratch{env: env, kept: e}
-		m := NewMachine(prog)
+		m := newRunMachine(prog)
 		m.tick()
 		n := m.extend(h.last, slices.Index(prog.StepNames(), step), s)
 		if n.prev() != h.last {
@@ -191,7 +191,7 @@ func TestGate(t *testing.T) {
 		}
 		env := &historyEnv{t: t, prog: prog}
 		var out Result
-		m := NewMachine(prog)
+		m := newRunMachine(prog)
 		for i, w := range strings.Fields("a a x x b") {
 			env.at = scenarioEvent{letters: w}
 			env.e = &event.Event{Time: seconds(float64(i)), Pos: event.Position{Seq: uint64(i + 1)}, Schema: letterSchema}
@@ -199,7 +199,7 @@ func TestGate(t *testing.T) {
 		}
 		want := map[bool]int{false: 1 + 2*3, true: 2}[gated]
 		if env.asked != want || len(out.Matches) != 2 || !m.Empty() {
-			t.Errorf("gated %v: asked %d times, want %d; %d matches, %d runs", gated, env.asked, want, len(out.Matches), m.Runs())
+			t.Errorf("gated %v: asked %d times, want %d; %d matches, %d runs", gated, env.asked, want, len(out.Matches), m.runs())
 		}
 	}
 }
@@ -211,25 +211,50 @@ func TestQuiet(t *testing.T) {
 		m, env, out := openRuns(t, text, 1000)
 		env.at = scenarioEvent{letters: "x"}
 		m.Step(env.e, env, out) // what waits in a twin goes there once
-		before := m.Runs()
+		before := m.runs()
 		if n := testing.AllocsPerRun(100, func() {
 			m.Advance(env.e.Time, out)
 			m.Step(env.e, env, out)
 		}); n != 0 {
 			t.Errorf("%s: %v allocations for an event that moves nothing", text, n)
 		}
-		if m.Runs() != before || before < 1000 {
-			t.Errorf("%s: %d runs, then %d", text, before, m.Runs())
+		if m.runs() != before || before < 1000 {
+			t.Errorf("%s: %d runs, then %d", text, before, m.runs())
 		}
-		empty := NewMachine(m.prog)
+		empty := newRunMachine(m.prog)
 		if n := testing.AllocsPerRun(100, func() { empty.Step(env.e, env, out) }); n != 0 || !empty.Empty() {
 			t.Errorf("%s: %v allocations where nothing begins", text, n)
 		}
 	}
 }
 
+// TestQuietCompact does the same with the compact machine.
+func TestQuietCompact(t *testing.T) {
+	for _, text := range []string{"a -> b -> c", "a ~> b+ -> c", "a -> (b | c) -> d"} {
+		m, env, out := openRuns(t, text, 1000)
+		full := NewMachine(m.prog)
+		for i := range 1000 {
+			env.e = &event.Event{Time: event.Time(i), Pos: event.Position{Seq: uint64(i + 1)}, Schema: letterSchema}
+			full.Step(env.e, env, out)
+		}
+		env.at = scenarioEvent{letters: "x"}
+		empty := NewMachine(m.prog)
+		for _, m := range []Machine{full, empty} {
+			if n := testing.AllocsPerRun(100, func() {
+				m.Advance(env.e.Time, out)
+				m.Step(env.e, env, out)
+			}); n != 0 {
+				t.Errorf("%s: %v allocations for an event that moves nothing", text, n)
+			}
+		}
+		if full.Empty() || !empty.Empty() || !m.prog.Compact() {
+			t.Errorf("%s: empty %v and %v", text, full.Empty(), empty.Empty())
+		}
+	}
+}
+
 // openRuns returns a machine with n runs that wait, one nanosecond apart.
-func openRuns(t testing.TB, text string, n int) (*Machine, *letterEnv, *Result) {
+func openRuns(t testing.TB, text string, n int) (*runMachine, *letterEnv, *Result) {
 	t.Helper()
 	p, err := Parse(text)
 	if err != nil {
@@ -241,7 +266,7 @@ func openRuns(t testing.TB, text string, n int) (*Machine, *letterEnv, *Result) 
 	if prog == nil {
 		t.Fatal(issues)
 	}
-	m, env, out := NewMachine(prog), &letterEnv{}, &Result{}
+	m, env, out := newRunMachine(prog), &letterEnv{}, &Result{}
 	env.at, env.e = scenarioEvent{letters: "a"}, &event.Event{Schema: letterSchema}
 	for i := range n {
 		env.e = &event.Event{Time: event.Time(i), Pos: event.Position{Seq: uint64(i + 1)}, Schema: letterSchema}

@@ -2,14 +2,48 @@ package nfa
 
 import "github.com/cepd/cepd/event"
 
-// Machine holds the open runs of one key.
+// A Machine holds the open partial matches of one key, and moves them event by
+// event. There are two: the run machine, for any program, and the compact
+// machine, for those that [Prog.Compact] reports. They give the same matches.
+type Machine interface {
+	// Step moves the partial matches over an event, whose time no later event
+	// may precede. The caller has advanced the machine to the event's time
+	// before.
+	Step(e *event.Event, env Env, out *Result)
+	// Advance ends what ends up to and including a time: partial matches past
+	// their window, and trailing negations that held until their deadline.
+	Advance(t event.Time, out *Result)
+	// Deadline returns a time up to which Advance would change nothing that
+	// can be told, [event.MaxTime] if it never does.
+	Deadline() event.Time
+	// Empty reports whether there is nothing to remember.
+	Empty() bool
+	// AppendBinary appends an exact encoding of the machine to dst.
+	AppendBinary(dst []byte) []byte
+}
+
+// NewMachine returns the machine for a program, without partial matches. A key
+// without any needs none: a caller may step one empty machine for all such
+// keys, and give it away to the key once it is no longer empty.
+func NewMachine(p *Prog) Machine {
+	if p.compact != nil {
+		return newCompactMachine(p)
+	}
+	return newRunMachine(p)
+}
+
+// NewTracedMachine returns a machine whose partial matches a [Tracer] can
+// follow one by one, whatever the program.
+func NewTracedMachine(p *Prog) Machine { return newRunMachine(p) }
+
+// runMachine is the machine for any program.
 //
 // The runs lie in buckets, one for each state in which a run waits. Whether an
 // event moves a run depends, but for linked predicates, on its state alone; so
 // one look decides for a whole bucket, and an event that moves nothing visits
 // no run. In a bucket the runs are sorted by their first event, so that what
 // is too old, and what a match skips, is a beginning of the bucket.
-type Machine struct {
+type runMachine struct {
 	prog    *Prog
 	buckets []bucket  // sorted by state, none empty
 	waiting []waiting // completed matches that order: start holds back, sorted
@@ -39,16 +73,13 @@ type waiting struct {
 	end event.Time
 }
 
-// NewMachine returns a machine without runs. A key without runs needs none: a
-// caller may step one empty machine for all such keys, and give it away to the
-// key once it is no longer [Machine.Empty].
-func NewMachine(p *Prog) *Machine { return &Machine{prog: p} }
+func newRunMachine(p *Prog) *runMachine { return &runMachine{prog: p} }
 
-// Empty reports whether there is nothing to remember.
-func (m *Machine) Empty() bool { return m.count == 0 && len(m.waiting) == 0 }
+// Empty implements [Machine].
+func (m *runMachine) Empty() bool { return m.count == 0 && len(m.waiting) == 0 }
 
-// Runs returns the number of open runs, with matches that wait for them.
-func (m *Machine) Runs() int { return int(m.count) + len(m.waiting) }
+// runs returns the number of open runs, with matches that wait for them.
+func (m *runMachine) runs() int { return int(m.count) + len(m.waiting) }
 
 // scratch is the memory of one call of Step or Advance.
 type scratch struct {
@@ -107,7 +138,7 @@ type answer struct {
 }
 
 // tick starts a new epoch.
-func (m *Machine) tick() {
+func (m *runMachine) tick() {
 	m.epoch++
 	if m.epoch != 0 {
 		return
@@ -124,9 +155,8 @@ func (m *Machine) tick() {
 	}
 }
 
-// Step moves the runs over an event, whose time no later event may precede.
-// The caller has advanced the machine to the event's time before.
-func (m *Machine) Step(e *event.Event, env Env, out *Result) {
+// Step implements [Machine].
+func (m *runMachine) Step(e *event.Event, env Env, out *Result) {
 	if m.prog.windows && m.prog.within > 0 {
 		m.lapse(e.Time, out)
 	}
@@ -153,21 +183,21 @@ func (m *Machine) Step(e *event.Event, env Env, out *Result) {
 	if len(s.done) > 0 || len(m.waiting) > 0 {
 		m.complete(out)
 	}
-	if m.Runs() > m.prog.maxRuns {
+	if m.runs() > m.prog.maxRuns {
 		m.evict(e.Time, out)
 	}
 	s.release()
 }
 
 // stepStart lets the event begin runs. The start itself always stays.
-func (m *Machine) stepStart(out *Result) {
+func (m *runMachine) stepStart(out *Result) {
 	if out.scratch.open(m.prog, startState) {
 		m.stepRun(run{}, startState, out)
 	}
 }
 
 // stepBucket moves the runs of one state.
-func (m *Machine) stepBucket(b *bucket, out *Result) {
+func (m *runMachine) stepBucket(b *bucket, out *Result) {
 	s := &out.scratch
 	state := int(b.state)
 	s.open(m.prog, state)
@@ -259,7 +289,7 @@ func (s *scratch) look(r run) {
 
 // stepRun moves one run along the active arcs and reports whether it also
 // stays as it is. The run of the start state is empty.
-func (m *Machine) stepRun(r run, state int, out *Result) (stays bool) {
+func (m *runMachine) stepRun(r run, state int, out *Result) (stays bool) {
 	s := &out.scratch
 	s.look(r)
 	s.chosen = s.chosen[:0]
@@ -294,7 +324,7 @@ func (m *Machine) stepRun(r run, state int, out *Result) (stays bool) {
 }
 
 // take lets a run accept the event. A killed run may still complete with it.
-func (m *Machine) take(r run, a *arc, killed bool, out *Result) {
+func (m *runMachine) take(r run, a *arc, killed bool, out *Result) {
 	s := &out.scratch
 	n := m.extend(r.last, a.step, s)
 	next := run{n, r.first}
@@ -320,7 +350,7 @@ func (m *Machine) take(r run, a *arc, killed bool, out *Result) {
 }
 
 // finish notes a completed match, unless it has been given before.
-func (m *Machine) finish(r run, end event.Time, s *scratch) {
+func (m *runMachine) finish(r run, end event.Time, s *scratch) {
 	if !r.last.given {
 		r.last.given = true
 		s.done = append(s.done, waiting{r, end})
@@ -329,7 +359,7 @@ func (m *Machine) finish(r run, end event.Time, s *scratch) {
 
 // extend returns the chain of prev and the event at hand, always the same one
 // for the same predecessor and step.
-func (m *Machine) extend(prev *node, step int, s *scratch) *node {
+func (m *runMachine) extend(prev *node, step int, s *scratch) *node {
 	if prev == nil {
 		for _, n := range s.fresh {
 			if int(n.step) == step {
@@ -364,7 +394,7 @@ func (s *scratch) keep() *event.Event {
 }
 
 // fold carries on the aggregates over the step that took the event.
-func (m *Machine) fold(n *node, s *scratch) {
+func (m *runMachine) fold(n *node, s *scratch) {
 	aggs := m.prog.stepAggs[n.step]
 	if len(aggs) == 0 {
 		return

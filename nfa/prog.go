@@ -27,6 +27,8 @@ type Prog struct {
 	stepAggs [][]int // by step, the aggregates over it
 	stepVals []int   // by step, the number of values of their states
 	grouped  bool    // steps can alternate without bound: a loop over several
+
+	compact *dfa // nil where only the run machine can run the program
 }
 
 type aggregate struct{ step, offset, width int }

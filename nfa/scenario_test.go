@@ -28,7 +28,7 @@ import (
 // name after `until` likewise. Further lines say within, skip, order, timeout,
 // runs, and until when time goes on behind the last event (`to: 20`; else it
 // stays). `explain` in place of `match` prints what happens to every run,
-// `check` what is wrong with a pattern, `list` and `mermaid` the program.
+// `check` what is wrong with a pattern, `list`, `compact` and `mermaid` the program.
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata/scenarios", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
@@ -87,6 +87,8 @@ func runScenario(cmd, input string) (string, error) {
 		return b.String(), nil
 	case "list":
 		return prog.String(), nil
+	case "compact":
+		return prog.CompactString(), nil
 	case "mermaid":
 		return prog.Mermaid(func(name string) string { return "e.kind == \"" + name + "\"" }), nil
 	case "dot":
@@ -190,7 +192,13 @@ var letterSchema = event.NewSchema("s", nil)
 
 func (s *scenario) run(prog *Prog, tracer Tracer) string {
 	out := Result{Trace: tracer}
-	m := NewMachine(prog)
+	if tracer == nil && prog.Compact() {
+		return s.runOn(NewMachine(prog), &out)
+	}
+	return s.runOn(newRunMachine(prog), &out)
+}
+
+func (s *scenario) runOn(m Machine, out *Result) string {
 	env := &letterEnv{}
 	var b strings.Builder
 	flush := func() {
@@ -208,13 +216,13 @@ func (s *scenario) run(prog *Prog, tracer Tracer) string {
 	for i, e := range s.events {
 		env.at = e
 		env.e = &event.Event{Time: e.time, Pos: event.Position{Seq: uint64(i + 1)}, Schema: letterSchema, Topic: e.name}
-		m.Advance(e.time, &out)
+		m.Advance(e.time, out)
 		flush()
-		m.Step(env.e, env, &out)
+		m.Step(env.e, env, out)
 		flush()
 	}
 	if s.to != event.MinTime {
-		m.Advance(s.to, &out)
+		m.Advance(s.to, out)
 		flush()
 	}
 	if b.Len() == 0 {

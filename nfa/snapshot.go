@@ -9,7 +9,7 @@ import (
 	"github.com/cepd/cepd/event"
 )
 
-// The encoding of a machine, all numbers varints:
+// The encoding of a run machine, all numbers varints:
 //
 //	version           one byte
 //	streams           count, names
@@ -33,8 +33,8 @@ const (
 	flagsUnknown = ^byte(1<<iota - 1)
 )
 
-// AppendBinary appends an exact encoding of the machine to dst.
-func (m *Machine) AppendBinary(dst []byte) []byte {
+// AppendBinary implements [Machine].
+func (m *runMachine) AppendBinary(dst []byte) []byte {
 	w := &writer{m: m}
 	w.collect()
 	dst = append(dst, snapshotVersion)
@@ -62,7 +62,7 @@ func (m *Machine) AppendBinary(dst []byte) []byte {
 // writer numbers the nodes of a machine. A number is in child while mark is
 // the epoch.
 type writer struct {
-	m       *Machine
+	m       *runMachine
 	nodes   []*node
 	valued  []bool // by number: its values can be asked for
 	streams []string
@@ -158,26 +158,35 @@ func (w *writer) appendNodes(dst []byte) []byte {
 // ReadMachine reads what AppendBinary wrote for a program of the same
 // [Prog.Shape]. schema returns the schema of the events that are kept of a
 // stream, nil for a stream that the rule does not know.
-func ReadMachine(p *Prog, r *event.Reader, schema func(stream string) *event.Schema) (*Machine, error) {
-	d := &reader{Reader: r, m: NewMachine(p)}
-	if v := r.Byte(); r.Err() == nil && v != snapshotVersion {
-		return nil, fmt.Errorf("reading runs: version %d is not known", v)
+func ReadMachine(p *Prog, r *event.Reader, schema func(stream string) *event.Schema) (Machine, error) {
+	d := &reader{Reader: r, m: newRunMachine(p)}
+	version := r.Byte()
+	if r.Err() == nil && version != snapshotVersion && version != compactVersion {
+		return nil, fmt.Errorf("reading runs: version %d is not known", version)
 	}
 	d.readStreams(schema)
-	d.readNodes()
-	d.readRuns()
+	var m Machine
+	if d.ok() {
+		if version == compactVersion {
+			m = d.readCompact(p)
+		} else {
+			d.readNodes()
+			d.readRuns()
+			m = d.m
+		}
+	}
 	if d.err == nil && r.Err() != nil {
 		d.err = r.Err()
 	}
 	if d.err != nil {
 		return nil, fmt.Errorf("reading runs: %w", d.err)
 	}
-	return d.m, nil
+	return m, nil
 }
 
 type reader struct {
 	*event.Reader
-	m       *Machine
+	m       *runMachine
 	err     error // what is wrong beside the encoding
 	schemas []*event.Schema
 	nodes   []*node

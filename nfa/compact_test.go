@@ -1,0 +1,220 @@
+package nfa
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cepd/cepd/event"
+	"pgregory.net/rapid"
+)
+
+// agreeCompact holds the compact machine to the matches of the run machine.
+// Written and read back after every event it finds the same, and its bytes are
+// those of the one that was not; so are the matches of the runs that it becomes
+// when its program asks for them.
+func agreeCompact(t failer, text string, prog *Prog, events []scenarioEvent, want []string) {
+	t.Helper()
+	if got := machineRun(t, prog, NewMachine(prog), events, false); !slices.Equal(got, want) {
+		t.Fatalf("%s  within %v skip %v %v\non %v\n compact %q\nwant %q\n%s%s", text, prog.within, prog.skip, prog.order, events, got, want, prog, prog.CompactString())
+	}
+	if got := machineRun(t, prog, NewMachine(prog), events, true); !slices.Equal(got, want) {
+		t.Fatalf("%s: written and read back %q\nwant %q", text, got, want)
+	}
+	if got := machineRun(t, prog, &mixed{prog: prog, kept: NewMachine(prog), read: NewMachine(prog), t: t}, events, false); !slices.Equal(got, want) {
+		t.Fatalf("%s: %q\nwant %q", text, got, want)
+	}
+	for n := range events {
+		if got := machineRun(t, prog, &expanded{Machine: NewMachine(prog), prog: prog, after: n, t: t}, events, false); !slices.Equal(got, want) {
+			t.Fatalf("%s: made runs after event %d %q\nwant %q", text, n, got, want)
+		}
+	}
+}
+
+// mixed steps two machines, of which one is written and read back after every
+// event, and compares their bytes.
+type mixed struct {
+	Machine
+	prog       *Prog
+	kept, read Machine
+	t          failer
+}
+
+func (m *mixed) Advance(at event.Time, out *Result) { m.kept.Advance(at, out); m.read.Advance(at, out) }
+
+func (m *mixed) Step(e *event.Event, env Env, out *Result) {
+	m.t.Helper()
+	letters := env.(*letterEnv)
+	m.read.Step(e, env, &Result{})
+	letters.held = 0
+	m.kept.Step(e, env, out)
+	m.read = reread(m.t, m.prog, m.read, letterSchema)
+	if e.Pos.Seq%7 != 0 { // the one that is kept is tidied by being written
+		return
+	}
+	a, b := m.kept.AppendBinary(nil), m.read.AppendBinary(nil)
+	if !bytes.Equal(a, b) || m.kept.Deadline() != m.read.Deadline() || m.kept.Empty() != m.read.Empty() {
+		m.t.Fatalf("%v, empty %v, deadline %v\n%x\nread back\n%x, empty %v, deadline %v", e.Pos, m.kept.Empty(), m.kept.Deadline(), a, b, m.read.Empty(), m.read.Deadline())
+	}
+}
+
+// expanded becomes a run machine after some events.
+type expanded struct {
+	Machine
+	prog  *Prog
+	after int
+	t     failer
+}
+
+func (m *expanded) Step(e *event.Event, env Env, out *Result) {
+	m.Machine.Step(e, env, out)
+	if m.after--; m.after == 0 {
+		prog := *m.prog
+		prog.compact = nil
+		m.Machine = reread0(m.t, &prog, m.Machine)
+	}
+}
+
+// reread0 reads a machine as one of another program of the same shape.
+func reread0(t failer, prog *Prog, m Machine) Machine {
+	t.Helper()
+	read, err := ReadMachine(prog, event.NewReader(m.AppendBinary(nil)), func(string) *event.Schema { return letterSchema })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read
+}
+
+// TestCompactRandom compares the machines on streams that are too long for the
+// oracle. Patterns are short, since the runs multiply.
+func TestCompactRandom(t *testing.T) {
+	ran := 0
+	rapid.Check(t, func(t *rapid.T) {
+		if checkCompact(t) {
+			ran++
+		}
+	})
+	t.Logf("%d programs", ran)
+	if ran < 10 {
+		t.Error("too few programs were for the compact machine")
+	}
+}
+
+func FuzzCompact(f *testing.F) { f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { checkCompact(t) })) }
+
+func checkCompact(t *rapid.T) bool {
+	r := &randomPattern{t: t}
+	text := r.sequence(2, true)
+	p, err := Parse(text)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	o := Options{Skip: Skip(r.draw(2, "skip")), Within: time.Duration(r.draw(12, "within")) * time.Second, MaxRuns: 1 << 16}
+	s := scenario{options: o}
+	s.define(p)
+	prog, _ := Compile(p, s.options)
+	if prog == nil || !prog.Compact() {
+		return false
+	}
+	events := randomEvents(t, 40)
+	if !fewRuns(prog, events) {
+		return false
+	}
+	agreeCompact(t, text, prog, events, machineRun(t, prog, newRunMachine(prog), events, false))
+	return true
+}
+
+// fewRuns reports whether a stream leaves few runs open at any time.
+func fewRuns(prog *Prog, events []scenarioEvent) bool {
+	var out Result
+	m, env := newRunMachine(prog), &letterEnv{}
+	for i, e := range events {
+		env.at, env.e = e, &event.Event{Time: e.time, Pos: event.Position{Seq: uint64(i + 1)}, Schema: letterSchema}
+		m.Advance(e.time, &out)
+		m.Step(env.e, env, &out)
+		if m.runs() > 500 || len(out.Matches) > 2000 {
+			return false
+		}
+	}
+	return true
+}
+
+// compactProg compiles a pattern for the compact machine.
+func compactProg(t testing.TB, text string, o Options) *Prog {
+	t.Helper()
+	p, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := scenario{options: o}
+	s.define(p)
+	prog, issues := Compile(p, s.options)
+	if prog == nil || !prog.Compact() {
+		t.Fatalf("%s is not for the compact machine: %v", text, issues)
+	}
+	return prog
+}
+
+// TestCompactChoice says which programs the compact machine runs.
+func TestCompactChoice(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		o    Options
+		want bool
+	}{
+		{"a -> b -> c", Options{}, true},
+		{"a -> b -> c", Options{Within: 1e9, Skip: SkipNone, Order: OrderStart}, true},
+		{"a+ -> (b | c)+ -> !d -> e", Options{}, true},
+		{"a => !b", Options{Skip: SkipNone}, true},
+		{"a => !b", Options{}, false},                             // ends with an event that it does not take
+		{"a -> !b", Options{Within: 1e9}, false},                  // ends with time
+		{"a -> b[within 1s]", Options{}, false},                   // a window for each run
+		{"a -> b", Options{Within: 1e9, Timeout: true}, false},    // tells of each run
+		{"a -> b", Options{Order: OrderStart}, false},             // holds matches back
+		{"a -> b", Options{Skip: SkipToNext}, false},              // skips some runs
+		{"a -> b", Options{MaxRuns: 999}, false},                  // counts runs
+		{"(a | b | c | d | e | f | g | h | i)", Options{}, false}, // asks too much at once
+		{"a -> b", Options{AggregateSteps: []int{0}, AggregateWidths: []int{1}}, false},
+	} {
+		p, err := Parse(c.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := scenario{options: c.o}
+		s.define(p)
+		prog, issues := Compile(p, s.options)
+		if prog == nil {
+			t.Fatalf("%s: %v", c.text, issues)
+		}
+		if got := prog.Compact(); got != c.want {
+			t.Errorf("%s %+v: compact %v, want %v", c.text, c.o, got, c.want)
+		}
+	}
+}
+
+// TestCompactBound feeds events that all stay open, without a window. The limit
+// of runs bounds what is kept, and what goes is what began first.
+func TestCompactBound(t *testing.T) {
+	const limit = 1000
+	for _, text := range []string{"a -> b", "a ~> a2 -> b", "a -> a2+[any] -> b"} {
+		prog := compactProg(t, text, Options{MaxRuns: limit, Skip: SkipNone})
+		m := newCompactMachine(prog)
+		env, out := &letterEnv{at: scenarioEvent{letters: "a"}}, &Result{}
+		evicted := 0
+		for i := range 20 * limit {
+			env.e = &event.Event{Time: event.Time(i), Pos: event.Position{Seq: uint64(i + 1)}, Schema: letterSchema}
+			m.Step(env.e, env, out)
+			evicted += out.Evicted
+			out.Reset()
+			if n := len(m.vertices); n > 10*limit {
+				t.Fatalf("%s: %d vertices after %d events", text, n, i+1)
+			}
+		}
+		env.at.letters = "b"
+		m.Step(env.e, env, out)
+		if evicted == 0 || len(out.Matches) < limit/2 || out.Matches[len(out.Matches)-1].Start < event.Time(20*limit-3) {
+			t.Errorf("%s: %d evicted, %d matches", text, evicted, len(out.Matches))
+		}
+	}
+}

@@ -1,0 +1,279 @@
+package nfa
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// dfa is a program made deterministic, for the compact machine.
+//
+// A state is the set of program states in which the runs with one chain of
+// accepted events wait, and whether that chain has been given as a match. What
+// an event does depends on the answers to a few plain predicates, the state's
+// asks: the chain stays as it is and goes on to one state, its silent
+// successor, and for each step that can take the event there is one longer
+// chain, in one state. So of equal runs that came to be on different ways there
+// is one from the start, and every chain is in one state only.
+//
+// It is made when the program is compiled, as a whole, and is part of it.
+type dfa struct {
+	states []dstate
+	index  map[string]int32 // of states by their set
+}
+
+// The state where chains begin, and the successor of a chain that ends.
+const (
+	dfaStart = 0
+	dfaNone  = -1
+)
+
+type dstate struct {
+	set   []int32 // states of the program, sorted
+	given bool
+	asks  []uint8   // numbers of predicates
+	next  []outcome // by the answers, the first of asks in the lowest bit
+}
+
+// outcome is what an event does to the chains of a state.
+type outcome struct {
+	takes  []take
+	silent int32
+	match  bool // the chain as it is completes: the event is not one that `=> !x` forbids
+	quiet  bool // nothing happens: the chains stay in their state, and are no match
+}
+
+// take is a step that takes the event.
+type take struct {
+	step  uint16
+	to    int32
+	match bool
+}
+
+// The limits of a dfa. What is beyond is left to the run machine: a program
+// whose choices multiply, such as one with a great many optional steps in a row.
+const (
+	maxDFAStates   = 1 << 10
+	maxDFAOutcomes = 1 << 13
+	maxDFAAsks     = 8  // of one state
+	maxDFAPreds    = 64 // of a program: the answers for an event are one word
+)
+
+// compactable reports whether the compact machine gives the same matches as
+// the run machine for a program with these options. It keeps no account of
+// single runs, and so cannot tell of each whose time has ended, nor hold a
+// match back until the runs that began before it are gone. What a match skips
+// must be nothing or everything. And a low limit of runs is meant to be exact.
+func (p *Prog) compactable() bool {
+	if len(p.preds) > maxDFAPreds || p.windows || p.timeout || len(p.aggs) > 0 || p.maxRuns < DefaultMaxRuns {
+		return false
+	}
+	for _, q := range p.preds {
+		if q.Linked {
+			return false
+		}
+	}
+	for _, f := range p.flat {
+		if f.pending {
+			return false
+		}
+	}
+	switch p.skip {
+	case SkipNone:
+		return true
+	case SkipPastLast:
+		return p.order == OrderCompletion && !p.endsUntaken()
+	}
+	return false
+}
+
+// endsUntaken reports whether a match can complete with an event that it does
+// not take, as one does that ends in `=> !x`. It does not skip what begins with
+// that event.
+func (p *Prog) endsUntaken() bool {
+	for _, f := range p.flat {
+		for _, a := range f.arcs {
+			if a.kind == arcIgnore && a.to == finalState {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// determine makes the program deterministic, nil if that makes it too large.
+func (p *Prog) determine() *dfa {
+	d := &dfa{index: map[string]int32{}}
+	d.state([]int32{startState}, false)
+	outcomes := 0
+	for i := 0; i < len(d.states); i++ {
+		asks := p.asks(d.states[i].set)
+		if outcomes += 1 << len(asks); len(asks) > maxDFAAsks || outcomes > maxDFAOutcomes || len(d.states) > maxDFAStates {
+			return nil
+		}
+		next := make([]outcome, 1<<len(asks))
+		for bits := range next {
+			next[bits] = d.outcome(p, int32(i), func(pred int) bool {
+				return bits&(1<<slices.Index(asks, uint8(pred))) != 0
+			})
+		}
+		d.states[i].asks, d.states[i].next = asks, next
+	}
+	return d
+}
+
+// asks returns the predicates that decide about any of a set of states.
+func (p *Prog) asks(set []int32) []uint8 {
+	var asks []uint8
+	add := func(on cond) {
+		for _, cl := range on {
+			for _, l := range cl {
+				asks = append(asks, uint8(l.pred()))
+			}
+		}
+	}
+	for _, s := range set {
+		for _, a := range p.flat[s].arcs {
+			add(a.on)
+			for _, end := range a.ends {
+				add(end)
+			}
+		}
+	}
+	slices.Sort(asks)
+	return slices.Compact(asks)
+}
+
+// state returns the number of a state, dfaNone for the empty set.
+func (d *dfa) state(set []int32, given bool) int32 {
+	if len(set) == 0 {
+		return dfaNone
+	}
+	name := dstateName(set, given)
+	i, ok := d.index[name]
+	if !ok {
+		i = int32(len(d.states))
+		d.index[name] = i
+		d.states = append(d.states, dstate{set: set, given: given})
+	}
+	return i
+}
+
+func dstateName(set []int32, given bool) string {
+	var b []byte
+	if given {
+		b = append(b, '!')
+	}
+	for _, s := range set {
+		b = binary.AppendUvarint(b, uint64(s)<<1)
+	}
+	return string(b)
+}
+
+// holds evaluates a condition by the answers to plain predicates.
+func (c cond) holds(answer func(pred int) bool) bool {
+	for _, cl := range c {
+		if !slices.ContainsFunc(cl, func(l literal) bool { return answer(l.pred()) != l.negated() }) {
+			return false
+		}
+	}
+	return true
+}
+
+// outcome finds what happens in a state given the answers: to each of its
+// program's states what runMachine.stepRun does.
+func (d *dfa) outcome(p *Prog, from int32, answer func(pred int) bool) outcome {
+	begins, given := from == dfaStart, d.states[from].given
+	var silent []int32
+	match := false
+	taken := map[int]*dstate{} // by step; given says that it is a match
+	for _, s := range d.states[from].set {
+		arcs := slices.DeleteFunc(slices.Clone(p.flat[s].arcs), func(a arc) bool { return !a.on.holds(answer) })
+		killed := !begins && slices.ContainsFunc(arcs, func(a arc) bool { return a.kind == arcStop })
+		for _, a := range arcs {
+			switch {
+			case a.kind == arcTake:
+				t := taken[a.step]
+				if t == nil {
+					t = &dstate{}
+					taken[a.step] = t
+				}
+				t.given = t.given || a.to == finalState || slices.ContainsFunc(a.ends, func(c cond) bool { return c.holds(answer) })
+				if a.to != finalState && !killed {
+					t.set = append(t.set, int32(a.to))
+				}
+			case a.kind == arcStop, begins:
+			case a.to == finalState:
+				match = true
+			case !killed:
+				silent = append(silent, int32(a.to))
+			}
+		}
+	}
+	o := outcome{silent: d.state(sorted(silent), given || match), match: match && !given}
+	for step := range p.steps {
+		if t := taken[step]; t != nil {
+			o.takes = append(o.takes, take{uint16(step), d.state(sorted(t.set), t.given), t.given})
+		}
+	}
+	o.quiet = len(o.takes) == 0 && !o.match && (begins || o.silent == from)
+	return o
+}
+
+func sorted(set []int32) []int32 {
+	slices.Sort(set)
+	return slices.Compact(set)
+}
+
+// Compact reports whether the compact machine runs the program.
+func (p *Prog) Compact() bool { return p.compact != nil }
+
+// CompactString lists the deterministic states of a program for the compact
+// machine, each with what its chains do on every combination of answers.
+func (p *Prog) CompactString() string {
+	if p.compact == nil {
+		return "the run machine\n"
+	}
+	var b strings.Builder
+	for i, s := range p.compact.states {
+		fmt.Fprintf(&b, "%d  {%s}", i, strings.Trim(fmt.Sprint(s.set), "[]"))
+		if s.given {
+			b.WriteString(" given")
+		}
+		b.WriteByte('\n')
+		for bits, o := range s.next {
+			var when []string
+			for k, pred := range s.asks {
+				when = append(when, map[bool]string{true: "", false: "!"}[bits&(1<<k) != 0]+p.labels[pred])
+			}
+			fmt.Fprintf(&b, "   %-16s %s\n", strings.Join(when, " "), p.outcomeText(i, o))
+		}
+	}
+	return b.String()
+}
+
+func (p *Prog) outcomeText(from int, o outcome) string {
+	var parts []string
+	for _, t := range o.takes {
+		text := "take " + p.steps[t.step].Name
+		if t.match {
+			text += ", match"
+		}
+		if t.to != dfaNone {
+			text += fmt.Sprintf(" -> %d", t.to)
+		}
+		parts = append(parts, text)
+	}
+	if o.match {
+		parts = append(parts, "match")
+	}
+	switch {
+	case from == dfaStart:
+	case o.silent != dfaNone:
+		parts = append(parts, fmt.Sprintf("keep -> %d", o.silent))
+	default:
+		parts = append(parts, "end")
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,193 @@
+package nfa
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/cepd/cepd/event"
+)
+
+// complete gives the matches that the event at hand completes.
+func (m *compactMachine) complete(at event.Time, out *Result) {
+	s := &out.compact
+	if m.prog.skip == SkipPastLast {
+		out.Matches = append(out.Matches, m.first(at, s))
+		m.drop()
+		return
+	}
+	given := len(out.Matches)
+	for _, f := range s.found {
+		m.enumerate(f, at, out)
+	}
+	slices.SortFunc(out.Matches[given:], compareMatches)
+}
+
+func compareMatches(a, b Match) int {
+	return cmp.Or(compareFirst(a.First(), b.First()), compareChains(a.last, b.last))
+}
+
+// pathStep is an accepted event of a chain that is being walked.
+type pathStep struct {
+	event uint32
+	step  uint16
+}
+
+// branch is a vertex that is still to be walked, and how much of the path leads
+// there.
+type branch struct {
+	id   uint32
+	path int
+}
+
+// enumerate gives every chain that completes, at most as many as there may be
+// runs: so many the run machine would never have held.
+func (m *compactMachine) enumerate(f completion, at event.Time, out *Result) {
+	s, left := &out.compact, m.prog.maxRuns
+	s.path = s.path[:0]
+	if f.step >= 0 {
+		s.path = append(s.path, pathStep{s.now, uint16(f.step)})
+	}
+	if f.before == 0 {
+		out.Matches = append(out.Matches, m.matchOf(s.path, at))
+		return
+	}
+	s.todo = append(s.todo[:0], branch{f.before, len(s.path)})
+	for len(s.todo) > 0 {
+		if left == 0 {
+			out.Evicted++
+			return
+		}
+		left--
+		next := s.todo[len(s.todo)-1]
+		s.todo, s.path = s.todo[:len(s.todo)-1], s.path[:next.path]
+		m.walk(next.id, s)
+		out.Matches = append(out.Matches, m.matchOf(s.path, at))
+	}
+}
+
+// walk adds a chain of a vertex to the path, last event first, and leaves what
+// branches off to be done.
+func (m *compactMachine) walk(id uint32, s *compactScratch) {
+	for id != 0 {
+		v := m.at(id)
+		if v.step == unionStep {
+			if m.alive(v.b) {
+				s.todo = append(s.todo, branch{v.b, len(s.path)})
+			}
+			id = v.a
+			continue
+		}
+		s.path = append(s.path, pathStep{v.a, uint16(v.step)})
+		id = v.b
+	}
+}
+
+// matchOf makes the match of a path.
+func (m *compactMachine) matchOf(path []pathStep, at event.Time) Match {
+	var last *node
+	for _, x := range slices.Backward(path) {
+		last = m.prog.extend(last, int(x.step), m.events[x.event])
+	}
+	return Match{m.events[path[len(path)-1].event].Time, at, History{m.prog, last}}
+}
+
+// best is the first chain of a vertex in the order of matches: the one that
+// began first, then the longest, then the one whose events come first.
+type best struct {
+	first uint32 // event that begins it
+	depth uint32 // its length; 0: not known yet
+	pick  uint32 // of a union: the side that it is on
+	seen  bool
+}
+
+// first returns the first of the matches that the event at hand completes. It
+// looks at each vertex once. Everything is dropped afterwards, so this costs no
+// more than making them did.
+func (m *compactMachine) first(at event.Time, s *compactScratch) Match {
+	s.best = slices.Grow(s.best[:0], len(m.vertices)+1)[:len(m.vertices)+1]
+	clear(s.best)
+	for _, f := range s.found {
+		s.best[f.before].seen = true
+	}
+	for id := len(m.vertices); id > 0; id-- {
+		if !s.best[id].seen {
+			continue
+		}
+		v := m.at(uint32(id))
+		if v.step == unionStep {
+			s.best[v.a].seen = true
+		}
+		if v.step != unionStep || m.alive(v.b) {
+			s.best[v.b].seen = true
+		}
+	}
+	for id := 1; id <= len(m.vertices); id++ {
+		if s.best[id].seen {
+			m.findBest(uint32(id), s.best)
+		}
+	}
+	var first Match
+	for i, f := range s.found {
+		if x := m.bestOf(f, at, s); i == 0 || compareMatches(x, first) < 0 {
+			first = x
+		}
+	}
+	return first
+}
+
+// findBest finds the first chain of a vertex from those it leads to.
+func (m *compactMachine) findBest(id uint32, all []best) {
+	v, b := m.at(id), &all[id]
+	switch {
+	case v.step != unionStep && v.b == 0:
+		b.first, b.depth = v.a, 1
+	case v.step != unionStep:
+		b.first, b.depth = all[v.b].first, all[v.b].depth+1
+	default:
+		b.pick = v.a
+		if m.alive(v.b) && m.compareBest(v.a, v.b, all) > 0 {
+			b.pick = v.b
+		}
+		b.first, b.depth = all[b.pick].first, all[b.pick].depth
+	}
+}
+
+// compareBest compares the first chains of two vertices, as compareMatches
+// would.
+func (m *compactMachine) compareBest(x, y uint32, all []best) int {
+	if c := cmp.Or(cmp.Compare(all[x].first, all[y].first), cmp.Compare(all[y].depth, all[x].depth)); c != 0 {
+		return c
+	}
+	byEvent, byStep := 0, 0
+	for x, y = m.picked(x, all), m.picked(y, all); x != y; x, y = m.picked(m.at(x).b, all), m.picked(m.at(y).b, all) {
+		v, w := m.at(x), m.at(y)
+		if c := cmp.Compare(v.a, w.a); c != 0 {
+			byEvent = c
+		}
+		if c := cmp.Compare(v.step, w.step); c != 0 {
+			byStep = c
+		}
+	}
+	return cmp.Or(byEvent, byStep)
+}
+
+// picked returns the extend that the first chain of a vertex ends with.
+func (m *compactMachine) picked(id uint32, all []best) uint32 {
+	for id != 0 && m.at(id).step == unionStep {
+		id = all[id].pick
+	}
+	return id
+}
+
+// bestOf makes the match of the first chain that completes in one way.
+func (m *compactMachine) bestOf(f completion, at event.Time, s *compactScratch) Match {
+	s.path = s.path[:0]
+	if f.step >= 0 {
+		s.path = append(s.path, pathStep{s.now, uint16(f.step)})
+	}
+	for id := m.picked(f.before, s.best); id != 0; id = m.picked(m.at(id).b, s.best) {
+		v := m.at(id)
+		s.path = append(s.path, pathStep{v.a, uint16(v.step)})
+	}
+	return m.matchOf(s.path, at)
+}
