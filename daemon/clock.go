@@ -7,6 +7,10 @@ import (
 	"github.com/cepd/cepd/event"
 )
 
+// maxBehind is how far the wall clock may be behind the last record before it
+// is called wrong: more than what keeping time in step takes.
+const maxBehind = 10 * time.Second
+
 // clock stamps records. It never goes back, and never runs slower than
 // monotonic time: a wall clock that is set back makes it run on from where it
 // was, one that is set forward is followed.
@@ -16,6 +20,7 @@ type clock struct {
 	mu   sync.Mutex
 	read time.Time // last reading of wall, with its monotonic part
 	last event.Time
+	lag  time.Duration // how far wall is behind
 }
 
 func newClock(wall func() time.Time) *clock {
@@ -32,9 +37,26 @@ func (c *clock) now() event.Time {
 	if err != nil { // a clock outside of all years we know is no clock
 		now = c.last
 	}
+	wall := now
 	if c.last != event.MinTime {
 		now = max(now, c.last.Add(max(t.Sub(c.read), 0)))
 	}
-	c.read, c.last = t, now
+	c.read, c.last, c.lag = t, now, now.Sub(wall)
 	return now
+}
+
+// reached tells the clock of a time that has been, such as that of the last
+// record of a log: it goes on from there.
+func (c *clock) reached(t event.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = max(c.last, t)
+}
+
+// behind returns how far the wall clock is behind the time that records get.
+func (c *clock) behind() time.Duration {
+	c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lag
 }

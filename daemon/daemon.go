@@ -58,7 +58,7 @@ type Daemon struct {
 	rejected map[string]event.Time     // when a message of a stream was last logged, by stream and reason
 
 	rules     atomic.Pointer[ruleSet] // in force
-	ready     atomic.Bool
+	health    *health
 	reloading sync.Mutex        // held while rules are reloaded or sources replaced
 	closing   bool              // guarded by reloading: no more reloads
 	watcher   *fsnotify.Watcher // guarded by reloading: of the folders of rule files and tables; nil where none are watched
@@ -101,7 +101,7 @@ func New(opts Options) (*Daemon, error) {
 	}
 	d := &Daemon{
 		opts: opts, cfg: opts.Config, log: opts.Logger, clock: newClock(opts.Now),
-		pool:    newPool(),
+		pool: newPool(), health: newHealth(),
 		batches: make(chan sourceBatch, waitingBatches), commands: make(chan command), quit: make(chan struct{}), loopDone: make(chan struct{}),
 		groups: make(chan group, waitingGroups), spent: make(chan []event.Record, waitingGroups), deadlines: make(chan deadline, 1),
 		coming:  map[string]*ruleSet{},
@@ -131,13 +131,13 @@ func (d *Daemon) Start(ctx context.Context) error {
 		return errors.New("a daemon starts once")
 	}
 	d.state.started = true
-	for _, f := range []func(context.Context) error{d.startSinks, d.startLoop, d.startHTTP, d.startSources, d.startWatch} {
+	for _, f := range []func(context.Context) error{d.limitMemory, d.startSinks, d.startLoop, d.startHTTP, d.startSources, d.startWatch} {
 		if err := f(ctx); err != nil {
 			d.unwind(ctx)
 			return err
 		}
 	}
-	d.ready.Store(true)
+	d.health.set(notStarted, "")
 	d.log.Info("cepd is running", "version", d.opts.Version, "rules", len(d.first.set.Rules), "sources", len(d.cfg.Sources),
 		"sinks", len(d.cfg.Sinks), "http", d.Addr())
 	return nil
@@ -172,7 +172,7 @@ func (d *Daemon) Stop(ctx context.Context) error {
 	defer close(d.stopped)
 	ctx, cancel := context.WithTimeout(ctx, d.opts.StopTimeout)
 	defer cancel()
-	d.ready.Store(false)
+	d.health.set(notStarted, "stopping")
 	d.unwind(ctx)
 	d.log.Info("cepd has stopped", d.counted()...)
 	return d.stopErr

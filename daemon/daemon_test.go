@@ -227,6 +227,15 @@ func (r *rig) start(t *testing.T) {
 	}
 }
 
+// effect waits until a batch was acknowledged and took effect.
+func (r *rig) effect(t *testing.T) {
+	t.Helper()
+	<-r.source.acked
+	if err := r.send(t.Context(), command{done: make(chan error, 1)}); err != nil {
+		t.Error(err)
+	}
+}
+
 func (r *rig) stop(t *testing.T) {
 	t.Helper()
 	if err := r.Stop(context.Background()); err != nil {
@@ -403,7 +412,7 @@ func TestWatch(t *testing.T) {
 	for v := next(); v.err != nil || v.report.Same; v = next() {
 	}
 	r.source.feed(time.Now(), reading("p1", 75))
-	<-r.source.acked
+	r.effect(t)
 }
 
 // TestHTTP: what the daemon serves about itself.
@@ -412,7 +421,7 @@ func TestHTTP(t *testing.T) {
 	r.start(t)
 	defer r.stop(t)
 	r.source.feed(time.Now(), reading("p1", 85), `{"device":`, reading("p2", 60))
-	<-r.source.acked
+	r.effect(t)
 	ask := func(method, path string) string {
 		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+r.Addr()+path, nil)
 		if err != nil {
@@ -512,7 +521,7 @@ func TestSlowSink(t *testing.T) {
 		r.source.feed(time.Now(), reading(fmt.Sprint("p", i), 85))
 	}
 	for range 50 {
-		<-r.source.acked
+		r.effect(t)
 	}
 	r.out.mu.Unlock()
 	r.stop(t)
@@ -528,7 +537,7 @@ func TestStuckSink(t *testing.T) {
 	r.start(t)
 	r.out.mu.Lock()
 	r.source.feed(time.Now(), reading("p1", 85))
-	<-r.source.acked
+	r.effect(t)
 	if err := r.Stop(context.Background()); err == nil {
 		t.Error("no error says that an alert is left")
 	}

@@ -41,18 +41,6 @@ func (d *Daemon) startHTTP(context.Context) error {
 // it has none or has not started.
 func (d *Daemon) Addr() string { return d.addr }
 
-// Ready returns nil while the daemon does its work, and else what is in the
-// way. A broker that is down is not: cepd waits for it as it should.
-func (d *Daemon) Ready() error {
-	if err := d.Err(); err != nil {
-		return err
-	}
-	if !d.ready.Load() {
-		return errors.New("starting or stopping")
-	}
-	return nil
-}
-
 // reloadForWeb reloads, and tells apart what is wrong with the rules.
 func (d *Daemon) reloadForWeb(ctx context.Context) (string, error) {
 	report, err := d.Reload(ctx)

@@ -55,7 +55,7 @@ func TestWatchTable(t *testing.T) {
 		}
 	}
 	r.source.feed(time.Now(), reading("p1", 90), reading("p2", 70))
-	<-r.source.acked
+	r.effect(t)
 	save(t, table, "device,max\np1,80\np2\n")
 	until(func(v told) bool { return v.err != nil })
 	save(t, table, "device,max\np1,100\np2,60.5\n")
@@ -64,7 +64,7 @@ func TestWatchTable(t *testing.T) {
 		t.Errorf("kept %v", done.report.Kept)
 	}
 	r.source.feed(time.Now(), reading("p1", 90), reading("p2", 70))
-	<-r.source.acked
+	r.effect(t)
 	if raised, cleared := r.Stats().Raised.Total("too-hot"), r.Stats().Cleared.Total("too-hot"); raised != 2 || cleared != 1 {
 		t.Errorf("%d raised, %d cleared", raised, cleared)
 	}
