@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/cepd/cepd/internal/mosquitto"
 )
 
 const e2eStreams = `
@@ -88,7 +90,7 @@ sinks:
 // TestEndToEnd runs the program as a user does: against a real broker, with a
 // webhook and an MQTT subscriber that wait for alerts.
 func TestEndToEnd(t *testing.T) {
-	broker := mosquitto(t)
+	broker := mosquitto.Start(t)
 	hook := newHook(t)
 	dir := t.TempDir()
 	write(t, dir, "cepd.yaml", fmt.Sprintf(e2eConfig, hook.url))

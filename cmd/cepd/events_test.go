@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/cepd/cepd/internal/mosquitto"
 )
 
 const celsius = `
@@ -33,7 +35,7 @@ sinks:
 // TestEventsEndToEnd sends messages of a real broker on, filtered and mapped,
 // to a file and to the broker. Both get the same.
 func TestEventsEndToEnd(t *testing.T) {
-	broker := mosquitto(t)
+	broker := mosquitto.Start(t)
 	dir := t.TempDir()
 	write(t, dir, "cepd.yaml", eventsConfig)
 	write(t, dir, "rules/plant.yaml", e2eStreams+celsius)

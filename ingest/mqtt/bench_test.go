@@ -6,12 +6,14 @@ import (
 	"testing"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"github.com/cepd/cepd/internal/mosquitto"
 )
 
 // BenchmarkSource has a mosquitto deliver messages of QoS 1, each of which is
 // read and acknowledged.
 func BenchmarkSource(b *testing.B) {
-	address := startMosquitto(b)
+	address := mosquitto.Start(b)
 	cfg := configFor(address)
 	s, err := New(cfg)
 	if err != nil {

@@ -7,9 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +19,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/internal/mosquitto"
 	"github.com/cepd/cepd/mqttconn"
 )
 
@@ -32,7 +30,7 @@ const patience = 20 * time.Second
 var brokers = []struct {
 	name  string
 	start func(t *testing.T) (address string)
-}{{"mochi", startMochi}, {"mosquitto", func(t *testing.T) string { return startMosquitto(t) }}}
+}{{"mochi", startMochi}, {"mosquitto", func(t *testing.T) string { return mosquitto.Start(t) }}}
 
 // testHook lets everybody in who has the right password, and hides topics.
 type testHook struct {
@@ -82,67 +80,6 @@ func startMochiWith(t *testing.T, c *tls.Config) (*testHook, string) {
 	}
 	t.Cleanup(func() { b.Close() })
 	return hook, l.Address()
-}
-
-// startMosquitto runs a mosquitto, where there is one.
-func startMosquitto(t testing.TB) string {
-	t.Helper()
-	bin, err := exec.LookPath("mosquitto")
-	if err != nil {
-		bin, err = exec.LookPath("/usr/sbin/mosquitto")
-	}
-	if err != nil {
-		if os.Getenv("CEPD_REQUIRE_EXTERNAL") == "1" {
-			t.Fatal("mosquitto is not installed, and CEPD_REQUIRE_EXTERNAL=1")
-		}
-		t.Skip("SKIPPED: mosquitto is not installed")
-	}
-	for try := 0; ; try++ { // another process may take the free port before mosquitto does
-		if address, ok := tryMosquitto(t, bin); ok {
-			return address
-		}
-		if try == 5 {
-			t.Fatal("mosquitto does not start")
-		}
-	}
-}
-
-func tryMosquitto(t testing.TB, bin string) (address string, ok bool) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address = l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(address)
-	file := filepath.Join(t.TempDir(), "mosquitto.conf")
-	text := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\npersistence false\n", port)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, bin, "-c", file)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		cmd.Wait()
-		close(exited)
-	}()
-	t.Cleanup(func() { stop(); <-exited })
-	for {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			conn.Close()
-			return address, true
-		}
-		select {
-		case <-exited:
-			return "", false
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }
 
 // proxy stands between a source and its broker, and can cut the line.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest"
+	"github.com/cepd/cepd/internal/mosquitto"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -134,7 +135,7 @@ func TestSubscribesOnEveryConnection(t *testing.T) {
 // loses messages when a session moves to a new connection.
 func TestCuts(t *testing.T) {
 	t.Run("mosquitto", func(t *testing.T) {
-		address := startMosquitto(t)
+		address := mosquitto.Start(t)
 		line := startProxy(t, address)
 		p := newPublisher(t, address)
 		cfg := configFor(line.address())

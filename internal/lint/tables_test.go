@@ -44,6 +44,7 @@ var imports = map[string]string{
 	"config":   "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook ingest/http mqttconn rules",
 	"scenario": "event expr detectors nfa rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
 	"web":      "event alerting",
+	"doctor":   "config mqttconn rules",
 
 	"durable": "event rules engine alerting alerting/notify",
 
@@ -53,13 +54,14 @@ var imports = map[string]string{
 	"trydemo": "event alerting/notify/mqtt config engine daemon mqttconn",
 
 	// Layer 6: flags.
-	"cmd/cepd": "detectors internal/detectrun event config alerting alerting/notify/text engine ingest/file rules scenario daemon trydemo",
+	"cmd/cepd": "detectors doctor internal/detectrun event config alerting alerting/notify/text engine ingest/file rules scenario daemon trydemo",
 
 	// What tests share.
 	"alerting/notify/internal/sample": "event alerting",
 
 	// Measurements and checks.
 	"internal/lint":      "",
+	"internal/mosquitto": "",
 	"internal/detectrun": "event detectors",
 	"internal/nab":       "event detectors",
 	"detectors/faults":   "event detectors",
@@ -76,7 +78,7 @@ var foreign = map[string]string{
 	"github.com/goccy/go-yaml":            "rules config",
 	"github.com/gorhill/cronexpr":         "rules",
 	"github.com/cespare/xxhash/v2":        "event alerting rules engine state/segment",
-	"github.com/eclipse/paho.mqtt.golang": "mqttconn ingest/mqtt alerting/notify/mqtt",
+	"github.com/eclipse/paho.mqtt.golang": "mqttconn ingest/mqtt alerting/notify/mqtt doctor",
 	"github.com/mochi-mqtt/server/v2":     "trydemo",
 	"github.com/prometheus/client_golang": "web",
 	"github.com/fsnotify/fsnotify":        "daemon",

@@ -1,13 +1,8 @@
 package mqtt
 
 import (
-	"context"
 	"io"
 	"log/slog"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -46,40 +41,6 @@ func startBroker(t *testing.T) (*broker.Server, string) {
 	}
 	t.Cleanup(func() { b.Close() })
 	return b, "mqtt://" + l.Address()
-}
-
-// startMosquitto runs a mosquitto, where there is one, and returns its
-// address.
-func startMosquitto(t *testing.T) string {
-	t.Helper()
-	bin, err := exec.LookPath("mosquitto")
-	if err != nil {
-		if _, err2 := os.Stat("/usr/sbin/mosquitto"); err2 != nil {
-			if os.Getenv("CEPD_REQUIRE_EXTERNAL") == "1" {
-				t.Fatal("mosquitto is not installed, and CEPD_REQUIRE_EXTERNAL=1")
-			}
-			t.Skip("SKIPPED: mosquitto is not installed")
-		}
-		bin = "/usr/sbin/mosquitto"
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().(*net.TCPAddr)
-	l.Close()
-	conf := filepath.Join(t.TempDir(), "mosquitto.conf")
-	text := "listener " + addr.String()[len("127.0.0.1:"):] + " 127.0.0.1\nallow_anonymous true\npersistence false\n"
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, bin, "-c", conf)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cancel(); _ = cmd.Wait() })
-	return "mqtt://" + addr.String()
 }
 
 // inbox collects what a broker delivers.

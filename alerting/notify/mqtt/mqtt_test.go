@@ -19,6 +19,7 @@ import (
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/alerting/notify"
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/internal/mosquitto"
 	"github.com/cepd/cepd/mqttconn"
 )
 
@@ -154,7 +155,7 @@ func expect(t *testing.T, box *inbox, want ...string) {
 func TestBrokers(t *testing.T) {
 	brokers := map[string]func(*testing.T) string{
 		"in process": func(t *testing.T) string { _, url := startBroker(t); return url },
-		"mosquitto":  startMosquitto,
+		"mosquitto":  func(t *testing.T) string { return "mqtt://" + mosquitto.Start(t) },
 	}
 	for name, start := range brokers {
 		t.Run(name, func(t *testing.T) {
