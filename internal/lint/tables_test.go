@@ -22,6 +22,7 @@ var imports = map[string]string{
 	"window":    "event",
 
 	// Layer 1 too: what is on disk.
+	"state":         "event state/vfs",
 	"state/segment": "state/vfs",
 	"state/wal":     "event state/segment state/vfs",
 
@@ -78,6 +79,7 @@ var foreign = map[string]string{
 	"github.com/goccy/go-yaml":            "rules config",
 	"github.com/gorhill/cronexpr":         "rules",
 	"github.com/cespare/xxhash/v2":        "event alerting rules engine state/segment",
+	"github.com/dgraph-io/badger/v4":      "state",
 	"github.com/eclipse/paho.mqtt.golang": "mqttconn ingest/mqtt alerting/notify/mqtt doctor",
 	"github.com/mochi-mqtt/server/v2":     "trydemo",
 	"github.com/prometheus/client_golang": "web",
