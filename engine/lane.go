@@ -75,6 +75,7 @@ type table struct {
 	spare        *keyState      // empty, for the next key that is not known
 	spares       []nfa.Machine  // empty, by number of the rule
 	spareWindows []*windowState // the same of windows
+	limits       []*keyLimit    // by number of the rule; nil without a limit
 }
 
 func newLane(p *lanePlan, j *journal) *lane {
@@ -88,7 +89,7 @@ func newLane(p *lanePlan, j *journal) *lane {
 	}
 	for _, t := range p.tables {
 		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: map[string]*keyState{}, spares: make([]nfa.Machine, len(t.rules)),
-			spareWindows: make([]*windowState, len(t.rules))})
+			spareWindows: make([]*windowState, len(t.rules)), limits: newLimits(t)})
 	}
 	return l
 }

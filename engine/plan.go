@@ -52,6 +52,7 @@ type lanePlan struct {
 type tablePlan struct {
 	rules    []*rulePlan
 	usesKey  bool           // a condition reads `key`
+	limited  bool           // a rule keeps so many keys at most
 	lateness event.Duration // the longest of its rules' windows
 	sig      string
 }
@@ -127,6 +128,7 @@ func (p *plan) place(r *rules.Rule) {
 	p.places[r.Name] = place{li, ti, len(t.rules)}
 	t.rules = append(t.rules, rp)
 	t.usesKey = t.usesKey || usesKey(r)
+	t.limited = t.limited || r.Keys > 0
 	if r.Window != nil {
 		t.lateness = max(t.lateness, r.Window.Spec.Lateness)
 	}

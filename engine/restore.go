@@ -70,6 +70,7 @@ func (r *restoring) rows(rows iter.Seq2[Row, error]) error {
 		}
 		last = append(last[:0], row.Name...)
 	}
+	e.sortPlaces()
 	e.router.stats = newStats() // what waits was counted when it came
 	for i, l := range e.plan.lanes {
 		if len(l.parents) > 0 && !r.old.names[string(l.rowName(rowLane)[1:])] {
@@ -275,6 +276,9 @@ func (r *rulePlan) readState(rd *event.Reader) (st ruleState, idle event.Time, e
 	idle = never
 	if rd.Byte() == 1 {
 		idle = event.Time(rd.Varint())
+	}
+	if rd.Byte() == 1 {
+		st.place = &keyPlace{at: event.Time(rd.Varint()), pos: rd.Position()}
 	}
 	return st, idle, rd.Err()
 }
@@ -504,6 +508,7 @@ func (r *restoring) state(name, value *event.Reader) error {
 	st.deadlines = ks.states[at.rule].deadlines
 	st.changed, st.stored = stored, true
 	ks.states[at.rule] = st
+	t.restorePlace(ks, at.rule)
 	if t.rules[at.rule].Idle > 0 {
 		l.arm(ks, at.rule, timerIdle, idle)
 	}

@@ -222,6 +222,10 @@ func (st *ruleState) appendBinary(v []byte) (out []byte, any bool) {
 	if idle != never {
 		v = binary.AppendVarint(v, int64(idle))
 	}
+	v = append(v, flag(st.place != nil))
+	if p := st.place; p != nil {
+		v = p.pos.AppendBinary(binary.AppendVarint(v, int64(p.at)))
+	}
 	return v, any
 }
 

@@ -71,8 +71,9 @@ type ruleState struct {
 	detect    *detectState            // nil where the detector has seen nothing
 	alerts    [alertSlots]*alertState // nil while inactive
 	deadlines [timerKinds]deadline
-	changed   uint32 // generation of the journal in which it last changed
-	stored    bool   // a snapshot may have stored a row of it
+	place     *keyPlace // nil where the rule keeps nothing of the key, or any number of keys
+	changed   uint32    // generation of the journal in which it last changed
+	stored    bool      // a snapshot may have stored a row of it
 }
 
 func newShard(p *plan, o *options) *Shard {
@@ -130,6 +131,7 @@ func (t *table) touch(ks *keyState, rule int) {
 // without any state, and how many depends on snapshots: they must not be
 // counted.
 func (t *table) settle(ks *keyState, known bool) {
+	t.leave(ks)
 	switch keep := !ks.empty() || ks.kept(); {
 	case keep && !known:
 		ks.key = strings.Clone(ks.key)
@@ -223,6 +225,9 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 		if r.Idle > 0 && !ks.states[i].empty() {
 			l.arm(ks, i, timerIdle, e.Time.Add(r.Idle))
 		}
+		if t.limited {
+			s.limit(l, ks, i, it)
+		}
 	}
 	t.settle(ks, known)
 	s.quiet = false
@@ -251,25 +256,30 @@ func (s *Shard) expire(l *lane, t *timer) {
 			s.expireWindow(l, ks, t.rule, t.at)
 		}
 	case timerIdle:
-		s.forget(l, ks, t.rule, t.at)
+		s.forget(l, ks, t.rule, t.at, alerting.ReasonForgotten, evictedIdle)
 	default:
 		s.expireAlert(l, ks, t.rule, alertSlot(t.kind-timerAlert), t.at)
 	}
 	ks.table.settle(ks, true)
 }
 
-// forget drops what a rule keeps of a key that has sent nothing for as long as
-// its limits allow.
-func (s *Shard) forget(l *lane, ks *keyState, rule int, now event.Time) {
+// The reasons for which state of a key goes, as they are counted.
+const (
+	evictedIdle = "idle"
+	evictedKeys = "keys"
+)
+
+// forget drops what a rule keeps of a key, and clears its alert with a reason.
+func (s *Shard) forget(l *lane, ks *keyState, rule int, now event.Time, reason, limit string) {
 	st := &ks.states[rule]
 	for slot, a := range st.alerts {
 		if a != nil && a.Told {
-			d := s.decided(ks, alerting.Decision{Change: alerting.Cleared, Reason: alerting.ReasonForgotten, Time: now})
+			d := s.decided(ks, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now})
 			s.tell(ks, alertSlot(slot), a, d, grounds{atEnd: l.atEnd(now)})
 		}
 	}
 	if !st.empty() {
-		s.out.stats.Evictions.add(s.env.rule.Name, "idle", 1)
+		s.out.stats.Evictions.add(s.env.rule.Name, limit, 1)
 	}
 	st.machine, st.window, st.detect, st.alerts = nil, nil, nil, [alertSlots]*alertState{}
 	for k := range st.deadlines {

@@ -92,8 +92,7 @@ var (
 	}
 	limitsPlace = &place{
 		name: "`limits`", where: "under `limits`",
-		keys:  []string{"runs", "idle"},
-		later: []string{"keys"},
+		keys: []string{"keys", "runs", "idle"},
 	}
 	places = []*place{filePlace, streamPlace, tablePlace, rulePlace, alertPlace, watermarkPlace, idPlace, timeoutPlace, limitsPlace, definePlace,
 		windowPlace, detectPlace, detectEveryPlace, activePlace, absentPlace, noDataPlace, flapPlace, unlessPlace}

@@ -466,6 +466,8 @@ const (
 	// maxRuns bounds `runs`: a key with more has a pattern that grows without
 	// end, and would take a shard with it.
 	maxRuns = 1_000_000
+	// maxKeys is more than fits in any memory.
+	maxKeys = 1_000_000_000
 )
 
 // runs returns the limit on open runs of a key.
@@ -484,6 +486,12 @@ func (l *loader) limits(d *ruleDecl) {
 	n := d.body.get("limits")
 	if n == nil || !l.keys(n, limitsPlace) {
 		return
+	}
+	if v := n.get("keys"); v != nil {
+		d.rule.Keys = l.number(v, "`keys`", 1, maxKeys)
+		if d.body.get("by") == nil {
+			l.errorf(v, "add `by`, or remove it", "`keys` limits the keys of a rule, and without `by` it has one")
+		}
 	}
 	if v := n.get("idle"); v != nil {
 		d.rule.Idle = l.duration(v, "`idle`", false)

@@ -111,6 +111,7 @@ type Rule struct {
 	off        bool           // checked, and then left out
 	Shadow     bool           // judged, counted and shown, but told to no sink
 	AbsentKeys []string       // encoded, of keys that are absent also if they never sent anything; sorted
+	Keys       int            // keys of which the rule keeps anything, about; the oldest go; 0: any number
 	Idle       event.Duration // what is kept of a key that sends nothing for that long goes; 0: never
 
 	KeyNames  []string // of the parts of the key, nil where `by` is one expression or missing

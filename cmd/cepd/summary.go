@@ -31,7 +31,7 @@ func summarize(st engine.Stats) string {
 		{st.KeyErrors.Total(""), "event had no usable key", "events had no usable key"},
 		{st.Mismatched.Total(""), "field was of another type than declared", "fields were of another type than declared"},
 		{st.EvalErrors.Total(""), "expression failed on an event", "expressions failed on an event"},
-		{st.Evictions.Total(""), "partial match was dropped at a limit", "partial matches were dropped at a limit"},
+		{st.Evictions.Total(""), "time a limit made a rule forget", "times a limit made a rule forget"},
 	} {
 		switch {
 		case part.n == 1:
