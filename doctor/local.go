@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cepd/cepd/config"
+	"github.com/cepd/cepd/state/vfs"
 )
 
 // state looks at the folder that must keep what cepd has acknowledged.
@@ -31,12 +32,11 @@ func (x *examination) state() {
 		return
 	}
 	x.say(OK, fmt.Sprintf("%s can be written; a sync to the disk takes %v", dir, took.Round(10*time.Microsecond)))
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(dir, &fs); err != nil {
+	free, err := vfs.OS().Free(dir)
+	if err != nil {
 		x.fail(fmt.Errorf("free space of %s: %w", dir, err))
 		return
 	}
-	free := int64(fs.Bavail) * fs.Bsize
 	const little = 1 << 30
 	if free < little {
 		x.say(Warn, fmt.Sprintf("%d MB are free in %s; cepd takes in nothing when the disk is full", free>>20, dir))

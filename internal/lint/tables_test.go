@@ -45,7 +45,7 @@ var imports = map[string]string{
 	"config":   "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook ingest/http mqttconn rules",
 	"scenario": "event expr detectors nfa rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
 	"web":      "event alerting",
-	"doctor":   "config mqttconn rules",
+	"doctor":   "config mqttconn rules state/vfs",
 
 	"durable": "event rules engine alerting alerting/notify",
 
