@@ -62,6 +62,8 @@ type MQTTSource struct {
 	Conn mqttconn.Config
 	// QoS of the subscriptions, 0 or 1. Default 1.
 	QoS byte
+	// Client is native or paho. Left out: native, but paho for WebSocket.
+	Client string
 }
 
 // FileSource reads a file once, from its start to its end.
@@ -186,6 +188,9 @@ func (c *Config) Validate() []Problem {
 		switch {
 		case s.Type == "mqtt":
 			validateConn(path, s.MQTT.Conn, bad)
+			if s.MQTT.Client == "native" && s.MQTT.Conn.URL != "" && !s.MQTT.Conn.Stream() {
+				bad(path+".client", "native does not speak WebSocket; leave client out, or write client: paho")
+			}
 		case s.Type == "http":
 			s.HTTP.validate(path, bad)
 		case s.Type == "file" && s.File.Path == "":

@@ -98,6 +98,7 @@ func (r *reader) source(n ast.Node, path, name string) Source {
 	case "mqtt":
 		known := connFields(&s.MQTT.Conn)
 		known["qos"] = integer(&s.MQTT.QoS, 0, 1)
+		known["client"] = choice(&s.MQTT.Client, "native", "paho")
 		r.object(n, path, known)
 	case "http":
 		h := &s.HTTP

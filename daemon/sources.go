@@ -42,7 +42,7 @@ func (d *Daemon) openSource(s config.Source, subs []mqtt.Subscription, was earli
 			}
 		}
 		return mqtt.New(mqtt.Config{
-			Name: s.Name, Conn: conn, Subscriptions: subs, Unsubscribe: was.topics, LastConn: was.conn,
+			Name: s.Name, Conn: conn, Client: s.MQTT.Client, Subscriptions: subs, Unsubscribe: was.topics, LastConn: was.conn,
 			Now: d.clock.now, Logger: d.log.With("source", s.Name),
 		})
 	case "http":

@@ -57,20 +57,27 @@ func (s *Source) sendAcks() {
 			return
 		}
 		for batch := s.acks.take(); len(batch) > 0; batch = s.acks.take() {
-			for _, p := range batch {
-				s.sendAck(p)
-			}
+			s.send(batch)
 		}
 	}
 }
 
-func (s *Source) sendAck(p pending) {
-	switch {
-	case !p.conn.alive():
-		s.count(func(t *Status) { t.AcksDropped++ })
-	case p.failed != nil:
-		p.conn.end(p.failed)
-	default:
-		p.message.Ack()
+// send sends acknowledgements, and lets go of them together at the end of those
+// of one connection.
+func (s *Source) send(batch []pending) {
+	for i := range batch {
+		p := &batch[i]
+		switch {
+		case !p.conn.alive():
+			s.count(func(t *Status) { t.AcksDropped++ })
+		case p.failed != nil:
+			p.conn.client.flush()
+			p.conn.end(p.failed)
+		default:
+			p.conn.client.ack(p)
+		}
+		if i == len(batch)-1 || batch[i+1].conn != p.conn {
+			p.conn.client.flush()
+		}
 	}
 }

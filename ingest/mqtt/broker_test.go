@@ -173,6 +173,7 @@ func configFor(address string) Config {
 	return Config{
 		Name:          "plant",
 		Conn:          mqttconn.Config{URL: "mqtt://" + address, ClientID: "cepd-test"},
+		Client:        testClient,
 		Subscriptions: []Subscription{{"plant/#", 1}},
 		MinBackoff:    time.Millisecond,
 		Now:           func() event.Time { return event.Time(now.Add(1)) },

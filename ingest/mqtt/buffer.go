@@ -14,9 +14,10 @@ const entryBytes = 256
 
 // pending is a message that waits for its acknowledgement.
 type pending struct {
-	conn    *connection
-	message paho.Message
-	failed  error // why it must not be acknowledged, if so
+	conn   *connection // nil: it needs none
+	id     uint16      // of the packet
+	paho   paho.Message
+	failed error // why it must not be acknowledged, if so
 }
 
 // buffer holds the records that nobody has read yet.
@@ -37,23 +38,45 @@ func newBuffer(limit int) *buffer {
 
 func size(r *event.Record) int { return len(r.Payload) + len(r.Topic) + entryBytes }
 
-// offer adds the record of a message, if there is room for it. An empty buffer
-// takes any message, since nothing would be gained by waiting. The pending
-// message is zero if it needs no acknowledgement.
-func (b *buffer) offer(r event.Record, ack pending) bool {
+// offered says what became of messages that were offered.
+type offered struct {
+	messages, bytes, duplicates uint64 // that were taken
+	shed                        uint64 // of QoS 0, for which there was no room
+	full                        bool   // there was no room for one of QoS 1, nor was any behind it taken
+}
+
+// offer adds messages, as far as there is room for them. An empty buffer takes
+// any message, since nothing would be gained by waiting.
+func (b *buffer) offer(messages []message) (o offered) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := size(&r)
-	if b.bytes > 0 && b.bytes+n > b.limit {
-		return false
+	for i := range messages {
+		m := &messages[i]
+		n := size(&m.record)
+		if b.bytes > 0 && b.bytes+n > b.limit {
+			if m.ack.conn != nil {
+				o.full = true
+				break
+			}
+			o.shed++
+			continue
+		}
+		b.bytes += n
+		if m.ack.conn != nil {
+			b.acks = append(b.acks, m.ack)
+			b.ackAt = append(b.ackAt, len(b.records))
+		}
+		b.records = append(b.records, m.record)
+		o.messages++
+		o.bytes += uint64(len(m.record.Payload))
+		if m.record.Flags.Dup() {
+			o.duplicates++
+		}
 	}
-	b.bytes += n
-	if ack.message != nil {
-		b.acks = append(b.acks, ack)
-		b.ackAt = append(b.ackAt, len(b.records))
+	if o.messages > 0 {
+		signal(b.ready)
 	}
-	b.add(r)
-	return true
+	return o
 }
 
 // force adds a record whatever room there is: the few that tell of the
@@ -62,10 +85,6 @@ func (b *buffer) force(r event.Record) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.bytes += size(&r)
-	b.add(r)
-}
-
-func (b *buffer) add(r event.Record) {
 	b.records = append(b.records, r)
 	signal(b.ready)
 }

@@ -24,6 +24,9 @@ type Config struct {
 	// Conn says how to reach the broker. Its client id names the session there:
 	// it must be the same after a restart, and no other client may have it.
 	Conn mqttconn.Config
+	// Client is [ClientNative] or [ClientPaho]. Default: native, but paho for a
+	// broker behind WebSocket, which native does not speak.
+	Client string
 	// Subscriptions are the topics to read; at least one. What is covered by
 	// another is not asked for; filters that overlap otherwise can bring a
 	// message twice, where the broker does so.
@@ -55,6 +58,12 @@ type Config struct {
 // EnsureDefaults fills what is left out.
 func (c *Config) EnsureDefaults() {
 	c.Conn.EnsureDefaults()
+	if c.Client == "" {
+		c.Client = ClientNative
+		if !c.Conn.Stream() {
+			c.Client = ClientPaho
+		}
+	}
 	if c.MinBackoff == 0 {
 		c.MinBackoff = min(500*time.Millisecond, c.Conn.ReconnectMax)
 	}
@@ -81,6 +90,12 @@ func (c Config) Validate() error {
 	}
 	if err := c.Conn.Validate(); err != nil {
 		errs = append(errs, err)
+	}
+	switch {
+	case c.Client != ClientNative && c.Client != ClientPaho:
+		bad("client is %q; it is native or paho", c.Client)
+	case c.Client == ClientNative && !c.Conn.Stream():
+		bad("client: native does not speak WebSocket; leave it out, or write client: paho")
 	}
 	if len(c.Subscriptions) == 0 {
 		bad("there is no topic to subscribe to")

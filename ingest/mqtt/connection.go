@@ -1,14 +1,12 @@
 package mqtt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
-
-	paho "github.com/eclipse/paho.mqtt.golang"
-	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest"
@@ -20,15 +18,13 @@ import (
 // it might never fit into the buffer, and would come again for ever.
 const maxPayload = 512 << 10
 
-// disconnectWait bounds a polite goodbye, in milliseconds.
-const disconnectWait = 250
-
 // drainWait bounds how long Close waits for the last acknowledgements.
 const drainWait = time.Second
 
 var (
-	errFull   = errors.New("the buffer is full")
-	errClosed = errors.New("closed")
+	errFull     = errors.New("the buffer is full")
+	errClosed   = errors.New("closed")
+	errNoAnswer = errors.New("the broker does not answer")
 )
 
 // connection is one connection to the broker, and one client: a client that is
@@ -37,8 +33,7 @@ var (
 type connection struct {
 	source *Source
 	number uint64
-	client paho.Client
-	begun  chan struct{} // closed when its source up is in the buffer
+	client client
 	ended  chan struct{} // closed when nothing more is to be sent or taken
 	once   sync.Once
 	reason error // why it ended
@@ -148,33 +143,25 @@ func (s *Source) report(c *connection, err error) {
 
 // connect makes the next connection, up to the broker's answer.
 func (s *Source) connect() (*connection, error) {
-	options, err := s.cfg.Conn.Options()
-	if err != nil {
-		return nil, err
+	c := &connection{source: s, ended: make(chan struct{})}
+	dial := dialNative
+	if s.cfg.Client == ClientPaho {
+		dial = dialPaho
 	}
-	c := &connection{source: s, begun: make(chan struct{}), ended: make(chan struct{})}
-	options.SetCleanSession(false)
-	options.SetAutoReconnect(false)
-	options.SetConnectRetry(false)
-	options.SetAutoAckDisabled(true)
-	options.SetOrderMatters(true)
-	options.SetStore(noStore{})
-	options.SetDefaultPublishHandler(c.receive)
-	options.SetConnectionLostHandler(func(_ paho.Client, err error) { c.end(err) })
-	c.client = paho.NewClient(options)
-	token := c.client.Connect()
-	select {
-	case <-token.Done():
-	case <-s.closing:
+	session, err := dial(s.ctx, c)
+	if s.ctx.Err() != nil {
 		c.end(errClosed)
-		c.client.Disconnect(0) // the client gives up by itself, after the timeout at the latest
+		if err == nil {
+			c.client.start()
+			c.client.disconnect()
+		}
 		return nil, errClosed
 	}
-	if err := token.Error(); err != nil {
+	if err != nil {
 		c.end(err)
 		return nil, err
 	}
-	s.begin(c, token.(*paho.ConnectToken).SessionPresent())
+	s.begin(c, session)
 	return c, nil
 }
 
@@ -191,7 +178,7 @@ func (s *Source) begin(c *connection, session bool) {
 		up.Flags |= event.FlagSession
 	}
 	s.buffer.force(up)
-	close(c.begun)
+	c.client.start()
 	s.cfg.Logger.Info("connected", "connection", c.number, "session", session)
 }
 
@@ -206,7 +193,7 @@ func (s *Source) serve(c *connection) error {
 		s.drain(c)
 		c.end(errClosed)
 	}
-	c.client.Disconnect(disconnectWait)
+	c.client.disconnect()
 	s.buffer.force(s.record(event.KindSourceDown, c.number))
 	s.count(func(t *Status) { t.Connected, t.Subscribed = false, false })
 	return c.reason
@@ -214,30 +201,15 @@ func (s *Source) serve(c *connection) error {
 
 // subscribe asks for all topics and looks at the answer.
 func (s *Source) subscribe(c *connection) error {
-	filters, unwanted := s.filters()
-	if len(unwanted) > 0 {
-		c.client.Unsubscribe(unwanted...) // nothing depends on the answer
-	}
-	token := c.client.SubscribeMultiple(filters, nil)
-	timeout := time.NewTimer(s.cfg.Conn.ConnectTimeout)
-	defer timeout.Stop()
-	select {
-	case <-token.Done():
-	case <-c.ended:
-		return c.reason
-	case <-s.closing:
-		return nil
-	case <-timeout.C:
-		return errors.New("the broker does not answer the subscription")
-	}
-	if err := token.Error(); err != nil {
+	ctx, cancel := context.WithTimeoutCause(s.ctx, s.cfg.Conn.ConnectTimeout, errNoAnswer)
+	defer cancel()
+	wanted, unwanted := s.filters()
+	refused, err := c.client.subscribe(ctx, wanted, unwanted)
+	switch {
+	case s.ctx.Err() != nil:
+		return nil // serve sees it too
+	case err != nil:
 		return fmt.Errorf("subscribing: %w", err)
-	}
-	var refused []string
-	for filter, code := range token.(*paho.SubscribeToken).Result() {
-		if code > 2 {
-			refused = append(refused, filter)
-		}
 	}
 	slices.Sort(refused)
 	s.count(func(t *Status) { t.Subscribed, t.Refused = true, refused })
@@ -279,63 +251,3 @@ func (s *Source) drain(c *connection) {
 		}
 	}
 }
-
-// receive takes a message over from the client, which calls it for one after
-// the other. It does not block.
-func (c *connection) receive(_ paho.Client, m paho.Message) {
-	select {
-	case <-c.begun: // our own goroutine has seen the broker's answer
-	case <-c.ended:
-	}
-	if !c.alive() {
-		return // what comes now will come again
-	}
-	s := c.source
-	r := s.record(event.KindMessage, c.number)
-	r.Topic, r.Payload, r.Flags = m.Topic(), m.Payload(), flags(m)
-	if len(r.Payload) > maxPayload {
-		r.Payload = slices.Clone(r.Payload[:maxPayload])
-	}
-	ack := pending{}
-	if m.Qos() > 0 {
-		ack = pending{conn: c, message: m}
-	}
-	if !s.buffer.offer(r, ack) {
-		if m.Qos() == 0 {
-			s.count(func(t *Status) { t.Shed++ })
-			return
-		}
-		c.end(errFull)
-		return
-	}
-	s.count(func(t *Status) {
-		t.Messages++
-		t.Bytes += uint64(len(r.Payload))
-		if m.Duplicate() {
-			t.Duplicates++
-		}
-	})
-}
-
-func flags(m paho.Message) event.Flags {
-	f := event.Flags(m.Qos())
-	if m.Duplicate() {
-		f |= event.FlagDup
-	}
-	if m.Retained() {
-		f |= event.FlagRetained
-	}
-	return f
-}
-
-// noStore is the client's store of messages. The broker and the log keep what
-// must be kept.
-type noStore struct{}
-
-func (noStore) Open()                             {}
-func (noStore) Put(string, packets.ControlPacket) {}
-func (noStore) Get(string) packets.ControlPacket  { return nil }
-func (noStore) All() []string                     { return nil }
-func (noStore) Del(string)                        {}
-func (noStore) Close()                            {}
-func (noStore) Reset()                            {}

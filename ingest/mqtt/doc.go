@@ -1,5 +1,5 @@
-// Package mqtt reads messages from an MQTT broker. It is one of the users of
-// the MQTT client; the sink is the other.
+// Package mqtt reads messages from an MQTT broker, with a client of its own or
+// with Eclipse Paho; both keep the same promises.
 //
 // # Delivery
 //
@@ -29,6 +29,7 @@
 // # Goroutines
 //
 // A source has two goroutines, one for the connection and one for the
-// acknowledgements, beside those of the client. Read is called by one
+// acknowledgements, beside those of the client, which is one of our own client's
+// for each connection. Read is called by one
 // goroutine; Ack, Status and Close by any.
 package mqtt

@@ -17,9 +17,10 @@ type Source struct {
 	mu     sync.Mutex
 	status Status
 
-	close   sync.Once
-	closing chan struct{} // closed by Close
-	stopped chan struct{} // closed when the connection is gone for good
+	ctx     context.Context // ends with Close
+	close   context.CancelFunc
+	closing <-chan struct{} // of ctx
+	stopped chan struct{}   // closed when the connection is gone for good
 	done    sync.WaitGroup
 }
 
@@ -62,9 +63,10 @@ func New(cfg Config) (*Source, error) {
 		buffer:  newBuffer(cfg.BufferBytes),
 		acks:    newAcks(),
 		status:  Status{Conn: cfg.LastConn},
-		closing: make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
+	s.ctx, s.close = context.WithCancel(context.Background())
+	s.closing = s.ctx.Done()
 	s.done.Add(2)
 	go s.run()
 	go s.sendAcks()
@@ -108,7 +110,7 @@ func (s *Source) ack(messages []pending, err error) {
 // The broker keeps the session and its subscriptions. Messages that are not
 // acknowledged by then come again.
 func (s *Source) Close() error {
-	s.close.Do(func() { close(s.closing) })
+	s.close()
 	s.done.Wait()
 	return nil
 }

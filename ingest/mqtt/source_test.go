@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -15,16 +16,36 @@ import (
 	"github.com/cepd/cepd/internal/mosquitto"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// forBrokers runs a test against each broker, with a source behind a proxy.
-func forBrokers(t *testing.T, test func(t *testing.T, address string, line *proxy)) {
-	for _, b := range brokers {
-		t.Run(b.name, func(t *testing.T) {
-			address := b.start(t)
-			test(t, address, startProxy(t, address))
-		})
+func TestMain(m *testing.M) {
+	if task := os.Getenv(publishEnv); task != "" {
+		publishAll(task)
+		return
 	}
+	goleak.VerifyTestMain(m)
+}
+
+// testClient is the client that sources of the test at hand use.
+var testClient = ClientNative
+
+// forClients runs a test with each client.
+func forClients(t *testing.T, test func(t *testing.T)) {
+	for _, client := range []string{ClientNative, ClientPaho} {
+		testClient = client
+		t.Run(client, test)
+	}
+}
+
+// forBrokers runs a test with each client and broker, with a source behind a
+// proxy.
+func forBrokers(t *testing.T, test func(t *testing.T, address string, line *proxy)) {
+	forClients(t, func(t *testing.T) {
+		for _, b := range brokers {
+			t.Run(b.name, func(t *testing.T) {
+				address := b.start(t)
+				test(t, address, startProxy(t, address))
+			})
+		}
+	})
 }
 
 func TestDelivery(t *testing.T) {
@@ -133,54 +154,54 @@ func TestSubscribesOnEveryConnection(t *testing.T) {
 // However often the line is cut, every message of QoS 1 arrives, each
 // connection is announced and ended, and its messages lie between. Mochi
 // loses messages when a session moves to a new connection.
-func TestCuts(t *testing.T) {
-	t.Run("mosquitto", func(t *testing.T) {
-		address := mosquitto.Start(t)
-		line := startProxy(t, address)
-		p := newPublisher(t, address)
-		cfg := configFor(line.address())
-		cfg.BatchRecords = 3
-		r := &reader{t: t, source: newSource(t, cfg)}
-		r.up("source up 1")
-		const messages = 200
-		go func() {
-			for i := range messages {
-				if token := p.client.Publish(fmt.Sprintf("plant/%03d", i), 1, false, "x"); !token.WaitTimeout(patience) {
-					return
-				}
-				if i%20 == 19 {
-					line.cut()
-				}
+func TestCuts(t *testing.T) { forClients(t, testCuts) }
+
+func testCuts(t *testing.T) {
+	address := mosquitto.Start(t)
+	line := startProxy(t, address)
+	p := newPublisher(t, address)
+	cfg := configFor(line.address())
+	cfg.BatchRecords = 3
+	r := &reader{t: t, source: newSource(t, cfg)}
+	r.up("source up 1")
+	const messages = 200
+	go func() {
+		for i := range messages {
+			if token := p.client.Publish(fmt.Sprintf("plant/%03d", i), 1, false, "x"); !token.WaitTimeout(patience) {
+				return
 			}
-		}()
-		seen := map[string]bool{}
-		conn, up := 1, true
-		for len(seen) < messages {
-			fields := strings.Fields(r.next())
-			r.ack(nil)
-			switch kind := fields[0]; {
-			case kind == "source" && fields[1] == "up":
-				conn++
-				if up || fields[2] != fmt.Sprint(conn) || len(fields) < 4 {
-					t.Fatalf("after connection %d: %q", conn-1, fields)
-				}
-				up = true
-			case kind == "source":
-				if !up || fields[2] != fmt.Sprint(conn) {
-					t.Fatalf("in connection %d: %q", conn, fields)
-				}
-				up = false
-			default:
-				if !up || fields[1] != fmt.Sprint(conn) {
-					t.Fatalf("in connection %d (up: %v): %q", conn, up, fields)
-				}
-				seen[fields[len(fields)-2]] = true
+			if i%20 == 19 {
+				line.cut()
 			}
 		}
-		if conn == 1 {
-			t.Error("the line was never cut")
+	}()
+	seen := map[string]bool{}
+	conn, up := 1, true
+	for len(seen) < messages {
+		fields := strings.Fields(r.next())
+		r.ack(nil)
+		switch kind := fields[0]; {
+		case kind == "source" && fields[1] == "up":
+			conn++
+			if up || fields[2] != fmt.Sprint(conn) || len(fields) < 4 {
+				t.Fatalf("after connection %d: %q", conn-1, fields)
+			}
+			up = true
+		case kind == "source":
+			if !up || fields[2] != fmt.Sprint(conn) {
+				t.Fatalf("in connection %d: %q", conn, fields)
+			}
+			up = false
+		default:
+			if !up || fields[1] != fmt.Sprint(conn) {
+				t.Fatalf("in connection %d (up: %v): %q", conn, up, fields)
+			}
+			seen[fields[len(fields)-2]] = true
 		}
-	})
+	}
+	if conn == 1 {
+		t.Error("the line was never cut")
+	}
 }
 
 // What an earlier configuration asked for goes out of the session.
@@ -258,7 +279,9 @@ func TestShed(t *testing.T) {
 }
 
 // No acknowledgement is sent before the batch has been acknowledged.
-func TestAckAfterAck(t *testing.T) {
+func TestAckAfterAck(t *testing.T) { forClients(t, testAckAfterAck) }
+
+func testAckAfterAck(t *testing.T) {
 	hook, address := startMochiWith(t, nil)
 	p := newPublisher(t, address)
 	r := &reader{t: t, source: newSource(t, configFor(address))}
@@ -284,7 +307,9 @@ func TestHugePayload(t *testing.T) {
 	})
 }
 
-func TestRefusals(t *testing.T) {
+func TestRefusals(t *testing.T) { forClients(t, testRefusals) }
+
+func testRefusals(t *testing.T) {
 	address := startMochi(t)
 	cfg := configFor(address)
 	cfg.Subscriptions = append(cfg.Subscriptions, Subscription{"secret/#", 1})
@@ -307,7 +332,9 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestNobodyThere(t *testing.T) { forClients(t, testNobodyThere) }
+
+func testNobodyThere(t *testing.T) {
 	line := startProxy(t, "127.0.0.1:1") // closes what it accepts
 	r := &reader{t: t, source: newSource(t, configFor(line.address()))}
 	r.until("refused", func(s Status) bool { return s.Failures > 1 && errors.Is(s.Err, ingest.ErrNotConnected) })
@@ -386,57 +413,44 @@ func TestBackoff(t *testing.T) {
 // take gives away memory that is not written again.
 func TestBuffer(t *testing.T) {
 	b := newBuffer(10 * entryBytes)
-	add := func(n int) (taken int) {
-		for i := range n {
-			m := pending{}
+	conn := &connection{}
+	add := func(n int) offered {
+		messages := make([]message, n)
+		for i := range messages {
+			messages[i].record.Conn = uint64(i)
 			if i%2 == 1 {
-				m.message = fakeMessage(i)
-			}
-			if b.offer(event.Record{Conn: uint64(i)}, m) {
-				taken++
+				messages[i].ack = pending{conn: conn, id: uint16(i)}
 			}
 		}
-		return taken
+		return b.offer(messages)
 	}
-	if n := add(20); n != 10 || b.held() != 10*entryBytes {
-		t.Fatalf("%d taken, %d bytes", n, b.held())
+	if o := add(20); o.messages != 10 || o.shed != 1 || !o.full || b.held() != 10*entryBytes {
+		t.Fatalf("%+v, %d bytes", o, b.held())
 	}
 	first, acks := b.take(3)
-	if len(first) != 3 || len(acks) != 1 || acks[0].message != fakeMessage(1) || b.halfEmpty() {
+	if len(first) != 3 || len(acks) != 1 || acks[0].id != 1 || b.halfEmpty() {
 		t.Fatal(first, acks)
 	}
-	if n := add(20); n != 3 {
-		t.Fatal(n)
+	if o := add(20); o.messages != 3 || !o.full {
+		t.Fatal(o)
 	}
 	rest, acks := b.take(100)
-	if len(rest) != 10 || rest[0].Conn != 3 || len(acks) != 5 || acks[0].message != fakeMessage(3) || !b.halfEmpty() || b.held() != 0 {
+	if len(rest) != 10 || rest[0].Conn != 3 || len(acks) != 5 || acks[0].id != 3 || !b.halfEmpty() || b.held() != 0 {
 		t.Fatal(rest, acks)
 	}
-	if n := add(1); n != 1 || first[0].Conn != 0 || rest[9].Conn != 2 {
+	if o := add(1); o.messages != 1 || first[0].Conn != 0 || rest[9].Conn != 2 {
 		t.Fatal("memory was used again")
 	}
 	b.take(1)
 	if records, acks := b.take(1); len(records)+len(acks) != 0 {
 		t.Fatal(records, acks)
 	}
-	if !b.offer(event.Record{Payload: make([]byte, 100*entryBytes)}, pending{}) {
-		t.Error("an empty buffer must take any message")
-	}
-	if b.offer(event.Record{}, pending{}) {
-		t.Error("there is no room")
+	large := message{record: event.Record{Payload: make([]byte, 100*entryBytes)}}
+	if o := b.offer([]message{large, {}}); o.messages != 1 || o.shed != 1 || o.bytes != 100*entryBytes {
+		t.Errorf("an empty buffer must take any message, and no other behind it: %+v", o)
 	}
 	b.force(event.Record{})
 	if records, _ := b.take(100); len(records) != 2 {
 		t.Error(records)
 	}
 }
-
-type fakeMessage int
-
-func (fakeMessage) Duplicate() bool   { return false }
-func (fakeMessage) Qos() byte         { return 1 }
-func (fakeMessage) Retained() bool    { return false }
-func (fakeMessage) Topic() string     { return "" }
-func (fakeMessage) MessageID() uint16 { return 0 }
-func (fakeMessage) Payload() []byte   { return nil }
-func (fakeMessage) Ack()              {}

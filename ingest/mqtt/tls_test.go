@@ -58,7 +58,9 @@ func certificate(t *testing.T, name string) (certFile, keyFile string, pair tls.
 }
 
 // A broker with a certificate of its own that asks for ours.
-func TestTLS(t *testing.T) {
+func TestTLS(t *testing.T) { forClients(t, testTLS) }
+
+func testTLS(t *testing.T) {
 	brokerFile, _, brokerPair := certificate(t, "broker")
 	certFile, keyFile, ours := certificate(t, "cepd")
 	trusted := x509.NewCertPool()

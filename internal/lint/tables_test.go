@@ -86,6 +86,7 @@ var foreign = map[string]string{
 	"github.com/fsnotify/fsnotify":        "daemon",
 	"github.com/spf13/cobra":              "cmd/cepd",
 	"github.com/schollz/progressbar/v3":   "cmd/cepd",
+	"golang.org/x/net":                    "mqttconn",
 	"golang.org/x/term":                   "cmd/cepd",
 }
 
