@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/decode"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/rules"
 )
@@ -47,6 +48,9 @@ type StandIn struct {
 	// that its payload is a JSON object whatever the stream's format is: the
 	// events of tests.
 	Timed bool
+	// Decoder, if not nil, makes what reads the payloads in place of the
+	// decoder of the stream's format, for events that are in memory already.
+	Decoder func(*event.Schema) decode.Decoder
 }
 
 // options is what shards and router need to know of a Config.

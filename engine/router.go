@@ -67,15 +67,18 @@ func (r *router) connect(rt *routed) (err error) {
 		names = rt.Topic.Names()
 	}
 	source, format := rt.Source, rt.Format
+	var own func(*event.Schema) decode.Decoder
 	for from, in := range r.options.standIns {
 		if in.Stream == rt.Name {
-			source, rt.standIn, rt.timed = from, true, in.Timed
+			source, rt.standIn, rt.timed, own = from, true, in.Timed, in.Decoder
 		}
 	}
 	if rt.timed {
 		format = "json"
 	}
-	if rt.standIn {
+	if own != nil {
+		rt.decoder = own(rt.Schema)
+	} else if rt.standIn {
 		rt.decoder, err = decode.New(format, rt.Schema)
 	} else {
 		rt.decoder, err = decode.New(format, rt.Schema, names...)

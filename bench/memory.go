@@ -1,0 +1,118 @@
+package bench
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/cepd/cepd/decode"
+	"github.com/cepd/cepd/engine"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/rules"
+)
+
+// Workload is a rule file with the events that it is run over.
+type Workload struct {
+	set     *rules.Set
+	events  [][]event.Value // fields of each event, by slot
+	records []event.Record
+}
+
+// Load compiles rules that read one stream, and decodes its events, each a JSON
+// object.
+func Load(ruleFile string, payloads [][]byte) (*Workload, error) {
+	set, report := rules.Load([]rules.File{{Name: "rules.yaml", Data: []byte(ruleFile)}}, rules.Options{})
+	if !report.OK() {
+		return nil, fmt.Errorf("the rules: %v", report)
+	}
+	w := &Workload{set: set, events: make([][]event.Value, len(payloads)), records: make([]event.Record, len(payloads))}
+	d, err := decode.New("json", set.Streams[0].Schema)
+	if err != nil {
+		return nil, err
+	}
+	texts := map[string]string{} // equal ones share memory, as they do in a program's own structures
+	for i, p := range payloads {
+		var e event.Event
+		if _, err := d.Decode(p, &e); err != nil {
+			return nil, fmt.Errorf("event %d: %w", i, err)
+		}
+		for k, v := range e.Slots {
+			if v.Kind() == event.KindString {
+				s, ok := texts[v.AsString()]
+				if !ok {
+					s = strings.Clone(v.AsString())
+					texts[s] = s
+				}
+				e.Slots[k] = event.String(s)
+			}
+		}
+		w.events[i] = e.Slots
+		w.records[i] = event.Record{
+			Pos: event.Position{Seq: uint64(i + 2)}, Kind: event.KindMessage, Source: source, Payload: binary.LittleEndian.AppendUint32(nil, uint32(i)),
+		}
+	}
+	return w, nil
+}
+
+// source is where the events come from, as far as the engine knows.
+const source = "memory"
+
+// Options say how a Runner runs.
+type Options struct {
+	Shards int
+	Do     func(n int, f func(i int)) // how shards run, see [engine.Config]
+	Batch  int                        // records in a batch; default 1000
+}
+
+// Runner runs a workload in an engine whose decoder copies the fields that the
+// rules use. All else is the way of every event.
+type Runner struct {
+	engine  *engine.Engine
+	load    *Workload
+	batch   int
+	Matches int64 // of all rules, so far
+	Alerts  int   // raised and cleared
+	Evicted int64 // partial matches
+}
+
+// Start returns a runner that has seen no event.
+func (w *Workload) Start(o Options) *Runner {
+	r := &Runner{load: w, batch: o.Batch}
+	if r.batch == 0 {
+		r.batch = 1000
+	}
+	own := func(*event.Schema) decode.Decoder { return w }
+	r.engine = engine.New(engine.Config{
+		Shards: max(o.Shards, 1), Do: o.Do,
+		Load:     func(string) (*rules.Set, error) { return w.set, nil },
+		StandIns: map[string]engine.StandIn{source: {Stream: w.set.Streams[0].Name, Decoder: own}},
+	})
+	r.engine.Step(engine.Input{Records: []event.Record{{Pos: event.Position{Seq: 1}, Kind: event.KindRuleSet, Payload: []byte(w.set.Hash)}}})
+	return r
+}
+
+// Decode implements [decode.Decoder]: a payload is the number of an event.
+func (w *Workload) Decode(payload []byte, e *event.Event) (int, error) {
+	copy(e.Slots, w.events[binary.LittleEndian.Uint32(payload)])
+	return 0, nil
+}
+
+// Run runs over the events from one to another, in batches.
+func (r *Runner) Run(from, to int) {
+	for from < to {
+		n := min(from+r.batch, to)
+		out := r.engine.Step(engine.Input{Records: r.load.records[from:n]})
+		r.Matches += sum(out.Stats.Matches)
+		r.Evicted += sum(out.Stats.Evictions)
+		r.Alerts += len(out.Transitions)
+		from = n
+	}
+}
+
+func sum(c engine.Counter) int64 {
+	total := int64(0)
+	for _, n := range c {
+		total += n
+	}
+	return total
+}
