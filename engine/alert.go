@@ -74,7 +74,7 @@ func (r *rulePlan) flap() alerting.Flap { return alerting.Flap(r.Flap) }
 // judgeLevel judges an event by the rule's condition.
 func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, e *event.Event) {
 	v := &s.env
-	r, in, st := v.rule, v.input, &ks.states[rule]
+	r, in, st := v.rule, v.input, ks.look(rule)
 	holds := in.When >= 0 && v.holds(in.When)
 	if s.options.tracer != nil {
 		s.options.tracer.Held(r.Name, ks.key, e, holds)
@@ -110,7 +110,7 @@ func (a *alertState) hear(s *Shard, l *lane) {
 
 // expireAlert makes the changes of an alert that time brings.
 func (s *Shard) expireAlert(l *lane, ks *keyState, rule int, slot alertSlot, now event.Time) {
-	a := ks.states[rule].alerts[slot]
+	a := ks.look(rule).alerts[slot]
 	if a == nil {
 		return
 	}
@@ -204,7 +204,7 @@ func (s *Shard) decided(ks *keyState, d alerting.Decision) alerting.Decision {
 // setAlert keeps the alert as long as there is anything to remember, and arms
 // its next deadline.
 func (s *Shard) setAlert(l *lane, ks *keyState, rule int, slot alertSlot, a *alertState, now event.Time) {
-	r, st := ks.table.rules[rule], &ks.states[rule]
+	r, st := ks.table.rules[rule], ks.at(rule)
 	remembers := r.policy().Remembers() && !a.forgotten
 	st.alerts[slot] = a
 	if a.Phase == alerting.Inactive && a.Gate.Idle() && !remembers {

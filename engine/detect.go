@@ -25,11 +25,12 @@ type detectState struct {
 // stepDetect shows an event to the detector of a key. One that has none of the
 // values only shows that the key is alive.
 func (s *Shard) stepDetect(l *lane, ks *keyState, rule int, e *event.Event) {
-	r, st, v := ks.table.rules[rule], &ks.states[rule], &s.env
+	r, v := ks.table.rules[rule], &s.env
 	if !s.readChannels(v.input.Detect.Values) {
 		s.heard(l, ks, rule, e.Time)
 		return
 	}
+	st := ks.at(rule)
 	if st.detect == nil {
 		st.detect = &detectState{d: r.Detect.New()}
 	}
@@ -52,11 +53,11 @@ func (s *Shard) stepDetect(l *lane, ks *keyState, rule int, e *event.Event) {
 
 // expireStretch has the stretch of a key judged that ends now.
 func (s *Shard) expireStretch(l *lane, ks *keyState, rule int, now event.Time) {
-	ds := ks.states[rule].detect
+	ds := ks.look(rule).detect
 	if ds == nil {
 		return
 	}
-	ds.d.Hold(ks.states[rule].firing())
+	ds.d.Hold(ks.look(rule).firing())
 	score := ds.d.Advance(now)
 	last := ds.last
 	l.arm(ks, rule, timerWindow, ds.d.Due())
@@ -105,7 +106,7 @@ type judgment struct {
 
 // judgeScore judges what the detector said by the rule's condition.
 func (s *Shard) judgeScore(l *lane, ks *keyState, rule int, score *detectors.Score, j judgment) {
-	ds := ks.states[rule].detect
+	ds := ks.look(rule).detect
 	ds.open = score.Anomaly || ds.open && score.Over
 	s.traceScore(ks, score)
 	s.scoreVars(ks.table.rules[rule], score, ds.open)
@@ -114,7 +115,7 @@ func (s *Shard) judgeScore(l *lane, ks *keyState, rule int, score *detectors.Sco
 }
 
 func (s *Shard) actOnScore(l *lane, ks *keyState, rule int, score *detectors.Score, j judgment) {
-	r, st, in := ks.table.rules[rule], &ks.states[rule], j.input
+	r, st, in := ks.table.rules[rule], ks.look(rule), j.input
 	holds := st.detect.open
 	if in.Detect.When != nil {
 		holds = s.asks(in.Detect.When)
@@ -155,7 +156,7 @@ func (s *Shard) actOnScore(l *lane, ks *keyState, rule int, score *detectors.Sco
 // heard notes that a key is alive where silence matters, though there is nothing
 // to judge yet.
 func (s *Shard) heard(l *lane, ks *keyState, rule int, now event.Time) {
-	r, st := ks.table.rules[rule], &ks.states[rule]
+	r, st := ks.table.rules[rule], ks.look(rule)
 	a, remembers := st.alerts[alertMain], r.policy().Remembers()
 	if r.Alert == nil || r.NoData == 0 && r.Forget == 0 || a == nil && !remembers {
 		return

@@ -73,6 +73,7 @@ type table struct {
 	lane         *lane
 	keys         map[string]*keyState
 	spare        *keyState      // empty, for the next key that is not known
+	spareState   *ruleState     // empty
 	spares       []nfa.Machine  // empty, by number of the rule
 	spareWindows []*windowState // the same of windows
 	limits       []*keyLimit    // by number of the rule; nil without a limit
@@ -205,7 +206,7 @@ func (l *lane) timer() *timer {
 			moved.at = d.at
 			l.timers.push(moved)
 		} else {
-			moved.keys.table.settle(moved.keys, true)
+			moved.keys.table.settle(moved.keys)
 		}
 	}
 }
@@ -214,7 +215,10 @@ func (l *lane) timer() *timer {
 // that is queued for an earlier time stays, and is moved on when it comes up:
 // a deadline that every event puts off costs nothing but that.
 func (l *lane) arm(ks *keyState, rule int, kind timerKind, at event.Time) {
-	d := &ks.states[rule].deadlines[kind]
+	if at == never && ks.look(rule) == noState {
+		return
+	}
+	d := &ks.at(rule).deadlines[kind]
 	if l.ended && at > l.latest && kind >= timerAlert {
 		// The input is over. Runs and windows that are open still end, one after
 		// the other; of an alert what is pending fires once, and arms nothing.

@@ -115,7 +115,7 @@ func (o *keyOrder) sort() {
 // limit gives a key its place among those of a rule after an event, and takes
 // the state of others to stay within the rule's limit.
 func (s *Shard) limit(l *lane, ks *keyState, rule int, it *item) {
-	limit, st := ks.table.limits[rule], &ks.states[rule]
+	limit, st := ks.table.limits[rule], ks.look(rule)
 	if limit == nil || st.empty() || ks.table.rules[rule].listed[ks.key] {
 		return
 	}
@@ -139,7 +139,7 @@ func (s *Shard) evict(l *lane, p *keyPlace, now event.Time) {
 	ks.table.touch(ks, p.rule)
 	s.env.begin(ks.table.rules[p.rule], nil, nil, nil)
 	s.forget(l, ks, p.rule, now, alerting.ReasonEvicted, evictedKeys)
-	ks.table.settle(ks, true)
+	ks.table.settle(ks)
 }
 
 // leave takes rules that keep nothing of a key any more out of their orders.
@@ -147,9 +147,9 @@ func (t *table) leave(ks *keyState) {
 	if !t.limited {
 		return
 	}
-	for i := range ks.states {
-		if st := &ks.states[i]; st.place != nil && st.empty() {
-			t.limits[i].order(st.place).remove(st.place)
+	for _, st := range ks.states {
+		if st.place != nil && st.empty() {
+			t.limits[st.rule].order(st.place).remove(st.place)
 			st.place = nil
 		}
 	}
@@ -158,7 +158,7 @@ func (t *table) leave(ks *keyState) {
 // restorePlace gives a key back its place among those of a rule, which are
 // sorted when all are there.
 func (t *table) restorePlace(ks *keyState, rule int) {
-	limit, st := t.limits[rule], &ks.states[rule]
+	limit, st := t.limits[rule], ks.at(rule)
 	if limit == nil || t.rules[rule].listed[ks.key] {
 		st.place = nil
 		return

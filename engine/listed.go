@@ -59,16 +59,14 @@ func (e *Engine) list(lane int) {
 
 // expect begins to wait for a key.
 func (s *Shard) expect(l *lane, t *table, rule int, key string, now event.Time) {
-	ks, known := t.keyStateFor(key)
-	if ks.states[rule].alerts[alertMain] == nil {
-		if known {
-			t.touch(ks, rule)
-		}
+	ks := t.keyStateFor(key)
+	if ks.look(rule).alerts[alertMain] == nil {
+		t.touch(ks, rule)
 		a := &alertState{}
 		a.Seen, a.paused = now, l.paused
 		s.setAlert(l, ks, rule, alertMain, a, now)
 	}
-	t.settle(ks, known)
+	t.settle(ks)
 }
 
 // unlist forgets the keys that rules listed and, in a new set, do not list any
@@ -98,18 +96,18 @@ func (e *Engine) forget(at place, key string) {
 	s := e.shards[e.options.shard(event.Group([]byte(key)))]
 	t := s.lanes[at.lane].tables[at.table]
 	ks := t.keys[key]
-	if ks == nil || ks.states[at.rule].alerts[alertMain] == nil {
+	if ks == nil || ks.look(at.rule).alerts[alertMain] == nil {
 		return
 	}
 	t.touch(ks, at.rule)
 	s.env.begin(t.rules[at.rule], nil, nil, nil)
-	a := ks.states[at.rule].alerts[alertMain]
+	a := ks.at(at.rule).alerts[alertMain]
 	if a.Told {
 		d := alerting.Decision{Change: alerting.Cleared, Reason: alerting.ReasonForgotten, Time: max(e.clocks[at.lane].mark, a.Since)}
 		s.tell(ks, alertMain, a, d, grounds{})
 	}
-	ks.states[at.rule].alerts[alertMain] = nil
-	t.settle(ks, true)
+	ks.at(at.rule).alerts[alertMain] = nil
+	t.settle(ks)
 }
 
 // lastOf returns what texts read of a key that is silent: its last event, or

@@ -128,7 +128,7 @@ func (s *Shard) parentChanged(l *lane, it *item) {
 				continue
 			}
 			for _, ks := range t.keys { // output is sorted by key
-				for slot, a := range ks.states[i].alerts {
+				for slot, a := range ks.look(i).alerts {
 					if a != nil && r.parentKey(ks) == p.key {
 						t.touch(ks, i)
 						s.frame.Event, s.frame.Key, s.cause = nil, ks.values(), causeRelease

@@ -11,8 +11,7 @@ import (
 
 // stepPattern shows an event to the runs of a key.
 func (s *Shard) stepPattern(l *lane, ks *keyState, rule int, e *event.Event) {
-	st := &ks.states[rule]
-	m := st.machine
+	m := ks.look(rule).machine
 	if m == nil {
 		m = s.spareMachine(ks.table, rule)
 	}
@@ -23,7 +22,7 @@ func (s *Shard) stepPattern(l *lane, ks *keyState, rule int, e *event.Event) {
 
 // expireRuns ends the runs of a key whose time has come.
 func (s *Shard) expireRuns(l *lane, ks *keyState, rule int, now event.Time) {
-	m := ks.states[rule].machine
+	m := ks.look(rule).machine
 	if m == nil {
 		return
 	}
@@ -47,13 +46,15 @@ func (s *Shard) spareMachine(t *table, rule int) nfa.Machine {
 // setMachine keeps a machine as long as it has something to remember, arms its
 // next deadline, and tells what it found.
 func (s *Shard) setMachine(l *lane, ks *keyState, rule int, m nfa.Machine) {
-	st, t := &ks.states[rule], ks.table
-	switch {
+	t := ks.table
+	switch known := ks.look(rule).machine; {
 	case m.Empty():
-		st.machine = nil
+		if known != nil {
+			ks.at(rule).machine = nil
+		}
 		t.spares[rule] = m
-	case st.machine == nil:
-		st.machine = m
+	case known == nil:
+		ks.at(rule).machine = m
 		t.spares[rule] = nil
 	}
 	l.arm(ks, rule, timerRuns, m.Deadline())
@@ -111,7 +112,7 @@ func (s *Shard) report(l *lane, ks *keyState, rule int, slot alertSlot, m *nfa.M
 		s.emit(r, ks, spec, m.End, last)
 	}
 	if r.spec(slot) != nil {
-		a := ks.states[rule].alerts[slot]
+		a := ks.look(rule).alerts[slot]
 		if a == nil {
 			a = &alertState{}
 		}

@@ -91,7 +91,7 @@ func (e *Engine) release(name string) {
 		l := s.lanes[at.lane]
 		t := l.tables[at.table]
 		for _, ks := range t.keys { // what is put out is sorted by key
-			for slot, a := range ks.states[at.rule].alerts {
+			for slot, a := range ks.look(at.rule).alerts {
 				if a != nil && a.Phase == alerting.Firing && !a.Told {
 					s.env.begin(t.rules[at.rule], nil, nil, nil)
 					s.cause = causeReload
@@ -209,7 +209,7 @@ func (e *Engine) clearAlerts(names []string, reason string, pos event.Position, 
 			for _, ks := range t.keys { // what is put out is sorted by key
 				s.env.begin(t.rules[at.rule], nil, nil, nil)
 				s.cause = causeReload
-				for slot, a := range ks.states[at.rule].alerts {
+				for slot, a := range ks.look(at.rule).alerts {
 					if a != nil && a.Told && slots[slot] {
 						t.touch(ks, at.rule)
 						now := max(e.clocks[at.lane].mark, a.Since)

@@ -105,7 +105,7 @@ func (e *Engine) learn(lane int) {
 		}
 		for _, from := range e.shards {
 			for key, ks := range from.lanes[at.lane].tables[at.table].keys {
-				if a := ks.states[at.rule].alerts[alertMain]; a != nil && a.Told {
+				if a := ks.look(at.rule).alerts[alertMain]; a != nil && a.Told {
 					for _, to := range e.shards {
 						to.lanes[lane].fires[parentKey{rule, key}] = since{at: a.Since}
 					}
@@ -501,13 +501,16 @@ func (r *restoring) state(name, value *event.Reader) error {
 	}
 	ks := t.keys[key]
 	if ks == nil {
-		ks = t.newKeyState()
-		ks.key = key
-		t.keys[key] = ks
+		ks = &keyState{table: t, key: key}
+		t.file(ks)
 	}
-	st.deadlines = ks.states[at.rule].deadlines
+	i, ok := ks.find(at.rule)
+	if !ok {
+		ks.insert(i, at.rule)
+	}
+	st.rule, st.deadlines = at.rule, ks.states[i].deadlines
 	st.changed, st.stored = stored, true
-	ks.states[at.rule] = st
+	*ks.states[i] = st
 	t.restorePlace(ks, at.rule)
 	if t.rules[at.rule].Idle > 0 {
 		l.arm(ks, at.rule, timerIdle, idle)

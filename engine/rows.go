@@ -142,7 +142,7 @@ func (l *lane) appendParents(put func(name, value []byte)) {
 
 // row returns the row of one rule and key, and whether there is any state.
 func (ks *keyState) row(rule int) (name, value []byte, any bool) {
-	if value, any = ks.states[rule].appendBinary([]byte{rowVersion}); any {
+	if value, any = ks.look(rule).appendBinary([]byte{rowVersion}); any {
 		name = ks.rowName(rule)
 	}
 	return name, value, any
@@ -155,8 +155,8 @@ func (ks *keyState) rowName(rule int) []byte {
 
 // rows puts the rows of a key; see [unit].
 func (ks *keyState) rows(put func(name, value []byte)) {
-	for i := range ks.states {
-		if name, value, any := ks.row(i); any {
+	for _, st := range ks.states {
+		if name, value, any := ks.row(st.rule); any {
 			put(name, value)
 		}
 	}
@@ -164,17 +164,16 @@ func (ks *keyState) rows(put func(name, value []byte)) {
 
 // changes puts the rows of a key that have changed; see [unit].
 func (ks *keyState) changes(since uint32, put func(name, value []byte)) (any, gone bool) {
-	for i := range ks.states {
-		st := &ks.states[i]
+	for _, st := range ks.states {
 		if st.changed <= since {
 			continue
 		}
-		switch name, value, some := ks.row(i); {
+		switch name, value, some := ks.row(st.rule); {
 		case some:
 			put(name, value)
 			st.stored, any = true, true
 		case st.stored:
-			put(ks.rowName(i), nil)
+			put(ks.rowName(st.rule), nil)
 			any, gone = true, true
 		}
 	}
@@ -183,12 +182,12 @@ func (ks *keyState) changes(since uint32, put func(name, value []byte)) (any, go
 
 // settled lets go of a key that is empty; see [unit].
 func (ks *keyState) settled(gen uint32) {
-	for i := range ks.states {
-		if st := &ks.states[i]; st.changed <= gen && st.empty() {
+	for _, st := range ks.states {
+		if st.changed <= gen && st.empty() {
 			st.stored = false
 		}
 	}
-	ks.table.settle(ks, true)
+	ks.table.settle(ks)
 }
 
 // appendBinary appends the state of one rule and key, and reports whether

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cepd/cepd/alerting"
@@ -61,11 +62,13 @@ type keyState struct {
 	table  *table
 	key    string        // shares the batch's memory until the state is kept
 	parts  []event.Value // of the key, decoded when first asked for
-	states []ruleState
+	states []*ruleState  // of the rules that have any, sorted by rule
+	filed  bool          // it is in the table
 }
 
 // ruleState is the state of one rule for one key.
 type ruleState struct {
+	rule      int                     // index into the table's rules
 	machine   nfa.Machine             // nil without runs
 	window    *windowState            // nil without windows
 	detect    *detectState            // nil where the detector has seen nothing
@@ -91,36 +94,85 @@ func newShard(p *plan, o *options) *Shard {
 
 // keyStateFor returns the state of a key, or a spare one that is kept only if
 // the event leaves something in it: a key costs nothing until then.
-func (t *table) keyStateFor(key string) (ks *keyState, known bool) {
+func (t *table) keyStateFor(key string) *keyState {
 	if ks, ok := t.keys[key]; ok {
-		return ks, true
+		return ks
 	}
-	ks = t.spare
+	ks := t.spare
 	if ks == nil {
-		ks = t.newKeyState()
+		ks = &keyState{table: t}
 	}
 	t.spare = nil
 	ks.key, ks.parts = key, nil
-	return ks, false
-}
-
-func (t *table) newKeyState() *keyState {
-	ks := &keyState{table: t, states: make([]ruleState, len(t.rules))}
-	for i := range ks.states {
-		for k := range ks.states[i].deadlines {
-			ks.states[i].deadlines[k] = deadline{never, never}
-		}
-	}
 	return ks
 }
 
-// touch notes that the state of a rule and key that is known is about to
-// change.
+// file puts the state of a key into the table.
+func (t *table) file(ks *keyState) {
+	ks.key, ks.filed = strings.Clone(ks.key), true
+	t.keys[ks.key] = ks
+}
+
+// find returns where the state of a rule is or would be.
+func (ks *keyState) find(rule int) (i int, found bool) {
+	for i < len(ks.states) && ks.states[i].rule < rule { // there are few
+		i++
+	}
+	return i, i < len(ks.states) && ks.states[i].rule == rule
+}
+
+// noState is the state of a rule that has none. It must not be changed.
+var noState = newRuleState()
+
+func newRuleState() *ruleState {
+	st := &ruleState{}
+	for k := range st.deadlines {
+		st.deadlines[k] = deadline{never, never}
+	}
+	return st
+}
+
+// look returns the state of a rule to read, [noState] if it has none.
+func (ks *keyState) look(rule int) *ruleState {
+	if i, ok := ks.find(rule); ok {
+		return ks.states[i]
+	}
+	return noState
+}
+
+// at returns the state of a rule, made if need be.
+func (ks *keyState) at(rule int) *ruleState {
+	i, ok := ks.find(rule)
+	if ok {
+		return ks.states[i]
+	}
+	st := ks.insert(i, rule)
+	if ks.filed {
+		ks.table.touch(ks, rule)
+	}
+	return st
+}
+
+func (ks *keyState) insert(i, rule int) *ruleState {
+	st := ks.table.spareState
+	ks.table.spareState = nil
+	if st == nil {
+		st = newRuleState()
+	}
+	st.rule = rule
+	ks.states = slices.Insert(ks.states, i, st)
+	return st
+}
+
+// touch notes that the state that a rule has for a key is about to change.
 func (t *table) touch(ks *keyState, rule int) {
-	j := t.lane.journal
-	if st := &ks.states[rule]; st.changed != j.gen {
+	if !ks.filed {
+		return
+	}
+	i, ok := ks.find(rule)
+	if j := t.lane.journal; ok && ks.states[i].changed != j.gen {
 		j.touch(ks)
-		st.changed = j.gen
+		ks.states[i].changed = j.gen
 	}
 }
 
@@ -130,26 +182,38 @@ func (t *table) touch(ks *keyState, rule int) {
 // stored until a snapshot has said that it is gone. So a table may hold keys
 // without any state, and how many depends on snapshots: they must not be
 // counted.
-func (t *table) settle(ks *keyState, known bool) {
+func (t *table) settle(ks *keyState) {
 	t.leave(ks)
-	switch keep := !ks.empty() || ks.kept(); {
-	case keep && !known:
-		ks.key = strings.Clone(ks.key)
-		t.keys[ks.key] = ks
-		for i := range ks.states {
-			t.touch(ks, i)
+	ks.prune()
+	switch keep := len(ks.states) > 0; {
+	case keep && !ks.filed:
+		t.file(ks)
+		for _, st := range ks.states {
+			t.touch(ks, st.rule)
 		}
-	case !keep && known:
+	case !keep && ks.filed:
 		delete(t.keys, ks.key)
 		t.lane.journal.drop(ks)
+		ks.filed = false
 	case !keep:
 		t.spare = ks
 	}
 }
 
+// prune drops the states that nobody needs.
+func (ks *keyState) prune() {
+	for i := len(ks.states) - 1; i >= 0; i-- {
+		if st := ks.states[i]; st.empty() && !st.kept() {
+			ks.states = slices.Delete(ks.states, i, i+1)
+			st.changed = 0
+			ks.table.spareState = st
+		}
+	}
+}
+
 func (ks *keyState) empty() bool {
-	for i := range ks.states {
-		if !ks.states[i].empty() {
+	for _, st := range ks.states {
+		if !st.empty() {
 			return false
 		}
 	}
@@ -161,18 +225,13 @@ func (st *ruleState) empty() bool {
 }
 
 // kept reports whether the queue of timers or a store still knows the state.
-func (ks *keyState) kept() bool {
-	for i := range ks.states {
-		if ks.states[i].stored {
+func (st *ruleState) kept() bool {
+	for k := range st.deadlines {
+		if st.deadlines[k].queued != never {
 			return true
 		}
-		for k := range ks.states[i].deadlines {
-			if ks.states[i].deadlines[k].queued != never {
-				return true
-			}
-		}
 	}
-	return false
+	return st.stored
 }
 
 // values returns the parts of the key.
@@ -185,7 +244,7 @@ func (ks *keyState) values() []event.Value {
 
 // judge shows an event to the rules of a table, in order.
 func (s *Shard) judge(l *lane, t *table, it *item) {
-	ks, known := t.keyStateFor(it.key)
+	ks := t.keyStateFor(it.key)
 	e := it.event
 	s.frame.Event, s.frame.Key = e, nil
 	s.quiet, s.cause = it.quiet, causeEvent
@@ -207,9 +266,7 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 		if !passed {
 			continue
 		}
-		if known {
-			t.touch(ks, i)
-		}
+		t.touch(ks, i)
 		switch {
 		case r.Pattern != nil:
 			s.stepPattern(l, ks, i, e)
@@ -222,14 +279,14 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 		default:
 			s.emit(r, ks, in.Emit, e.Time, e.Pos)
 		}
-		if r.Idle > 0 && !ks.states[i].empty() {
+		if r.Idle > 0 && !ks.look(i).empty() {
 			l.arm(ks, i, timerIdle, e.Time.Add(r.Idle))
 		}
 		if t.limited {
 			s.limit(l, ks, i, it)
 		}
 	}
-	t.settle(ks, known)
+	t.settle(ks)
 	s.quiet = false
 }
 
@@ -260,7 +317,7 @@ func (s *Shard) expire(l *lane, t *timer) {
 	default:
 		s.expireAlert(l, ks, t.rule, alertSlot(t.kind-timerAlert), t.at)
 	}
-	ks.table.settle(ks, true)
+	ks.table.settle(ks)
 }
 
 // The reasons for which state of a key goes, as they are counted.
@@ -271,7 +328,7 @@ const (
 
 // forget drops what a rule keeps of a key, and clears its alert with a reason.
 func (s *Shard) forget(l *lane, ks *keyState, rule int, now event.Time, reason, limit string) {
-	st := &ks.states[rule]
+	st := ks.at(rule)
 	for slot, a := range st.alerts {
 		if a != nil && a.Told {
 			d := s.decided(ks, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now})

@@ -61,7 +61,7 @@ type deadline struct {
 	queued event.Time // of its entry in the queue, not later than at
 }
 
-func (t *timer) deadline() *deadline { return &t.keys.states[t.rule].deadlines[t.kind] }
+func (t *timer) deadline() *deadline { return &t.keys.look(t.rule).deadlines[t.kind] }
 
 func (t *timer) name() string { return t.keys.table.rules[t.rule].Name }
 

@@ -37,7 +37,7 @@ func (ws *windowState) empty() bool {
 
 // stepWindow folds an event into the windows of a key.
 func (s *Shard) stepWindow(l *lane, ks *keyState, rule int, it *item) {
-	r, ws := ks.table.rules[rule], ks.states[rule].window
+	r, ws := ks.table.rules[rule], ks.look(rule).window
 	if ws == nil {
 		ws = ks.table.spareWindow(rule)
 	}
@@ -86,7 +86,7 @@ func (s *Shard) argumentError(err error) {
 
 // expireWindow answers the windows of a key that end now.
 func (s *Shard) expireWindow(l *lane, ks *keyState, rule int, now event.Time) {
-	if ws := ks.states[rule].window; ws != nil {
+	if ws := ks.look(rule).window; ws != nil {
 		ws.windows.Advance(now, &s.windows)
 		s.setWindow(l, ks, rule, ks.table.rules[rule], ws)
 	}
@@ -95,18 +95,20 @@ func (s *Shard) expireWindow(l *lane, ks *keyState, rule int, now event.Time) {
 // setWindow judges the answers, keeps the state as long as it has something to
 // remember, and arms its next deadline.
 func (s *Shard) setWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *windowState) {
-	st, t := &ks.states[rule], ks.table
+	t := ks.table
 	for i := range s.windows.Results {
 		s.judgeWindow(l, ks, rule, r, ws, &s.windows.Results[i])
 	}
 	s.out.stats.EvalErrors.add(r.Name, "not_finite", int64(s.windows.Skipped))
 	s.windows.Reset()
-	switch {
+	switch known := ks.look(rule).window; {
 	case ws.empty():
-		st.window = nil
+		if known != nil {
+			ks.at(rule).window = nil
+		}
 		t.spareWindows[rule] = ws
-	case st.window == nil:
-		st.window = ws
+	case known == nil:
+		ks.at(rule).window = ws
 		t.spareWindows[rule] = nil
 	}
 	l.arm(ks, rule, timerWindow, ws.windows.Deadline())
@@ -133,7 +135,7 @@ func (s *Shard) judgeWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *wi
 	if holds && r.Emit != nil {
 		s.emit(r, ks, r.Emit, res.At, last)
 	}
-	a := ks.states[rule].alerts[alertMain]
+	a := ks.look(rule).alerts[alertMain]
 	if r.Alert != nil && (holds || a != nil || r.policy().Remembers()) {
 		if a == nil {
 			a = &alertState{}
