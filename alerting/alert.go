@@ -61,7 +61,8 @@ type Transition struct {
 	Time        event.Time // of this change
 	Matches     int        // how many matches the alert stands for, so far
 	Evidence    []Step
-	To          []string // sinks, fixed at the raise
+	To          []string       // sinks, fixed at the raise
+	Repeat      event.Duration // sinks are told again while it fires, at most that often; 0: they are not
 	Position    event.Position
 	Shadow      bool // of a rule in shadow mode: shown, but told to no sink
 	AtEnd       bool // decided because a replay ended, not because time came

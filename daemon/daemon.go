@@ -17,6 +17,7 @@ import (
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/rules"
+	"github.com/cepd/cepd/state/outbox"
 	"github.com/cepd/cepd/web"
 )
 
@@ -251,7 +252,7 @@ func (d *Daemon) startSinks(context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.dispatcher, err = notify.New(notify.Config{Sinks: open.list, Logger: d.log})
+	d.dispatcher, err = notify.New(notify.Config{Sinks: open.list, Outbox: outbox.NewMemory(outbox.Options{Logger: d.log}), Logger: d.log})
 	if err != nil {
 		open.close(context.Background())
 		return err

@@ -18,9 +18,10 @@ type Log interface {
 }
 
 // Outputs takes what the engine decides, in order, and has it durable when
-// Enqueue returns. What it has already, by its id, it leaves out.
+// Enqueue returns: all that came of records up to the given one. What it has
+// already, by its id, it leaves out.
 type Outputs interface {
-	Enqueue(ms []notify.Message) error
+	Enqueue(through event.Position, ms []notify.Message) error
 }
 
 // Config says what an [Engine] is made of.
@@ -116,7 +117,7 @@ func (e *Engine) Deliver() error {
 	if len(e.pending) == 0 {
 		return nil
 	}
-	if err := e.cfg.Outputs.Enqueue(e.pending); err != nil {
+	if err := e.cfg.Outputs.Enqueue(e.last, e.pending); err != nil {
 		return err
 	}
 	clear(e.pending)

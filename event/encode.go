@@ -248,6 +248,43 @@ func (e *Event) AppendBinary(dst []byte) []byte {
 // Event reads an event into the slots of schema. Fields that schema does not
 // use are left out.
 func (r *Reader) Event(schema *Schema) *Event {
+	e := r.head(schema)
+	n := r.Count()
+	if n > 0 {
+		e.Slots = make([]Value, len(schema.fields))
+	}
+	for range n {
+		name := r.Text()
+		v := r.Value()
+		if i, ok := schema.index[name]; ok {
+			e.Slots[i] = v
+		}
+	}
+	return e
+}
+
+// WholeEvent reads an event with all its fields. The schema, of a dynamic
+// stream, gets a slot for each that it lacks.
+func (r *Reader) WholeEvent(schema *Schema) *Event {
+	e := r.head(schema)
+	for range r.Count() {
+		name := r.Text()
+		v := r.Value()
+		i, ok := schema.Use(name)
+		if !ok {
+			r.fail()
+			break
+		}
+		for len(e.Slots) <= i {
+			e.Slots = append(e.Slots, Missing)
+		}
+		e.Slots[i] = v
+	}
+	return e
+}
+
+// head reads what stands before an event's fields.
+func (r *Reader) head(schema *Schema) *Event {
 	e := &Event{Schema: schema, Time: Time(r.Varint()), Pos: r.Position()}
 	switch r.Byte() {
 	case 0:
@@ -259,17 +296,6 @@ func (r *Reader) Event(schema *Schema) *Event {
 	e.Topic = r.Text()
 	if raw := r.Text(); raw != "" {
 		e.Raw = []byte(raw)
-	}
-	n := r.Count()
-	if n > 0 {
-		e.Slots = make([]Value, len(schema.fields))
-	}
-	for range n {
-		name := r.Text()
-		v := r.Value()
-		if i, ok := schema.index[name]; ok {
-			e.Slots[i] = v
-		}
 	}
 	return e
 }

@@ -25,8 +25,8 @@ type Sink struct {
 	Workers int
 	// Timeout bounds one try. Default 15s.
 	Timeout time.Duration
-	// MaxAge is how long a delivery is tried before it is given up, from its
-	// first try. 0: for ever.
+	// MaxAge is how old a delivery may become before it is given up, counted
+	// from when it came into the outbox. It is tried once at least. 0: any age.
 	MaxAge time.Duration
 }
 
@@ -36,7 +36,8 @@ type Config struct {
 	Sinks []Sink
 	// DefaultTo names the sinks of an alert that names none. nil: every sink.
 	DefaultTo []string
-	// Outbox keeps what is to be sent. Default: one in memory.
+	// Outbox keeps what is to be sent. Required. Whoever made it closes it after
+	// [Dispatcher.Stop].
 	Outbox Outbox
 	// BackoffMin and BackoffMax are the first and the greatest bound of the
 	// random wait before another try. Default 1s and 5m.
@@ -44,9 +45,6 @@ type Config struct {
 	// Rand returns a number in [0, 1) to draw waits by. Default: a random one.
 	// It may be called from several goroutines at once.
 	Rand func() float64
-	// DeadLetters is how many of the deliveries that were given up are kept to
-	// be looked at, the newest ones. Default 1000.
-	DeadLetters int
 	// Logger is told of failures. Default: nobody.
 	Logger *slog.Logger
 }
@@ -64,15 +62,11 @@ func (c *Config) EnsureDefaults() {
 			c.DefaultTo = append(c.DefaultTo, s.Name)
 		}
 	}
-	if c.Outbox == nil {
-		c.Outbox = NewMemory()
-	}
 	orDefault(&c.BackoffMin, time.Second)
 	orDefault(&c.BackoffMax, 5*time.Minute)
 	if c.Rand == nil {
 		c.Rand = rand.Float64
 	}
-	orDefault(&c.DeadLetters, 1000)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -88,6 +82,9 @@ func orDefault[T int | time.Duration](v *T, def T) {
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Outbox == nil {
+		bad("there is no outbox")
+	}
 	names := map[string]bool{}
 	for _, s := range c.Sinks {
 		switch {
@@ -119,7 +116,7 @@ func (c Config) Validate() error {
 type Dispatcher struct {
 	cfg    Config
 	sinks  map[string]*sink
-	dead   deadLetters
+	repeat *repeater
 	ctx    context.Context // ends all tries
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -128,17 +125,27 @@ type Dispatcher struct {
 	left   []Left
 }
 
-// New returns a dispatcher that [Dispatcher.Start] sets going.
+// New returns a dispatcher that [Dispatcher.Start] sets going. It tells the
+// outbox which sinks there are.
 func New(cfg Config) (*Dispatcher, error) {
 	cfg.EnsureDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("setting up delivery: %w", err)
 	}
-	d := &Dispatcher{cfg: cfg, sinks: map[string]*sink{}, dead: deadLetters{limit: cfg.DeadLetters}}
+	d := &Dispatcher{cfg: cfg, sinks: map[string]*sink{}}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	for _, s := range cfg.Sinks {
 		d.sinks[s.Name] = newSink(d, s)
 	}
+	if err := cfg.Outbox.Sinks(d.names()); err != nil {
+		return nil, fmt.Errorf("setting up delivery: %w", err)
+	}
+	for _, name := range d.names() {
+		if err := d.sinks[name].restore(); err != nil {
+			return nil, fmt.Errorf("setting up delivery: %w", err)
+		}
+	}
+	d.repeat = newRepeater(d)
 	return d, nil
 }
 
@@ -151,32 +158,59 @@ func (d *Dispatcher) Start() {
 				d.wg.Go(s.work)
 			}
 		}
+		d.repeat.wake()
 	})
 }
 
 func (d *Dispatcher) names() []string { return slices.Sorted(maps.Keys(d.sinks)) }
 
-// Enqueue adds messages to the outbox, in order, for delivery. It waits for
-// the outbox only, never for a sink. After [Dispatcher.Stop] messages still
-// reach the outbox, but no sink.
-func (d *Dispatcher) Enqueue(ms []Message) error {
-	if len(ms) == 0 {
-		return nil
-	}
+// Enqueue adds messages to the outbox, in order, for delivery. They are all that
+// came of the records of the input log up to the given one. It waits for the
+// outbox only, never for a sink. After [Dispatcher.Stop] messages still reach
+// the outbox, but no sink.
+func (d *Dispatcher) Enqueue(through event.Position, ms []Message) error {
 	entries := make([]Message, len(ms))
 	for i, m := range ms {
 		if m.Transition != nil && len(m.Transition.To) == 0 {
 			m = m.toSinks(d.cfg.DefaultTo)
 		}
-		entries[i] = m.toSinks(d.known(m))
+		for _, name := range m.Sinks() {
+			if d.sinks[name] == nil {
+				d.cfg.Logger.Error("there is no sink of that name: a dead letter", attrs(NewDelivery(m, name, 0))...)
+			}
+		}
+		entries[i] = m
 	}
-	if err := d.cfg.Outbox.Append(entries); err != nil {
-		return fmt.Errorf("adding messages to the outbox: %w", err)
+	if err := d.cfg.Outbox.Append(through, entries); err != nil {
+		return err
 	}
+	if len(ms) > 0 {
+		d.wake()
+	}
+	return nil
+}
+
+// wake makes all sinks look into the outbox.
+func (d *Dispatcher) wake() {
 	for _, s := range d.sinks {
 		s.wake()
 	}
-	return nil
+}
+
+// Retry puts dead letters back, and returns how many it found. It is for
+// whoever has mended what was in the way.
+func (d *Dispatcher) Retry(seqs []uint64) (int, error) {
+	n, err := d.cfg.Outbox.Retry(seqs)
+	d.wake()
+	return n, err
+}
+
+// Refresh sends again all alerts that fire and that a sink knows of, to a sink
+// that has forgotten them. It returns how many they are.
+func (d *Dispatcher) Refresh(sink string) (int, error) {
+	n, err := d.cfg.Outbox.Refresh(sink)
+	d.wake()
+	return n, err
 }
 
 // awaitEvery is how often [Dispatcher.Await] looks again.
@@ -202,34 +236,6 @@ func (d *Dispatcher) Await(ctx context.Context, limit int) error {
 	return nil
 }
 
-// known returns the sinks of m that there are. Each other one makes a dead
-// letter: nothing is lost in silence.
-func (d *Dispatcher) known(m Message) []string {
-	all := m.Sinks()
-	to := all
-	for i, name := range all {
-		if d.sinks[name] != nil {
-			continue
-		}
-		if len(to) == len(all) {
-			to = slices.Clone(all[:i:i])
-			for _, rest := range all[i:] {
-				if d.sinks[rest] != nil {
-					to = append(to, rest)
-				}
-			}
-		}
-		d.bury(DeadLetter{Delivery: NewDelivery(m, name, 0), Reason: ReasonUnknownSink, Error: "there is no sink of that name", Time: time.Now()})
-	}
-	return to
-}
-
-// bury keeps and logs a delivery that was given up.
-func (d *Dispatcher) bury(l DeadLetter) {
-	d.dead.add(l)
-	d.cfg.Logger.Error("delivery given up", append(attrs(l.Delivery), "reason", string(l.Reason), "tries", l.Tries, "err", l.Error)...)
-}
-
 func attrs(v Delivery) []any {
 	if d := v.Derived; d != nil {
 		return []any{"sink", v.Sink, "rule", d.Rule, "key", event.KeyText(d.Key), "id", v.ID, "position", d.Position.String()}
@@ -251,6 +257,7 @@ type Left struct {
 func (d *Dispatcher) Stop(ctx context.Context) []Left {
 	d.stop.Do(func() {
 		d.start.Do(func() {}) // a dispatcher that never started does not do so now
+		d.repeat.stop()
 		for _, s := range d.sinks {
 			s.drain(ctx)
 		}
@@ -276,8 +283,8 @@ func (d *Dispatcher) Stop(ctx context.Context) []Left {
 
 // Stats are counts since the start, for metrics.
 type Stats struct {
-	Sinks       []SinkStats // by name
-	UnknownSink uint64      // deliveries to sinks that there are not
+	Sinks  []SinkStats // by name
+	Outbox OutboxStats
 }
 
 // SinkStats are the counts of one sink.
@@ -287,19 +294,17 @@ type SinkStats struct {
 	Failed  map[Reason]uint64 // given up, by the reason of the last try
 	Retries uint64            // tries that failed and are followed by another
 	Pending int               // not sent yet
+	Oldest  time.Duration     // how long the oldest of those has been waiting
+	Broken  bool              // the circuit breaker is open: only one is tried at a time
 }
 
 // Stats returns the counts so far.
 func (d *Dispatcher) Stats() Stats {
-	var st Stats
+	st := Stats{Outbox: d.cfg.Outbox.Stats()}
 	for _, name := range d.names() {
 		one := d.sinks[name].stats()
 		one.Pending = d.cfg.Outbox.Pending(name)
 		st.Sinks = append(st.Sinks, one)
 	}
-	st.UnknownSink = d.dead.unknownSinks()
 	return st
 }
-
-// DeadLetters returns the deliveries that were given up last, oldest first.
-func (d *Dispatcher) DeadLetters() []DeadLetter { return d.dead.list() }

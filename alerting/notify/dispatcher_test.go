@@ -1,4 +1,4 @@
-package notify
+package notify_test
 
 import (
 	"context"
@@ -16,6 +16,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/cepd/cepd/alerting"
+	. "github.com/cepd/cepd/alerting/notify" // outside of it, since the outbox imports it
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/state/outbox"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -89,6 +92,9 @@ func start(t *testing.T, cfg Config) *Dispatcher {
 	if cfg.Rand == nil {
 		cfg.Rand = func() float64 { return 1 }
 	}
+	if cfg.Outbox == nil {
+		cfg.Outbox = outbox.NewMemory(outbox.Options{})
+	}
 	d, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -104,9 +110,19 @@ func start(t *testing.T, cfg Config) *Dispatcher {
 
 func enqueue(t *testing.T, d *Dispatcher, ts ...alerting.Transition) {
 	t.Helper()
-	if err := d.Enqueue(Messages(ts, nil)); err != nil {
+	if err := d.Enqueue(event.Position{}, Messages(ts, nil)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// letters returns the dead letters of an outbox.
+func letters(t *testing.T, box Outbox) []DeadLetter {
+	t.Helper()
+	ls, err := box.DeadLetters(0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ls
 }
 
 func same(t *testing.T, what string, got, want []string) {
@@ -148,7 +164,7 @@ func TestBackoff(t *testing.T) {
 func TestFullJitter(t *testing.T) {
 	for tries, bound := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 9: 256 * time.Second, 10: 5 * time.Minute, 1 << 40: 5 * time.Minute} {
 		for _, draw := range []float64{0, 0.25, 1} {
-			if got, want := backoff(time.Second, 5*time.Minute, tries, draw), time.Duration(draw*float64(bound)); got != want {
+			if got, want := Backoff(time.Second, 5*time.Minute, tries, draw), time.Duration(draw*float64(bound)); got != want {
 				t.Errorf("backoff of try %d, draw %g = %v, want %v", tries, draw, got, want)
 			}
 		}
@@ -191,7 +207,8 @@ func TestRetryAfter(t *testing.T) {
 func TestPermanent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(failFirst(1, "a1", fmt.Errorf("sending: %w", Permanent(ReasonAuth, errors.New("who are you")))))
-		d := start(t, Config{Sinks: []Sink{{Name: "s", Notifier: f}}})
+		box := outbox.NewMemory(outbox.Options{})
+		d := start(t, Config{Sinks: []Sink{{Name: "s", Notifier: f}}, Outbox: box})
 		enqueue(t, d, change("a", 1), change("a", 2))
 		synctest.Wait()
 		same(t, "tries", f.got(), []string{"0s a1 sending: who are you", "0s a2"})
@@ -200,10 +217,10 @@ func TestPermanent(t *testing.T) {
 		if diff := cmp.Diff(want, st); diff != "" {
 			t.Errorf("stats (-want +got):\n%s", diff)
 		}
-		letters := d.DeadLetters()
-		if len(letters) != 1 || letters[0].Reason != ReasonAuth || letters[0].Delivery.Transition.ID != "a1" || letters[0].Tries != 1 ||
-			letters[0].Delivery.ID != alerting.DeliveryID("a1", "s", 0) {
-			t.Errorf("dead letters %+v", letters)
+		ls := letters(t, box)
+		if len(ls) != 1 || ls[0].Reason != ReasonAuth || ls[0].Delivery.Transition.ID != "a1" || ls[0].Tries != 1 ||
+			ls[0].Delivery.ID != alerting.DeliveryID("a1", "s", 0) {
+			t.Errorf("dead letters %+v", ls)
 		}
 	})
 }
@@ -211,25 +228,30 @@ func TestPermanent(t *testing.T) {
 func TestDeadLettersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(func(context.Context, Delivery) error { return Permanent(ReasonClient, errDown) })
-		d := start(t, Config{Sinks: []Sink{{Name: "s", Notifier: f}}, DeadLetters: 2})
+		box := outbox.NewMemory(outbox.Options{DeadLetters: 2})
+		d := start(t, Config{Sinks: []Sink{{Name: "s", Notifier: f}}, Outbox: box})
 		enqueue(t, d, change("a", 1), change("a", 2), change("a", 3))
 		synctest.Wait()
 		var ids []string
-		for _, l := range d.DeadLetters() {
+		for _, l := range letters(t, box) {
 			ids = append(ids, l.Delivery.Transition.ID)
 		}
 		same(t, "dead letters", ids, []string{"a2", "a3"})
+		if n := d.Stats().Outbox.Losses[Loss{Reason: ReasonTooMany}]; n != 1 {
+			t.Errorf("%d dead letters are counted as forgotten, want 1", n)
+		}
 	})
 }
 
 func TestTimeoutAndMaxAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(func(ctx context.Context, _ Delivery) error { <-ctx.Done(); return errors.New("gave up") })
-		d := start(t, Config{Sinks: []Sink{{Name: "s", Notifier: f, Timeout: 2 * time.Second, MaxAge: 9 * time.Second}}})
+		box := outbox.NewMemory(outbox.Options{})
+		d := start(t, Config{Sinks: []Sink{{Name: "s", Notifier: f, Timeout: 2 * time.Second, MaxAge: 9 * time.Second}}, Outbox: box})
 		enqueue(t, d, change("a", 1))
 		time.Sleep(time.Minute)
 		same(t, "tries", f.got(), []string{"2s a1 gave up", "5s a1 gave up", "9s a1 gave up"})
-		if l := d.DeadLetters(); len(l) != 1 || l[0].Reason != ReasonExpired || l[0].Tries != 3 {
+		if l := letters(t, box); len(l) != 1 || l[0].Reason != ReasonExpired || l[0].Tries != 3 {
 			t.Errorf("dead letters %+v", l)
 		}
 	})
@@ -263,7 +285,8 @@ func TestSlowSink(t *testing.T) {
 func TestWhereTo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newFake(nil), newFake(nil)
-		d := start(t, Config{Sinks: []Sink{{Name: "a", Notifier: a}, {Name: "b", Notifier: b}}, DefaultTo: []string{"b"}})
+		box := outbox.NewMemory(outbox.Options{})
+		d := start(t, Config{Sinks: []Sink{{Name: "a", Notifier: a}, {Name: "b", Notifier: b}}, DefaultTo: []string{"b"}, Outbox: box})
 		to := []string{"x", "a", "y", "a"}
 		enqueue(t, d, change("n", 1, to...), change("n", 2), change("n", 3, "z"), change("n", 4, "a", "b"), change("n", 4, "a", "b"))
 		synctest.Wait()
@@ -271,12 +294,12 @@ func TestWhereTo(t *testing.T) {
 		same(t, "sink b", b.got(), []string{"0s n2", "0s n4"})
 		same(t, "the caller's list", to, []string{"x", "a", "y", "a"})
 		var dead []string
-		for _, l := range d.DeadLetters() {
+		for _, l := range letters(t, box) {
 			dead = append(dead, l.Delivery.Sink+" "+string(l.Reason))
 		}
 		same(t, "dead letters", dead, []string{"x unknown_sink", "y unknown_sink", "z unknown_sink"})
-		if n := d.Stats().UnknownSink; n != 3 {
-			t.Errorf("%d deliveries to unknown sinks, want 3", n)
+		if n := d.Stats().Outbox.Losses[Loss{"y", ReasonUnknownSink}]; n != 1 {
+			t.Errorf("%d deliveries to sink y, which there is not, want 1", n)
 		}
 	})
 }
@@ -326,26 +349,26 @@ func TestStop(t *testing.T) {
 // What the outbox holds before the start is sent.
 func TestStartWithBacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		box := NewMemory()
-		for i := range window + 10 {
-			_ = box.Append([]Message{Changed(change("a", i, "s"))})
+		box := outbox.NewMemory(outbox.Options{})
+		for i := range Window + 10 {
+			_ = box.Append(event.Position{}, []Message{Changed(change("a", i, "s"))})
 		}
 		f := newFake(nil)
 		start(t, Config{Sinks: []Sink{{Name: "s", Notifier: f}}, Outbox: box})
 		synctest.Wait()
 		got := f.got()
-		if len(got) != window+10 || got[0] != "0s a0" || got[window+9] != fmt.Sprintf("0s a%d", window+9) {
+		if len(got) != Window+10 || got[0] != "0s a0" || got[Window+9] != fmt.Sprintf("0s a%d", Window+9) {
 			t.Errorf("got %d", len(got))
 		}
-		if len(box.entries) != 0 {
-			t.Errorf("the outbox still holds %d entries", len(box.entries))
+		if n := box.Pending("s"); n != 0 {
+			t.Errorf("%d entries still wait", n)
 		}
 	})
 }
 
 // brokenBox is an outbox that cannot be read at first.
 type brokenBox struct {
-	*Memory
+	*outbox.Outbox
 	left int
 }
 
@@ -353,13 +376,13 @@ func (b *brokenBox) Read(sink string, after uint64, limit int) ([]Entry, error) 
 	if b.left--; b.left >= 0 {
 		return nil, errors.New("no disk")
 	}
-	return b.Memory.Read(sink, after, limit)
+	return b.Outbox.Read(sink, after, limit)
 }
 
 func TestOutboxFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(nil)
-		d := start(t, Config{Sinks: []Sink{{Name: "s", Notifier: f}}, Outbox: &brokenBox{NewMemory(), 3}})
+		d := start(t, Config{Sinks: []Sink{{Name: "s", Notifier: f}}, Outbox: &brokenBox{outbox.NewMemory(outbox.Options{}), 3}})
 		enqueue(t, d, change("a", 1))
 		time.Sleep(10 * time.Second)
 		if got := f.got(); len(got) != 1 {
@@ -443,22 +466,23 @@ func TestEventsInOrder(t *testing.T) {
 			got = append(got, d.Sink+" "+d.Identity())
 			return nil
 		}
-		d := start(t, Config{Sinks: []Sink{{Name: "s", Notifier: f, Workers: 2}, {Name: "t", Notifier: f}}})
-		event := func(id, key string, to ...string) alerting.Derived {
+		box := outbox.NewMemory(outbox.Options{})
+		d := start(t, Config{Sinks: []Sink{{Name: "s", Notifier: f, Workers: 2}, {Name: "t", Notifier: f}}, Outbox: box})
+		derived := func(id, key string, to ...string) alerting.Derived {
 			return alerting.Derived{ID: id, Rule: "r", Key: key, To: to}
 		}
-		ds := []alerting.Derived{event("a1", "a", "s"), event("a2", "a", "s"), event("b1", "b", "s", "gone"), event("c1", "c")}
-		if err := d.Enqueue(Messages(nil, ds)); err != nil {
+		ds := []alerting.Derived{derived("a1", "a", "s"), derived("a2", "a", "s"), derived("b1", "b", "s", "gone"), derived("c1", "c")}
+		if err := d.Enqueue(event.Position{}, Messages(nil, ds)); err != nil {
 			t.Fatal(err)
 		}
 		if left := d.Stop(t.Context()); len(left) > 0 {
 			t.Errorf("left %v", left)
 		}
 		same(t, "delivered", got, []string{"s b1", "s a1", "s a2"})
-		if st := d.Stats(); st.UnknownSink != 1 || st.Sinks[0].Sent != 3 {
+		if st := d.Stats(); st.Outbox.Losses[Loss{"gone", ReasonUnknownSink}] != 1 || st.Sinks[0].Sent != 3 {
 			t.Errorf("counted %+v", st)
 		}
-		if l := d.DeadLetters(); len(l) != 1 || l[0].Delivery.Identity() != "b1" {
+		if l := letters(t, box); len(l) != 1 || l[0].Delivery.Identity() != "b1" {
 			t.Errorf("dead letters: %+v", l)
 		}
 	})
@@ -513,7 +537,7 @@ func TestMessages(t *testing.T) {
 
 func TestConfigErrors(t *testing.T) {
 	_, err := New(Config{Sinks: []Sink{{Name: "a", Notifier: newFake(nil)}, {Name: "a"}, {Workers: -1}}, DefaultTo: []string{"b"}, BackoffMin: time.Hour})
-	for _, want := range []string{`two sinks are called "a"`, "has no name", "has no notifier", "may not be negative", `no sink "b"`, "from 1h0m0s to 5m0s"} {
+	for _, want := range []string{"no outbox", `two sinks are called "a"`, "has no name", "has no notifier", "may not be negative", `no sink "b"`, "from 1h0m0s to 5m0s"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New: %v, want it to say %q", err, want)
 		}
@@ -521,7 +545,7 @@ func TestConfigErrors(t *testing.T) {
 }
 
 func BenchmarkDispatch(b *testing.B) {
-	d, err := New(Config{Sinks: []Sink{{Name: "s", Notifier: nothing{}}}})
+	d, err := New(Config{Sinks: []Sink{{Name: "s", Notifier: nothing{}}}, Outbox: outbox.NewMemory(outbox.Options{})})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -529,7 +553,7 @@ func BenchmarkDispatch(b *testing.B) {
 	ms := make([]Message, 1)
 	for n := 0; b.Loop(); n++ {
 		ms[0] = Changed(alerting.Transition{ID: fmt.Sprint(n), Fingerprint: fmt.Sprint(n % 1000)})
-		if err := d.Enqueue(ms); err != nil {
+		if err := d.Enqueue(event.Position{}, ms); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/alerting/notify"
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/state/outbox"
 )
 
 // printer is a sink that prints.
@@ -17,13 +19,16 @@ func (printer) Notify(_ context.Context, d notify.Delivery) error {
 }
 
 func ExampleDispatcher() {
-	d, err := notify.New(notify.Config{Sinks: []notify.Sink{{Name: "ops", Notifier: printer{}}}})
+	d, err := notify.New(notify.Config{
+		Sinks:  []notify.Sink{{Name: "ops", Notifier: printer{}}},
+		Outbox: outbox.NewMemory(outbox.Options{}), // lost with the process
+	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	d.Start()
-	err = d.Enqueue([]notify.Message{
+	err = d.Enqueue(event.Position{Seq: 1}, []notify.Message{
 		notify.Changed(alerting.Transition{ID: "1", Fingerprint: "f", Change: alerting.Raised, Summary: "p1 is hot", To: []string{"ops"}}),
 		notify.Changed(alerting.Transition{ID: "2", Fingerprint: "f", Change: alerting.Cleared, Summary: "p1 is hot", To: []string{"ops"}}),
 	})

@@ -43,7 +43,10 @@ const (
 	ReasonServer      Reason = "server"       // the receiver failed
 	ReasonRedirect    Reason = "redirect"     // the receiver answered with another address
 	ReasonUnknownSink Reason = "unknown_sink" // it is for a sink that there is not
-	ReasonExpired     Reason = "expired"      // it was tried for as long as the sink's MaxAge
+	ReasonSinkRemoved Reason = "sink_removed" // it waited for a sink that there is not any more
+	ReasonOutboxFull  Reason = "outbox_full"  // there was no room for it any more
+	ReasonTooMany     Reason = "too_many"     // a dead letter that newer ones have pushed out
+	ReasonExpired     Reason = "expired"      // it waited for as long as the sink's MaxAge
 	ReasonOther       Reason = "other"
 )
 

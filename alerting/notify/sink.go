@@ -8,10 +8,14 @@ import (
 	"time"
 )
 
-// window is how many entries of one sink are in memory for sending. It is
-// larger than what one subject that fails alone can pile up, so that it holds
+// window is how many entries of one sink are in memory for sending, and
+// windowBytes about how large they are. More is read when half of it is sent. It
+// is larger than what one subject that fails alone can pile up, so that it holds
 // back no other, and bounds what a sink that is down costs.
-const window = 1 << 14
+const (
+	window      = 1 << 14
+	windowBytes = 16 << 20
+)
 
 // maxRetryAfter bounds how long a receiver can make us wait.
 const maxRetryAfter = time.Hour
@@ -32,11 +36,14 @@ type sink struct {
 	lanes   map[subject]*lane
 	ready   readyLanes
 	loaded  int       // entries in lanes
+	bytes   int       // their size
 	after   uint64    // place of the last entry loaded
 	more    bool      // the outbox may hold more
 	filling bool      // a worker reads the outbox
 	busy    int       // lanes that workers have
-	held    time.Time // nothing is sent before: the receiver limits our rate
+	held    time.Time // nothing is sent before: the receiver limits our rate, or the breaker is open
+	breaker breaker
+	noted   map[string]bool // names of notes that are durable
 
 	draining bool
 	deadline time.Time // of draining; zero: none
@@ -51,9 +58,10 @@ type sink struct {
 type lane struct {
 	about   subject
 	entries []Entry
+	busy    bool      // a worker tries the first entry
 	tries   int       // of the first entry, that failed
-	since   time.Time // the first of them
 	due     time.Time // while it waits: when it will be ready
+	asked   bool      // the receiver asked to wait that long
 	timer   *time.Timer
 }
 
@@ -74,7 +82,7 @@ func (r *readyLanes) Pop() any {
 }
 
 func newSink(d *Dispatcher, cfg Sink) *sink {
-	s := &sink{Sink: cfg, d: d, lanes: map[subject]*lane{}, more: true, failed: map[Reason]uint64{}}
+	s := &sink{Sink: cfg, d: d, lanes: map[subject]*lane{}, more: true, failed: map[Reason]uint64{}, noted: map[string]bool{}}
 	s.changed = sync.NewCond(&s.mu)
 	return s
 }
@@ -131,9 +139,10 @@ func (s *sink) next() (*lane, Entry, bool) {
 		switch {
 		case s.closed:
 			return nil, Entry{}, false
-		case len(s.ready) > 0 && !time.Now().Before(s.held):
+		case len(s.ready) > 0 && !time.Now().Before(s.held) && s.breaker.allows(s.busy):
 			l := heap.Pop(&s.ready).(*lane)
 			s.busy++
+			l.busy = true
 			if len(s.ready) > 0 {
 				s.changed.Signal()
 			}
@@ -151,7 +160,7 @@ func (s *sink) next() (*lane, Entry, bool) {
 // It lets go of the lock while it reads.
 func (s *sink) fill() {
 	room := window - s.loaded
-	if !s.more || s.filling || s.closed || room <= 0 {
+	if !s.more || s.filling || s.closed || !s.roomy() {
 		return
 	}
 	s.more, s.filling = false, true
@@ -168,15 +177,19 @@ func (s *sink) fill() {
 	for _, e := range entries {
 		s.add(e)
 	}
-	if len(entries) == room {
+	if len(entries) > 0 {
 		s.more = true
 	}
 	s.changed.Broadcast()
 }
 
+// roomy reports whether it is time to load more.
+func (s *sink) roomy() bool { return s.loaded <= window/2 && s.bytes <= windowBytes/2 }
+
 func (s *sink) add(e Entry) {
 	s.after = e.Seq
 	s.loaded++
+	s.bytes += e.Size
 	about := e.subject()
 	if l := s.lanes[about]; l != nil {
 		l.entries = append(l.entries, e)
@@ -189,7 +202,7 @@ func (s *sink) add(e Entry) {
 
 // finished reports whether nothing can be sent any more before the deadline.
 func (s *sink) finished() bool {
-	if s.busy > 0 || s.filling || s.more && s.loaded < window {
+	if s.busy > 0 || s.filling || s.more && s.roomy() {
 		return false
 	}
 	inTime := func(t time.Time) bool { return s.deadline.IsZero() || t.Before(s.deadline) }
@@ -204,20 +217,19 @@ func (s *sink) finished() bool {
 	return true
 }
 
-// try sends the first entry of a lane once. Of the lane it may use tries and
-// since without the lock; entries may grow meanwhile.
+// try sends the first entry of a lane once. Of the lane it may use tries without
+// the lock; entries may grow meanwhile.
 func (s *sink) try(l *lane, e Entry) {
-	if l.tries == 0 {
-		l.since = time.Now()
-	}
-	v := NewDelivery(e.Message, s.Name, 0)
+	v := NewDelivery(e.Message, s.Name, e.Repeat)
 	ctx, cancel := context.WithTimeout(s.d.ctx, s.Timeout)
-	err := s.Notifier.Notify(ctx, v)
+	note, err := s.notify(ctx, v)
 	timedOut := err != nil && ctx.Err() == context.DeadlineExceeded
 	cancel()
 	if err == nil {
-		s.mark(e, Sent)
-		s.advance(l, func() { s.sent++ })
+		if err := s.d.cfg.Outbox.Sent(s.Name, e.Seq, note); err != nil {
+			s.d.cfg.Logger.Error("marking a delivery failed", "sink", s.Name, "err", err)
+		}
+		s.sentOne(l, e)
 		return
 	}
 	if s.d.ctx.Err() != nil { // cut short by Stop
@@ -229,39 +241,78 @@ func (s *sink) try(l *lane, e Entry) {
 		f = &Error{Reason: ReasonTimeout, Err: err}
 	}
 	l.tries++
-	if s.MaxAge > 0 && !f.Permanent && time.Since(l.since) >= s.MaxAge {
+	if s.tooOld(e) && !f.Permanent {
 		f = &Error{Reason: ReasonExpired, Permanent: true, Err: err}
 	}
-	if f.Permanent {
-		s.d.bury(DeadLetter{Delivery: v, Reason: f.Reason, Error: f.Error(), Tries: l.tries, Time: time.Now()})
-		s.mark(e, Dead)
-		s.advance(l, func() { s.failed[f.Reason]++ })
+	if f.Permanent && s.bury(Failure{f.Reason, f.Error(), l.tries}, e) {
+		s.gaveUp(l, f.Reason)
 		return
 	}
 	s.backOff(l, v, f)
+	s.sweep()
 }
 
-func (s *sink) mark(e Entry, o Outcome) {
-	if err := s.d.cfg.Outbox.Mark(s.Name, e.Seq, o); err != nil {
-		s.d.cfg.Logger.Error("marking a delivery failed", "sink", s.Name, "err", err)
+// sentOne takes what was confirmed from its lane.
+func (s *sink) sentOne(l *lane, e Entry) {
+	if t := e.Transition; t != nil && t.Repeat > 0 {
+		s.d.repeat.expect(t.Repeat)
 	}
+	s.advance(l, func() {
+		s.sent++
+		s.alive()
+	})
+}
+
+// gaveUp takes what is a dead letter now from its lane.
+func (s *sink) gaveUp(l *lane, why Reason) {
+	s.advance(l, func() {
+		s.failed[why]++
+		if why != ReasonExpired { // the receiver has answered
+			s.alive()
+		}
+	})
+}
+
+// tooOld reports whether an entry may be given up because of its age.
+func (s *sink) tooOld(e Entry) bool { return s.MaxAge > 0 && time.Since(e.At) >= s.MaxAge }
+
+// bury makes dead letters of entries, and reports whether that succeeded. Where
+// the outbox cannot keep them, they are tried on.
+func (s *sink) bury(f Failure, es ...Entry) bool {
+	if err := s.d.cfg.Outbox.Bury(s.Name, f, es...); err != nil {
+		s.d.cfg.Logger.Error("a delivery that failed for good cannot be kept, and is tried again", "sink", s.Name, "err", err)
+		return false
+	}
+	for _, e := range es {
+		v := NewDelivery(e.Message, s.Name, e.Repeat)
+		s.d.cfg.Logger.Error("delivery given up", append(attrs(v), "reason", string(f.Reason), "tries", f.Tries, "err", f.Error)...)
+	}
+	return true
 }
 
 // advance takes the first entry from a lane that a worker has.
 func (s *sink) advance(l *lane, count func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	count()
 	s.busy--
+	l.busy = false
+	s.shift(l)
+	if len(l.entries) > 0 {
+		heap.Push(&s.ready, l)
+	}
+	count()
+	s.changed.Broadcast()
+}
+
+// shift takes the first entry from a lane, and the lane away if it was the last.
+func (s *sink) shift(l *lane) {
 	s.loaded--
+	s.bytes -= l.entries[0].Size
 	l.tries = 0
 	l.entries[0] = Entry{}
 	if l.entries = l.entries[1:]; len(l.entries) == 0 {
 		delete(s.lanes, l.about)
-	} else {
-		heap.Push(&s.ready, l)
 	}
-	s.changed.Broadcast()
 }
 
 // keep puts a lane back as it is.
@@ -269,6 +320,7 @@ func (s *sink) keep(l *lane) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy--
+	l.busy = false
 	heap.Push(&s.ready, l)
 	s.changed.Broadcast()
 }
@@ -278,7 +330,7 @@ func (s *sink) backOff(l *lane, v Delivery, f *Error) {
 	after := min(f.After, maxRetryAfter)
 	wait := max(backoff(s.d.cfg.BackoffMin, s.d.cfg.BackoffMax, l.tries, s.d.cfg.Rand()), after)
 	level := s.d.cfg.Logger.Debug
-	if l.tries == 1 { // an outage makes one line for each subject, not one for each try
+	if l.tries == 1 && !s.broken() { // an outage makes a few lines, not one for each try
 		level = s.d.cfg.Logger.Warn
 	}
 	level("delivery failed, will be tried again", append(attrs(v), "reason", string(f.Reason), "try", l.tries, "wait", wait, "err", f.Err)...)
@@ -286,23 +338,40 @@ func (s *sink) backOff(l *lane, v Delivery, f *Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy--
+	l.busy = false
 	s.retries++
 	now := time.Now()
-	if until := now.Add(after); f.Reason == ReasonRateLimited && until.After(s.held) {
-		s.held = until // a limit is one for all that we send
-		time.AfterFunc(after, s.broadcast)
+	if f.Reason == ReasonRateLimited {
+		s.hold(after) // a limit is one for all that we send
 	}
-	l.due = now.Add(wait)
-	l.timer = time.AfterFunc(wait, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		l.timer = nil
-		if !s.closed {
-			heap.Push(&s.ready, l)
-			s.changed.Signal()
-		}
-	})
+	s.failedOnce(l.tries == 1)
+	l.due, l.asked = now.Add(wait), after > 0
+	var t *time.Timer // set before the function gets the lock
+	t = time.AfterFunc(wait, func() { s.resume(l, t) })
+	l.timer = t
 	s.changed.Broadcast()
+}
+
+// resume ends the wait of a lane, unless something else did before.
+func (s *sink) resume(l *lane, t *time.Timer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.timer != t {
+		return
+	}
+	l.timer = nil
+	if !s.closed {
+		heap.Push(&s.ready, l)
+		s.changed.Signal()
+	}
+}
+
+// hold sends nothing for a time.
+func (s *sink) hold(wait time.Duration) {
+	if until := time.Now().Add(wait); until.After(s.held) {
+		s.held = until
+		time.AfterFunc(wait, s.broadcast)
+	}
 }
 
 func (s *sink) broadcast() {
@@ -325,5 +394,9 @@ func backoff(least, most time.Duration, tries int, draw float64) time.Duration {
 func (s *sink) stats() SinkStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return SinkStats{Name: s.Name, Sent: s.sent, Failed: maps.Clone(s.failed), Retries: s.retries}
+	st := SinkStats{Name: s.Name, Sent: s.sent, Failed: maps.Clone(s.failed), Retries: s.retries, Broken: s.breaker.open}
+	for _, l := range s.lanes {
+		st.Oldest = max(st.Oldest, time.Since(l.entries[0].At))
+	}
+	return st
 }

@@ -38,6 +38,9 @@ var imports = map[string]string{
 	"alerting/notify/text":    "event alerting alerting/notify",
 	"alerting/notify/webhook": "event alerting alerting/notify",
 
+	// What must outlive the process.
+	"state/outbox": "event alerting alerting/notify state/segment state/vfs",
+
 	// Layer 3: all rules as one deterministic state machine.
 	"engine": "event expr nfa window detectors decode rules alerting",
 
@@ -52,7 +55,7 @@ var imports = map[string]string{
 
 	// Layer 5: wiring, and all long-lived goroutines.
 	"daemon": "event config durable rules engine alerting alerting/notify alerting/notify/file alerting/notify/mqtt alerting/notify/stdout alerting/notify/text " +
-		"alerting/notify/webhook ingest ingest/file ingest/http ingest/mqtt mqttconn state/wal web",
+		"alerting/notify/webhook ingest ingest/file ingest/http ingest/mqtt mqttconn state/outbox state/wal web",
 	"trydemo": "event alerting/notify/mqtt config engine daemon mqttconn",
 
 	// Layer 6: flags.
