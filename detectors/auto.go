@@ -8,9 +8,10 @@ import (
 
 var autoDoc = Doc{
 	Name: "auto", Title: "The ensemble that needs no tuning", Since: "0.1", Multivariate: true,
-	Text: `Five members look at the series, each at its own grain: the residual of a running mean, at full
+	Text: `Seven members look at the series, each at its own grain: the residual of a running mean, at full
 resolution and after some thirty values; the novelty of values; the novelty of shapes, short and
-long; and the surprise in context. Each is calibrated by its own history; what they say is added up. The
+long; the surprise in context; the time of day, where days explain the series; and a value that
+does not move any more. Each is calibrated by its own history; what they say is added up. The
 verdict asks for more while little is known, and for more the finer the step is, so that
 false alarms per day stay rare. Several channels are judged together, by the distance from how they
 usually go together, and each by its own residual. It has no parameters.`,
@@ -37,7 +38,7 @@ var grains4 = [4]struct {
 }
 
 const (
-	autoMemory    = 1400  // values that a novelty member remembers, so that all fit into 64 KiB
+	autoMemory    = 1300  // values that a novelty member remembers, so that all fit into 64 KiB
 	autoAlpha     = 0.05  // of the running mean: some twenty values
 	autoHold      = 4     // values that a surprise stands for: members speak at different times
 	autoMost      = 12    // orders of magnitude that one member can add
@@ -49,19 +50,34 @@ const (
 	autoThreshold = 0.999 // of the score; the verdict is the sum's
 )
 
+// The members: the voices, and those that auto has beside them.
+const (
+	memberResidual = 4 + iota
+	memberDaily
+	memberStill
+	members
+)
+
 // ensemble is the four novelty members and the sum of what all say.
 type ensemble struct {
 	voices  [4]*voice
 	stretch bool // grains follow the step; else they are values
 	step    event.Duration
-	resid   *residual
+	others  *others // nil in mrn
 	n       int
-	held    [5][autoHold]float64 // the last surprises of each member, the residual last
-	reasons [5]Reason
-	said    [5]float64 // what each adds to the sum
+	held    [members][autoHold]float64 // the last surprises of each member
+	reasons [members]Reason
+	said    [members]float64 // what each adds to the sum
 	sum     float64
 	all     tail // of sums
 	cause   int  // the member that says most
+}
+
+// others are the members of auto that are no voices.
+type others struct {
+	resid residual
+	daily daily
+	still stuck
 }
 
 // residual judges by the distance from a running mean, in deviations.
@@ -92,7 +108,12 @@ func newAuto(s settings) model {
 		return newAutoMany(s)
 	}
 	m := newEnsemble(autoWarm)
-	m.stretch, m.resid = true, &residual{}
+	m.stretch, m.others = true, &others{daily: daily{period: day}}
+	if len(s.Season) > 0 {
+		m.others.daily.period = s.Season[0]
+	}
+	s.doc = &stuckDoc
+	m.others.still = *newStuck(s).(*stuck)
 	return m
 }
 
@@ -135,13 +156,30 @@ func (m *ensemble) listen(in *input) {
 		}
 		m.take(i, at, s, v.reason)
 	}
-	if m.resid != nil {
-		s := m.resid.judge(x, in.quantum[0])
-		if m.voices[0].ready() >= 1 {
-			s = max(0, s-autoDiscount)
-		}
-		m.take(4, at, s, Reason{Cause: CauseDeviation, A: x, B: m.resid.w.mean, Member: memberNames[4]})
+	if m.others != nil {
+		m.listenOthers(in, at)
 	}
+}
+
+// listenOthers asks the members beside the voices. A value that stands still for
+// longer than it ever did is an anomaly by itself.
+func (m *ensemble) listenOthers(in *input, at int) {
+	o, x := m.others, in.x[0]
+	s := o.resid.judge(x, in.quantum[0])
+	if m.voices[0].ready() >= 1 {
+		s = max(0, s-autoDiscount)
+	}
+	m.take(memberResidual, at, s, Reason{Cause: CauseDeviation, A: x, B: o.resid.w.mean, Member: memberNames[memberResidual]})
+	s = o.daily.judge(in.t)
+	m.take(memberDaily, at, s, o.daily.reason)
+	var still opinion
+	o.still.judge(in, &still)
+	s = 0
+	if still.verdict == yes {
+		s = autoMost
+	}
+	still.reason.Member = memberNames[memberStill]
+	m.take(memberStill, at, s, still.reason)
 }
 
 // take holds what a member says, and adds what it holds to the sum.
@@ -210,9 +248,10 @@ func (m *ensemble) judge(in *input, o *opinion) {
 	m.listen(in)
 	m.decide(o, ageAndStep(m.n, in.step))
 	o.ready = float64(m.n) / residualReady
-	if m.resid != nil && m.resid.w.n > 1 {
-		o.expected = m.resid.w.mean
-		reach := m.resid.tail.inverse(autoLimit) * max(math.Sqrt(m.resid.w.var_), in.quantum[0]/2)
+	if m.others != nil && m.others.resid.w.n > 1 {
+		r := &m.others.resid
+		o.expected = r.w.mean
+		reach := r.tail.inverse(autoSure) * max(math.Sqrt(r.w.var_), in.quantum[0]/2)
 		if reach-reach == 0 {
 			o.lower, o.upper = o.expected-reach, o.expected+reach
 		}
@@ -246,7 +285,7 @@ func (m *mrn) judge(in *input, o *opinion) {
 	o.ready = m.voices[0].ready()
 }
 
-func (m *ensemble) update(in *input, _ bool) {
+func (m *ensemble) update(in *input, learn bool) {
 	x := in.x[0]
 	for _, v := range m.voices {
 		if !m.stretch || m.step > 0 {
@@ -255,20 +294,22 @@ func (m *ensemble) update(in *input, _ bool) {
 	}
 	if !in.frozen {
 		m.all.add(m.sum)
-		if m.resid != nil {
-			m.resid.update(x)
+		if m.others != nil {
+			m.others.resid.update(x)
+			m.others.daily.update(in.t, x)
+			m.others.still.update(in, learn)
 		}
 	}
 	m.n++
 }
 
 // names of the members, in the order of held.
-var memberNames = [5]string{"value novelty", "short shapes", "long shapes", "context", "residual"}
+var memberNames = [members]string{"value novelty", "short shapes", "long shapes", "context", "residual", "time of day", "standstill"}
 
 // parts appends what each member adds at present.
 func (m *ensemble) parts(dst []Part) []Part {
 	for i, s := range m.said {
-		if i < 4 || m.resid != nil {
+		if i < memberResidual || m.others != nil {
 			dst = append(dst, Part{memberNames[i], toScore(s), m.reasons[i]})
 		}
 	}
@@ -288,10 +329,12 @@ func (m *ensemble) state(c *codec) {
 	for _, v := range m.voices {
 		v.state(c)
 	}
-	if m.resid != nil {
-		m.resid.w.state(c)
-		m.resid.tail.state(c)
-		c.f64(&m.resid.raw)
+	if o := m.others; o != nil {
+		o.resid.w.state(c)
+		o.resid.tail.state(c)
+		c.f64(&o.resid.raw)
+		o.daily.state(c)
+		o.still.state(c)
 	}
 }
 
@@ -300,15 +343,15 @@ func (m *ensemble) size() int {
 	for _, v := range m.voices {
 		n += v.size()
 	}
-	if m.resid != nil {
-		n += 48 + m.resid.tail.size()
+	if o := m.others; o != nil {
+		n += 48 + o.resid.tail.size() + o.daily.size() + o.still.size()
 	}
 	return n
 }
 
 // breakOff forgets what is held, and the recent past of the members.
 func (m *ensemble) breakOff() {
-	m.held = [5][autoHold]float64{}
+	m.held = [members][autoHold]float64{}
 	for _, v := range m.voices {
 		v.breakOff()
 	}

@@ -1,0 +1,124 @@
+package detectors
+
+import (
+	"math"
+
+	"github.com/cepd/cepd/event"
+)
+
+// daily is the member of auto that knows the time of day. It cuts the day, or
+// another season, into slots, learns the mean of each from the days before, and
+// judges the mean of a slot when the slot is over. It is silent on a series that
+// no season explains.
+//
+//	slot    0    1    2   ...  now
+//	mean  | .. | .. | .. |   |  .. | <- of the days before
+//	                            \-- how far is the mean of today?
+type daily struct {
+	period event.Duration
+	means  [dailySlots]float32
+	days   [dailySlots]uint8 // that a mean is made of; no more than dailyDays
+	slot   int
+	visit  int64 // number of the day that the slot is of
+	begun  bool
+	offset float64
+	sum    float64
+	n      int
+	total  ewmean  // of the means of slots, as they come
+	left   float64 // mean square of what the season leaves unexplained
+	judged int // slots with a mean to compare with
+	tail   tail
+	raw    float64 // of the slot that is over; -1 where it was not judged
+	reason Reason
+}
+
+const day = 24 * 3600 * event.Duration(1e9)
+
+const (
+	dailySlots = 48
+	dailyDays  = 4    // weigh like so many days: weeks differ
+	dailyLeast = 2    // days before a slot is judged
+	dailyShare = 0.5  // of the variance that the season must explain
+	dailyAlpha = 0.02 // of the variances: about a day of slots
+)
+
+// place is the slot of a time, and the number of its day.
+func (m *daily) place(t event.Time) (slot int, visit int64) {
+	p := int64(m.period)
+	at := int64(floorMod(t, event.Time(p)))
+	return int(at * dailySlots / p), (int64(t) - at) / p
+}
+
+// judge says how surprising the slot before is, if t is the first time after it.
+func (m *daily) judge(t event.Time) float64 {
+	slot, visit := m.place(t)
+	m.raw = -1
+	if !m.begun || slot == m.slot && visit == m.visit || m.n == 0 {
+		return 0
+	}
+	mean := m.sum / float64(m.n)
+	explains := m.left < (1-dailyShare)*m.total.var_
+	if m.days[m.slot] < dailyLeast || m.judged < dailySlots || !explains {
+		return 0
+	}
+	usual := float64(m.means[m.slot])
+	m.raw = math.Abs(mean-usual) / math.Sqrt(m.left)
+	m.reason = Reason{Cause: CauseDeviation, A: mean + m.offset, B: usual + m.offset, Member: memberNames[memberDaily]}
+	if m.tail.n < autoWarm {
+		return 0
+	}
+	return m.tail.score(m.raw)
+}
+
+// update counts x, and closes the slot before if it is over.
+func (m *daily) update(t event.Time, x float64) {
+	slot, visit := m.place(t)
+	if !m.begun {
+		m.begun, m.slot, m.visit, m.offset = true, slot, visit, x
+	}
+	if slot != m.slot || visit != m.visit {
+		if m.n > 0 {
+			m.close()
+		}
+		m.slot, m.visit, m.sum, m.n = slot, visit, 0, 0
+	}
+	m.sum += x - m.offset
+	m.n++
+}
+
+// close learns from the slot that is over.
+func (m *daily) close() {
+	mean, s := m.sum/float64(m.n), m.slot
+	m.total.add(mean, max(dailyAlpha, 1/float64(m.total.n+1)))
+	if m.raw >= 0 {
+		m.tail.add(m.raw)
+	}
+	if m.days[s] > 0 {
+		d := mean - float64(m.means[s])
+		m.judged++
+		m.left += (d*d - m.left) * max(dailyAlpha, 1/float64(m.judged))
+	}
+	if m.days[s] < dailyDays {
+		m.days[s]++
+	}
+	m.means[s] += float32((mean - float64(m.means[s])) / float64(m.days[s]))
+}
+
+func (m *daily) state(c *codec) {
+	c.f32s(m.means[:])
+	for i := range m.days {
+		c.byte(&m.days[i])
+	}
+	c.index(&m.slot, dailySlots)
+	v := uint64(m.visit)
+	c.u64(&v)
+	m.visit = int64(v)
+	c.bool(&m.begun)
+	c.floats(&m.offset, &m.sum, &m.left, &m.raw)
+	c.int(&m.n)
+	m.total.state(c)
+	c.int(&m.judged)
+	m.tail.state(c)
+}
+
+func (m *daily) size() int { return 5*dailySlots + 180 + m.tail.size() }
