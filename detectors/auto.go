@@ -110,7 +110,7 @@ func newAuto(s settings) model {
 	m := newEnsemble(autoWarm)
 	m.stretch, m.others = true, &others{daily: daily{period: day}}
 	if len(s.Season) > 0 {
-		m.others.daily.period = s.Season[0]
+		m.others.daily.period = min(s.Season[0], dailyMost)
 	}
 	s.doc = &stuckDoc
 	m.others.still = *newStuck(s).(*stuck)
@@ -185,6 +185,9 @@ func (m *ensemble) listenOthers(in *input, at int) {
 // take holds what a member says, and adds what it holds to the sum.
 func (m *ensemble) take(i, at int, s float64, reason Reason) {
 	m.held[i][at] = s
+	if s == 0 && m.said[i] == 0 {
+		return // as most are, most of the time
+	}
 	most := 0.0
 	for _, h := range m.held[i] {
 		most = max(most, h)
@@ -220,33 +223,43 @@ func (r *residual) update(x float64) {
 	r.w.add(x, max(autoAlpha, 1/float64(r.w.n+1)))
 }
 
-// autoShift is how many orders of magnitude more the sum must reach when the step
-// is ten times finer or coarser than five minutes. Finer: there are ten times as many
-// values in a day, and false alarms should be as rare per day; a thousand times is
-// as far as that goes. Coarser: the grains are single values, so that all members
-// speak at each of them, and the sum is larger without a cause; ten times is as far
-// as that goes.
+// Five minutes are the step that the limit is for. At a step ten times finer
+// there are ten times as many values in a day, and false alarms should be as rare
+// per day: every voice in the sum must be ten times as surprised. A thousand
+// times is as far as that goes. At a coarser step the grains are single values, so
+// that all members speak at each of them, and the sum is larger without a cause:
+// autoCoarse is asked for more, at ten times the step or over.
 const (
-	autoShift = 1.5
-	autoFar   = 3
+	autoStep   = 300 * event.Duration(1e9)
+	autoCoarse = 1.5
+	autoFar    = 3
 )
 
-// ageAndStep is what a sum must reach after n values of a series with that step.
-func ageAndStep(n int, step event.Duration) float64 {
-	young := autoYoung * max(0, 1-float64(n)/autoGrown)
-	shift := 0.0
-	if step > 0 {
-		shift = autoShift * min(math.Abs(math.Log10(float64(step)/300e9)), autoFar)
-		if step > 300e9 {
-			shift = min(shift, autoShift)
-		}
+// limitOf is what a sum of so many voices must reach after n values of a series
+// with that step.
+func limitOf(n int, step event.Duration, voices float64) float64 {
+	limit := autoLimit + autoYoung*max(0, 1-float64(n)/autoGrown)
+	switch {
+	case step == 0:
+		return limit
+	case step < autoStep:
+		return limit + voices*min(math.Log10(float64(autoStep)/float64(step)), autoFar)
 	}
-	return autoLimit + young + shift
+	return limit + autoCoarse*min(math.Log10(float64(step)/float64(autoStep)), 1)
+}
+
+// voicesIn is how many members make up a sum, where those that are as loud as the
+// loudest count as one.
+func voicesIn(sum, loudest float64) float64 {
+	if loudest == 0 {
+		return 1
+	}
+	return sum / loudest
 }
 
 func (m *ensemble) judge(in *input, o *opinion) {
 	m.listen(in)
-	m.decide(o, ageAndStep(m.n, in.step))
+	m.decide(o, limitOf(m.n, in.step, voicesIn(m.sum, m.said[m.cause])))
 	o.ready = float64(m.n) / residualReady
 	if m.others != nil && m.others.resid.w.n > 1 {
 		r := &m.others.resid

@@ -88,7 +88,7 @@ func (m *autoMany) worst(in *input) (channel int, z float64) {
 }
 
 func (m *autoMany) decide(in *input, o *opinion, channel, best int) {
-	limit := manyLimit - autoLimit + ageAndStep(m.n, in.step)
+	limit := manyLimit - autoLimit + limitOf(m.n, in.step, voicesIn(m.sum, m.said[best]))
 	o.orders, o.verdict = true, no
 	o.raw = min(m.all.score(m.sum), autoSure-1e-3)
 	if m.sum >= limit {

@@ -19,20 +19,24 @@ type daily struct {
 	means  [dailySlots]float32
 	days   [dailySlots]uint8 // that a mean is made of; no more than dailyDays
 	slot   int
-	visit  int64 // number of the day that the slot is of
 	begun  bool
+	from   event.Time // the slot is that of the times from here
+	until  event.Time // to here, exclusive
 	offset float64
 	sum    float64
 	n      int
 	total  ewmean  // of the means of slots, as they come
 	left   float64 // mean square of what the season leaves unexplained
-	judged int // slots with a mean to compare with
+	judged int     // slots with a mean to compare with
 	tail   tail
 	raw    float64 // of the slot that is over; -1 where it was not judged
 	reason Reason
 }
 
 const day = 24 * 3600 * event.Duration(1e9)
+
+// dailyMost bounds the season: what is longer is hardly ever seen twice.
+const dailyMost = 1000 * day
 
 const (
 	dailySlots = 48
@@ -42,18 +46,24 @@ const (
 	dailyAlpha = 0.02 // of the variances: about a day of slots
 )
 
-// place is the slot of a time, and the number of its day.
-func (m *daily) place(t event.Time) (slot int, visit int64) {
+// open begins the slot of a time.
+func (m *daily) open(t event.Time) {
 	p := int64(m.period)
 	at := int64(floorMod(t, event.Time(p)))
-	return int(at * dailySlots / p), (int64(t) - at) / p
+	m.slot = int(at * dailySlots / p)
+	first := int64(t) - at
+	m.from = event.Time(first + (int64(m.slot)*p+dailySlots-1)/dailySlots)
+	m.until = event.Time(first + (int64(m.slot+1)*p+dailySlots-1)/dailySlots)
+	m.sum, m.n = 0, 0
 }
+
+// within reports whether a time is in the slot that is open.
+func (m *daily) within(t event.Time) bool { return t >= m.from && t < m.until }
 
 // judge says how surprising the slot before is, if t is the first time after it.
 func (m *daily) judge(t event.Time) float64 {
-	slot, visit := m.place(t)
 	m.raw = -1
-	if !m.begun || slot == m.slot && visit == m.visit || m.n == 0 {
+	if m.within(t) || !m.begun || m.n == 0 {
 		return 0
 	}
 	mean := m.sum / float64(m.n)
@@ -72,15 +82,14 @@ func (m *daily) judge(t event.Time) float64 {
 
 // update counts x, and closes the slot before if it is over.
 func (m *daily) update(t event.Time, x float64) {
-	slot, visit := m.place(t)
 	if !m.begun {
-		m.begun, m.slot, m.visit, m.offset = true, slot, visit, x
+		m.begun, m.offset = true, x
 	}
-	if slot != m.slot || visit != m.visit {
+	if !m.within(t) {
 		if m.n > 0 {
 			m.close()
 		}
-		m.slot, m.visit, m.sum, m.n = slot, visit, 0, 0
+		m.open(t)
 	}
 	m.sum += x - m.offset
 	m.n++
@@ -110,9 +119,8 @@ func (m *daily) state(c *codec) {
 		c.byte(&m.days[i])
 	}
 	c.index(&m.slot, dailySlots)
-	v := uint64(m.visit)
-	c.u64(&v)
-	m.visit = int64(v)
+	c.time(&m.from)
+	c.time(&m.until)
 	c.bool(&m.begun)
 	c.floats(&m.offset, &m.sum, &m.left, &m.raw)
 	c.int(&m.n)
