@@ -34,7 +34,7 @@ type Repair struct {
 
 // String says what was done, for people.
 func (r Repair) String() string {
-	return fmt.Sprintf("%s: cut off %d bytes at %d, which were never acknowledged as durable: %s", r.File, r.Bytes, r.Offset, r.Reason)
+	return fmt.Sprintf("%s: cut off %d bytes at %d, and nothing shows that they were durable: %s", r.File, r.Bytes, r.Offset, r.Reason)
 }
 
 // readTries is how often a directory that somebody else writes to is looked at
