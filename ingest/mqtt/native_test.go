@@ -241,7 +241,7 @@ func TestPingsWhileReading(t *testing.T) {
 				if d := at.Sub(begin); d > time.Minute {
 					t.Errorf("pinged after %v", d)
 				}
-				if len(c.source.buffer.records) == 0 {
+				if c.source.buffer.held() == 0 {
 					t.Error("nothing was read")
 				}
 				return
