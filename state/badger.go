@@ -154,6 +154,9 @@ func guarded(f func() error) (err error) {
 
 func (b *badgerDB) write(changes []change) error {
 	return guarded(func() error {
+		if err := b.room(); err != nil {
+			return err
+		}
 		txn := b.db.NewTransaction(true)
 		defer func() { txn.Discard() }()
 		for _, c := range changes {

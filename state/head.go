@@ -23,7 +23,11 @@ func (h *head) encode() []byte {
 	if err != nil {
 		panic(fmt.Sprintf("state: the head: %v", err))
 	}
-	text = append(text, '\n')
+	return sealText(append(text, '\n'))
+}
+
+// sealText appends a line with the checksum of a text.
+func sealText(text []byte) []byte {
 	return fmt.Appendf(text, "crc32c %08x\n", crc32.Checksum(text, castagnoli))
 }
 

@@ -55,28 +55,59 @@ func (d *badgerDisk) crash() {
 	d.dir = to
 }
 
-// copyDir copies files, and leaves holes where they hold nothing but zeros.
+// copyDir copies files, and leaves holes where they hold nothing but zeros. If
+// files come or go meanwhile, as badger's do that writes tables, it begins anew:
+// a process that is killed leaves what was there at one moment.
 func copyDir(t testing.TB, from, to string) {
 	t.Helper()
-	err := filepath.WalkDir(from, func(name string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
+	for range 100 {
+		before := files(t, from)
+		err := copyFiles(from, to, before)
+		switch {
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			t.Fatal(err)
+		case err == nil && slices.Equal(before, files(t, from)):
+			return
 		}
-		data, err := os.ReadFile(name)
+		for _, name := range files(t, to) {
+			if err := os.Remove(filepath.Join(to, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Fatalf("the files in %s are never at rest", from)
+}
+
+func copyFiles(from, to string, names []string) error {
+	for _, name := range names {
+		data, err := os.ReadFile(filepath.Join(from, name))
 		if err != nil {
 			return err
 		}
-		f, err := os.Create(filepath.Join(to, e.Name()))
+		f, err := os.Create(filepath.Join(to, name))
 		if err != nil {
 			return err
 		}
-		body := bytes.TrimRight(data, "\x00")
-		_, err = f.Write(body)
-		return errors.Join(err, f.Truncate(int64(len(data))), f.Close())
-	})
+		_, err = f.Write(bytes.TrimRight(data, "\x00"))
+		if err := errors.Join(err, f.Truncate(int64(len(data))), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// files returns the names of the files in a directory, in order.
+func files(t testing.TB, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }
 
 // disks runs a test on every kind of disk.
