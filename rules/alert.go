@@ -144,7 +144,7 @@ func (l *loader) alert(d *ruleDecl, n *node, what string) []*Alert {
 	}
 	all := false
 	if v := n.get("evidence"); v != nil {
-		all = l.choice(v, "`evidence`", "used", "all") == "all"
+		all = l.choice(v, "`evidence`", evidenceWords...) == "all"
 	}
 	var out []*Alert
 	for _, scope := range d.scopes(true) {

@@ -194,7 +194,7 @@ func (l *loader) detectEvery(n *node, det *Detect) {
 	if !det.Sampled {
 		l.errorf(keyIn(n, "by"), "add `every: 1m`, or remove it", "`by` says how to resample, and there is no `every`")
 	}
-	det.Config.By, _ = detectors.ParseReduce(l.choice(by, "`by`", "avg", "max", "min", "sum", "last", "count"))
+	det.Config.By, _ = detectors.ParseReduce(l.choice(by, "`by`", reduceWords...))
 }
 
 // detectConfig reads the options that all methods have.
@@ -220,13 +220,13 @@ func (l *loader) detectConfig(n *node, det *Detect) {
 	number("min_abs", &c.MinAbs, 0)
 	number("min_rel", &c.MinRel, 0)
 	if v := n.get("direction"); v != nil {
-		c.Direction, _ = detectors.ParseDirection(l.choice(v, "`direction`", "both", "up", "down"))
+		c.Direction, _ = detectors.ParseDirection(l.choice(v, "`direction`", directionWords...))
 	}
 	if v := n.get("learn"); v != nil {
-		c.Learn, _ = detectors.ParseLearn(l.choice(v, "`learn`", "calm", "always", "warmup"))
+		c.Learn, _ = detectors.ParseLearn(l.choice(v, "`learn`", learnWords...))
 	}
 	if v := n.get("gap"); v != nil {
-		c.Gap, _ = detectors.ParseGap(l.choice(v, "`gap`", "ignore", "break", "alarm"))
+		c.Gap, _ = detectors.ParseGap(l.choice(v, "`gap`", gapWords...))
 	}
 	if v := n.get("seed"); v != nil {
 		c.Seed = uint64(l.number(v, "`seed`", 0, 1<<53))

@@ -92,7 +92,7 @@ func (l *loader) expectWhat(n *node, x *Expect, r *Rule) {
 			l.lacks(n, "add `alert: raised` or `alert: cleared`, or `emit` with fields", "the expectation does not say what happens")
 		}
 	case alert != nil:
-		x.Alert = l.choice(alert, "`alert`", "raised", "cleared")
+		x.Alert = l.choice(alert, "`alert`", changeWords...)
 		if r != nil && r.Alert == nil && timeoutAlert(r) == nil {
 			l.errorf(alert, "", "rule `%s` has no `alert`", r.Name)
 		}

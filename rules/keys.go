@@ -98,6 +98,20 @@ var (
 		windowPlace, detectPlace, detectEveryPlace, activePlace, absentPlace, noDataPlace, flapPlace, unlessPlace}
 )
 
+// The words that keys take, the default first.
+var (
+	retainedWords  = []string{"state", "event", "ignore"}
+	orderWords     = []string{"completion", "start"}
+	modeWords      = []string{"live", "shadow", "off"}
+	noDataWords    = []string{"keep", "clear", "raise"}
+	evidenceWords  = []string{"used", "all"}
+	changeWords    = []string{"raised", "cleared"}
+	reduceWords    = []string{"avg", "max", "min", "sum", "last", "count"}
+	directionWords = []string{"both", "up", "down"}
+	learnWords     = []string{"calm", "always", "warmup"}
+	gapWords       = []string{"ignore", "break", "alarm"}
+)
+
 // synonyms are keys of other rule languages, and what they are called here.
 var synonyms = map[string]string{
 	"expr": "when", "if": "when", "condition": "when", "expression": "when", "trigger": "when",

@@ -54,7 +54,7 @@ func (l *loader) noData(d *ruleDecl, n *node) {
 		l.errorf(d.keyOf("no_data"), "write `no_data: {after: 10m, do: clear}`", "`no_data` does not say `after` how long")
 	}
 	if v := n.get("do"); v != nil {
-		switch l.choice(v, "`do`", "keep", "clear", "raise") {
+		switch l.choice(v, "`do`", noDataWords...) {
 		case "clear":
 			r.Silence = SilenceClear
 		case "raise":
@@ -88,7 +88,7 @@ func (l *loader) mode(d *ruleDecl) {
 	if n == nil {
 		return
 	}
-	switch l.choice(n, "`mode`", "live", "shadow", "off") {
+	switch l.choice(n, "`mode`", modeWords...) {
 	case "shadow":
 		d.rule.Shadow = true
 	case "off":

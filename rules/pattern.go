@@ -347,7 +347,7 @@ func (l *loader) patternOptions(d *ruleDecl, p *nfa.Pattern, o *nfa.Options) {
 		l.skip(n, p, o)
 	}
 	if n := d.body.get("order"); n != nil {
-		if l.choice(n, "`order`", "completion", "start") == "start" {
+		if l.choice(n, "`order`", orderWords...) == "start" {
 			o.Order = nfa.OrderStart
 		}
 	}

@@ -88,7 +88,7 @@ func (l *loader) stream(d *streamDecl) {
 		l.watermark(d, n)
 	}
 	if n := d.body.get("retained"); n != nil {
-		switch l.choice(n, "`retained`", "state", "event", "ignore") {
+		switch l.choice(n, "`retained`", retainedWords...) {
 		case "event":
 			s.Retained = RetainedEvent
 		case "ignore":

@@ -7,8 +7,9 @@ var imports = map[string]string{
 	// Layer 0: what an event is.
 	"event": "",
 
-	// Layer 0 too: the tz database.
-	"internal/zone": "",
+	// Layer 0 too: the tz database, and how editors are told of settings.
+	"internal/zone":       "",
+	"internal/jsonschema": "",
 
 	// Layer 1: one subject each, ignorant of the others.
 	"alerting":  "event",
@@ -27,7 +28,7 @@ var imports = map[string]string{
 	"state/wal":     "event state/segment state/vfs",
 
 	// Layer 2: rules from files, sources, sinks.
-	"rules":                   "event expr nfa decode window detectors internal/zone",
+	"rules":                   "event expr nfa decode window detectors internal/jsonschema internal/zone",
 	"ingest/file":             "event ingest",
 	"ingest/http":             "event decode ingest",
 	"ingest/mqtt":             "event ingest mqttconn",
