@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"math/rand"
@@ -80,7 +81,7 @@ func copyDir(t testing.TB, from, to string) {
 
 func copyFiles(from, to string, names []string) error {
 	for _, name := range names {
-		data, err := os.ReadFile(filepath.Join(from, name))
+		data, size, err := readFile(filepath.Join(from, name))
 		if err != nil {
 			return err
 		}
@@ -88,12 +89,33 @@ func copyFiles(from, to string, names []string) error {
 		if err != nil {
 			return err
 		}
-		_, err = f.Write(bytes.TrimRight(data, "\x00"))
-		if err := errors.Join(err, f.Truncate(int64(len(data))), f.Close()); err != nil {
+		_, err = f.Write(data)
+		if err := errors.Join(err, f.Truncate(size), f.Close()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// readFile reads a file without the hole at its end. Badger makes files much
+// longer than what they hold.
+func readFile(name string) (data []byte, size int64, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	if size, err = f.Seek(0, io.SeekEnd); err != nil {
+		return nil, 0, err
+	}
+	const seekHole = 4
+	end, err := f.Seek(0, seekHole)
+	if err != nil { // not every file system knows
+		end = size
+	}
+	data = make([]byte, end)
+	_, err = f.ReadAt(data, 0)
+	return bytes.TrimRight(data, "\x00"), size, err
 }
 
 // files returns the names of the files in a directory, in order.
@@ -374,7 +396,7 @@ func TestRandomEpochs(t *testing.T) {
 		seeds, steps int
 		disk         func() disk
 	}{
-		{"memory", 50, 60, func() disk { return &memoryDisk{} }},
+		{"memory", 30, 60, func() disk { return &memoryDisk{} }},
 		{"badger", 1, 40, func() disk { return &badgerDisk{t: t, dir: filepath.Join(t.TempDir(), "snapshots")} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -412,7 +434,7 @@ func TestEveryOperationFailsOnce(t *testing.T) {
 					}
 					return nil
 				}
-				for i := range 12 {
+				for i := range 8 {
 					w.tell(uint64(i + 1))
 					if crash && calls >= n { // here the program dies
 						break
