@@ -31,6 +31,8 @@ const (
 	ReasonRuleRemoved = "rule_removed" // a reload took the rule away
 	ReasonRuleChanged = "rule_changed" // a reload started the rule afresh
 	ReasonRuleShadow  = "rule_shadow"  // a reload put the rule into shadow mode
+	ReasonUpgrade     = "upgrade"      // another cepd had raised it, and for this one it does not fire
+	ReasonDamaged     = "damaged"      // what was kept of its key is damaged
 
 	ReasonPending     = "pending"      // waiting for `for`
 	ReasonPendingOver = "pending_over" // the condition ended before `for` was over

@@ -174,9 +174,7 @@ func (m *memory) drop(wanted func(r *remembered) bool) (lost int) {
 		}
 		m.unlink(r.digest, m.known[r.digest], r) // the oldest of all is the oldest of its digest
 	}
-	if c.entries, c.dropped = nil, true; !c.stored {
-		m.journal.drop(c)
-	}
+	c.entries, c.dropped = nil, true
 	m.chunks = m.chunks[1:]
 	return lost
 }

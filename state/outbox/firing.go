@@ -42,9 +42,9 @@ func (f *firing) reached(t ticket, now time.Time) {
 	}
 }
 
-// track notes what a record means for the alerts that fire. One that is only
-// written again means nothing new.
-func (o *Outbox) track(rec *record) {
+// track notes what a record means for the alerts that fire. One that was only
+// carried over within the log means nothing new.
+func (o *Outbox) track(rec *record, carried bool) {
 	fp := rec.about.fingerprint
 	switch {
 	case rec.about.change == 0 || rec.letter != nil:
@@ -59,7 +59,7 @@ func (o *Outbox) track(rec *record) {
 		o.fires(rec, rec.to[i].seq)
 	}
 	f := o.firing[fp]
-	if f == nil || rec.kind == kindCarried {
+	if f == nil || carried {
 		return
 	}
 	for _, t := range rec.to {
@@ -100,6 +100,25 @@ func (o *Outbox) cease(fingerprint string) {
 	for _, t := range f.told {
 		if t.pending > 0 {
 			delete(o.raises, ticket{t.sink, t.pending})
+		}
+	}
+}
+
+// Firing returns the raises of all alerts that were raised and not cleared, in
+// the order of their raises.
+func (o *Outbox) Firing() ([]alerting.Transition, error) {
+	var out []alerting.Transition
+	for after := uint64(0); ; {
+		es, err := o.Read(firingQueue, after, groupRecords)
+		if err != nil {
+			return nil, err
+		}
+		if len(es) == 0 {
+			return out, nil
+		}
+		for _, e := range es {
+			out = append(out, *e.Transition)
+			after = e.Seq
 		}
 	}
 }

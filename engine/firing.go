@@ -1,0 +1,32 @@
+package engine
+
+import "github.com/cepd/cepd/alerting"
+
+// Semantics is raised whenever the same log could lead to another result than
+// before. A recovery over such a change says nothing of what was decided before
+// it.
+const Semantics = 1
+
+// Encoding is the number of the encoding of rows.
+const Encoding = rowVersion
+
+// Firing calls f for each alert that fires, in no particular order, with what
+// was told at its raise or, where its rule is in shadow mode, shown. The evidence
+// may be missing.
+func (e *Engine) Firing(f func(raise *alerting.Transition)) {
+	for _, s := range e.shards {
+		for _, l := range s.lanes {
+			for _, t := range l.tables {
+				for _, ks := range t.keys { // the caller is told that there is no order
+					for _, st := range ks.states {
+						for _, a := range st.alerts {
+							if a != nil && a.Told && a.said != nil {
+								f(a.said)
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
