@@ -46,17 +46,17 @@ var imports = map[string]string{
 	"engine": "event expr nfa window detectors decode rules alerting",
 
 	// Layer 4: the engine driven from a file; settings; what operators look at.
-	"config":   "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook ingest/http internal/jsonschema mqttconn rules",
+	"config":   "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook ingest/http mqttconn rules",
 	"bench":    "event decode rules engine",
 	"scenario": "event expr detectors nfa rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
 	"web":      "event alerting",
 	"doctor":   "config mqttconn rules state/vfs",
 
-	"durable": "event rules engine alerting alerting/notify",
+	"durable": "event rules engine alerting alerting/notify state state/vfs",
 
 	// Layer 5: wiring, and all long-lived goroutines.
 	"daemon": "event config durable rules engine alerting alerting/notify alerting/notify/file alerting/notify/mqtt alerting/notify/stdout alerting/notify/text " +
-		"alerting/notify/webhook ingest ingest/file ingest/http ingest/mqtt mqttconn state/outbox state/wal web",
+		"alerting/notify/webhook ingest ingest/file ingest/http ingest/mqtt mqttconn state state/outbox state/segment state/vfs state/wal web",
 	"trydemo": "event alerting/notify/mqtt config engine daemon mqttconn",
 
 	// Layer 6: flags.
