@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
-
-	js "github.com/cepd/cepd/internal/jsonschema"
 )
 
 // State says what the daemon keeps on disk, and how carefully.
@@ -89,13 +87,13 @@ func (s *State) validate(bad func(path, format string, args ...any)) {
 
 // zeroOr reads a length of time, or 0.
 func zeroOr(to *time.Duration) set {
-	return set{func(r *reader, n ast.Node, path string) {
+	return func(r *reader, n ast.Node, path string) {
 		if s, ok := scalar(n); ok && s == "0" {
 			*to = 0
 			return
 		}
-		duration(to).read(r, n, path)
-	}, plainShape(js.Either(js.Matching(durationPattern), js.Integer(0, 0)))}
+		duration(to)(r, n, path)
+	}
 }
 
 // units are what sizes are written in, as in Prometheus: powers of 1,024.
@@ -106,7 +104,7 @@ var units = []struct {
 
 // size reads a size above zero.
 func size(to *int64) set {
-	return set{func(r *reader, n ast.Node, path string) {
+	return func(r *reader, n ast.Node, path string) {
 		s, ok := r.value(n, path)
 		if !ok {
 			return
@@ -117,7 +115,7 @@ func size(to *int64) set {
 			return
 		}
 		*to = v
-	}, plainShape(js.Matching(sizePattern))}
+	}
 }
 
 func parseBytes(s string) (int64, error) {

@@ -50,6 +50,7 @@ type appender struct {
 	acks    []func(error)
 	due     deadline
 	ticked  event.Position // of the last tick
+	full    bool           // the disk was full the last time
 }
 
 // run ends when it is told to quit and nothing is waiting any more, or when
@@ -84,7 +85,9 @@ func (a *appender) run() {
 			err = a.append(nil)
 		}
 		if err != nil {
-			a.d.fail(err)
+			if !errors.Is(err, errStopped) {
+				a.d.fail(err)
+			}
 			a.refuse(err)
 			return
 		}
@@ -136,6 +139,35 @@ func (a *appender) add(b sourceBatch) {
 	a.acks = append(a.acks, b.Ack)
 }
 
+// log puts records into the log. While the disk is full it waits, and so does
+// everything behind it: nothing is acknowledged.
+func (a *appender) log(records []event.Record) error {
+	for {
+		err := a.d.room(a.full)
+		if err == nil {
+			err = a.d.durable.Append(records)
+		}
+		if a.full = err != nil; !a.full {
+			a.d.health.set(diskFull, "")
+			return nil
+		}
+		if !isFull(err) {
+			return err
+		}
+		if a.d.health.set(diskFull, err.Error()) {
+			a.d.log.Error("waiting for room on the disk: nothing is acknowledged", "err", err)
+		}
+		select {
+		case <-a.d.quit:
+			return errStopped
+		case <-a.d.failed:
+			return a.d.Err()
+		case a.due = <-a.d.deadlines:
+		case <-time.After(roomEvery):
+		}
+	}
+}
+
 // append puts the collected records into the log, acknowledges them, and hands
 // them to the loop, together with the command that they came by, if any.
 func (a *appender) append(c *command) error {
@@ -145,7 +177,7 @@ func (a *appender) append(c *command) error {
 	}
 	var err error
 	if len(g.records) > 0 {
-		err = a.d.durable.Append(g.records)
+		err = a.log(g.records)
 	}
 	for _, ack := range a.acks {
 		ack(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/rules"
 	"github.com/cepd/cepd/state/outbox"
+	"github.com/cepd/cepd/state/vfs"
 	"github.com/cepd/cepd/web"
 )
 
@@ -37,7 +38,9 @@ type Daemon struct {
 	log   *slog.Logger
 	clock *clock
 
-	first      *ruleSet // what to start with
+	first      *ruleSet  // what to start with
+	fs         vfs.FS    // of the state directory
+	state      *stateDir // nil: nothing outlives the process
 	durable    *durable.Engine
 	pool       *pool
 	dispatcher *notify.Dispatcher
@@ -51,6 +54,7 @@ type Daemon struct {
 	deadlines chan deadline       // at most one, the newest
 	quit      chan struct{}       // closed when the sources have stopped
 	loopDone  chan struct{}
+	saverDone chan struct{}
 
 	// Of the loop alone.
 	marked   event.Time                // when the watermarks were last exported
@@ -60,6 +64,8 @@ type Daemon struct {
 
 	rules     atomic.Pointer[ruleSet] // in force
 	health    *health
+	running   atomic.Bool       // all parts have started
+	saved     atomic.Int64      // when the last snapshot was taken; 0: never
 	reloading sync.Mutex        // held while rules are reloaded or sources replaced
 	closing   bool              // guarded by reloading: no more reloads
 	watcher   *fsnotify.Watcher // guarded by reloading: of the folders of rule files and tables; nil where none are watched
@@ -68,6 +74,7 @@ type Daemon struct {
 	sources map[string]*runningSource
 	reading int // sources that have not ended
 	stats   engine.Stats
+	firing  map[string]int64    // alerts that fired after recovery, by rule
 	coming  map[string]*ruleSet // that a record names which did not take effect yet, by hash
 	err     error
 	ended   bool
@@ -75,7 +82,7 @@ type Daemon struct {
 	failed  chan struct{} // closed when it cannot go on
 	failure error
 
-	state   lifecycle
+	life    lifecycle
 	undo    []step // of Start, to be undone in reverse
 	stopped chan struct{}
 	stopErr error
@@ -101,11 +108,11 @@ func New(opts Options) (*Daemon, error) {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	d := &Daemon{
-		opts: opts, cfg: opts.Config, log: opts.Logger, clock: newClock(opts.Now),
+		opts: opts, cfg: opts.Config, fs: vfs.OS(), log: opts.Logger, clock: newClock(opts.Now),
 		pool: newPool(), health: newHealth(),
-		batches: make(chan sourceBatch, waitingBatches), commands: make(chan command), quit: make(chan struct{}), loopDone: make(chan struct{}),
+		batches: make(chan sourceBatch, waitingBatches), commands: make(chan command), quit: make(chan struct{}), loopDone: make(chan struct{}), saverDone: make(chan struct{}),
 		groups: make(chan group, waitingGroups), spent: make(chan []event.Record, waitingGroups), deadlines: make(chan deadline, 1),
-		coming:  map[string]*ruleSet{},
+		coming: map[string]*ruleSet{}, firing: map[string]int64{},
 		sources: map[string]*runningSource{}, rejected: map[string]event.Time{}, unrouted: map[string]bool{}, standIns: map[string]engine.StandIn{}, marked: event.MinTime,
 		done: make(chan struct{}), failed: make(chan struct{}), stopped: make(chan struct{}),
 	}
@@ -126,19 +133,20 @@ func New(opts Options) (*Daemon, error) {
 
 // Start connects and begins to work. If anything fails it undoes what it did.
 func (d *Daemon) Start(ctx context.Context) error {
-	d.state.Lock()
-	defer d.state.Unlock()
-	if d.state.started || d.state.stopping {
+	d.life.Lock()
+	defer d.life.Unlock()
+	if d.life.started || d.life.stopping {
 		return errors.New("a daemon starts once")
 	}
-	d.state.started = true
-	for _, f := range []func(context.Context) error{d.limitMemory, d.startSinks, d.startLoop, d.startHTTP, d.startSources, d.startWatch} {
+	d.life.started = true
+	for _, f := range []func(context.Context) error{d.limitMemory, d.startHTTP, d.openState, d.startSinks, d.startLoop, d.startSources, d.startWatch} {
 		if err := f(ctx); err != nil {
 			d.unwind(ctx)
 			return err
 		}
 	}
 	d.health.set(notStarted, "")
+	d.running.Store(true)
 	d.log.Info("cepd is running", "version", d.opts.Version, "rules", len(d.first.set.Rules), "sources", len(d.cfg.Sources),
 		"sinks", len(d.cfg.Sinks), "http", d.Addr())
 	return nil
@@ -162,14 +170,14 @@ func (d *Daemon) unwind(ctx context.Context) {
 // returns when every goroutine has ended. Its error says what could not be
 // delivered. It may be called more than once.
 func (d *Daemon) Stop(ctx context.Context) error {
-	d.state.Lock()
-	if d.state.stopping {
-		d.state.Unlock()
+	d.life.Lock()
+	if d.life.stopping {
+		d.life.Unlock()
 		<-d.stopped
 		return d.stopErr
 	}
-	d.state.stopping = true
-	d.state.Unlock()
+	d.life.stopping = true
+	d.life.Unlock()
 	defer close(d.stopped)
 	ctx, cancel := context.WithTimeout(ctx, d.opts.StopTimeout)
 	defer cancel()
@@ -252,7 +260,7 @@ func (d *Daemon) startSinks(context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.dispatcher, err = notify.New(notify.Config{Sinks: open.list, Outbox: outbox.NewMemory(outbox.Options{Logger: d.log}), Logger: d.log})
+	d.dispatcher, err = notify.New(notify.Config{Sinks: open.list, Outbox: d.outbox(), Logger: d.log})
 	if err != nil {
 		open.close(context.Background())
 		return err
@@ -263,6 +271,14 @@ func (d *Daemon) startSinks(context.Context) error {
 		open.close(ctx)
 	})
 	return nil
+}
+
+// outbox returns the outbox of the state directory, or one in memory.
+func (d *Daemon) outbox() notify.Outbox {
+	if d.state != nil {
+		return d.state.outbox
+	}
+	return outbox.NewMemory(outbox.Options{Logger: d.log})
 }
 
 // stopGrace is how long a sink may take to notice that its time is over.
@@ -288,46 +304,22 @@ func (d *Daemon) stopSinks(ctx context.Context) error {
 	}
 }
 
-// startLoop starts appender and loop, and brings the first rules into force.
-func (d *Daemon) startLoop(ctx context.Context) error {
-	var err error
-	d.durable, err = durable.Open(durable.Config{
-		Engine:  engine.Config{Shards: d.opts.Shards, StandIns: d.standIns, Load: d.loadRules, Do: d.pool.do},
-		Log:     d.opts.Log,
-		Outputs: d.dispatcher,
-	})
-	if err != nil {
+// send gives a command to the appender and waits for the loop's answer.
+func (d *Daemon) send(ctx context.Context, c command) error {
+	if err := d.post(ctx, c); err != nil {
 		return err
 	}
-	d.pool.start(d.opts.Shards)
-	go (&appender{d: d, due: noDeadline}).run()
-	go (&loop{d: d}).run()
-	d.started("loop", func(context.Context) {
-		close(d.quit)
-		<-d.loopDone
-		d.pool.stop()
-		d.closeSources()
-	})
-	start := command{records: []event.Record{{Kind: event.KindStart, Arrival: d.clock.now()}}, done: make(chan error, 1)}
-	if err := d.send(ctx, start); err != nil {
-		return err
-	}
-	report, err := d.bringIntoForce(ctx, d.first)
-	if err != nil {
-		return err
-	}
-	d.log.Info("rules loaded", "rules", report.Rules, "hash", report.Hash)
-	return nil
+	return <-c.done // whatever was taken is answered
 }
 
-// send gives a command to the loop and waits for its answer.
-func (d *Daemon) send(ctx context.Context, c command) error {
+// post gives a command to the appender.
+func (d *Daemon) post(ctx context.Context, c command) error {
 	select {
 	case d.commands <- c:
+		return nil
 	case <-d.loopDone:
 		return errStopped
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return <-c.done // the loop answers whatever it has taken
 }

@@ -17,6 +17,7 @@ const (
 	notStarted obstacle = iota
 	recovering
 	diskFull
+	outboxFull
 )
 
 // health holds what is in the way of the daemon's work. Its methods may be

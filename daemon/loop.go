@@ -1,6 +1,9 @@
 package daemon
 
 import (
+	"errors"
+	"time"
+
 	"github.com/cepd/cepd/event"
 )
 
@@ -9,23 +12,52 @@ import (
 const smallBatch = 256
 
 // loop owns the engine: no other goroutine touches it.
-type loop struct{ d *Daemon }
+type loop struct {
+	d      *Daemon
+	failed error // nothing more takes effect
+	saving saving
+}
 
 // run ends when the appender has, and all that it appended took effect. After
 // a failure nothing more takes effect.
 func (l *loop) run() {
 	defer close(l.d.loopDone)
-	var failed error
-	for g := range l.d.groups {
-		err := failed
-		if err == nil {
-			err = l.step(g)
+	defer l.finish()
+	due := time.NewTicker(l.d.cfg.State.Snapshot)
+	defer due.Stop()
+	for {
+		out, next := l.saving.offer()
+		select {
+		case g, ok := <-l.d.groups:
+			if !ok {
+				return
+			}
+			l.group(g)
+			if l.saving.busy > maxTail {
+				l.save()
+			}
+		case out <- next:
+			l.saving.sent(next)
+		case r := <-l.saving.saved:
+			l.saved(r)
+		case <-due.C:
+			l.save()
 		}
-		if g.done != nil {
-			g.done <- err
-		}
-		if err != nil && failed == nil {
-			failed = err
+	}
+}
+
+// group lets a group take effect and answers for it.
+func (l *loop) group(g group) {
+	err := l.failed
+	if err == nil {
+		err = l.step(g)
+	}
+	if g.done != nil {
+		g.done <- err
+	}
+	if err != nil && l.failed == nil {
+		l.failed = err
+		if !errors.Is(err, errStopped) {
 			l.d.fail(err)
 		}
 	}
@@ -37,9 +69,11 @@ func (l *loop) step(g group) error {
 		return nil
 	}
 	d := l.d
+	start := time.Now()
 	d.pool.serial = len(g.records) < smallBatch
 	out := d.durable.Step(g.records)
-	err := d.durable.Deliver()
+	l.saving.busy += time.Since(start)
+	err := l.deliver()
 	l.publish(deadline{out.Deadline, d.durable.Last()})
 	d.observe(&out, g.records)
 	if g.after != nil {
@@ -51,6 +85,30 @@ func (l *loop) step(g group) error {
 	default:
 	}
 	return err
+}
+
+// deliver puts what was decided into the outbox. While that has no room it
+// waits, and so does everything behind it. What a stop cuts short is in the log,
+// and is decided again.
+func (l *loop) deliver() error {
+	for {
+		err := l.d.durable.Deliver()
+		if err == nil {
+			l.d.health.set(outboxFull, "")
+			return nil
+		}
+		if !isFull(err) {
+			return err
+		}
+		if l.d.health.set(outboxFull, err.Error()) {
+			l.d.log.Error("waiting for room in the outbox", "err", err)
+		}
+		select {
+		case <-l.d.quit:
+			return errStopped
+		case <-time.After(roomEvery):
+		}
+	}
 }
 
 // publish tells the appender of the next deadline, in place of one that it has

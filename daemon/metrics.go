@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"context"
+	"maps"
 	"time"
 
 	"github.com/cepd/cepd/alerting"
@@ -112,8 +114,13 @@ func (d *Daemon) logReject(r *engine.Reject, now event.Time) {
 // collect sets the metrics that are known elsewhere. It is called when somebody
 // asks for the metrics.
 func (d *Daemon) collect() {
+	d.metrics.Set(web.Watchdog, d.watchdog())
+	d.collectState()
+	if !d.running.Load() {
+		return
+	}
 	d.mu.Lock()
-	firing := map[string]int64{}
+	firing := maps.Clone(d.firing)
 	for k, n := range d.stats.Raised {
 		firing[k.Name] += n
 	}
@@ -140,6 +147,49 @@ func (d *Daemon) collect() {
 		}
 		d.metrics.Set(web.Retries, float64(s.Retries), s.Name)
 		d.metrics.Set(web.Pending, float64(s.Pending), s.Name)
+		d.metrics.Set(web.OutboxAge, s.Oldest.Seconds(), s.Name)
+	}
+}
+
+// watchdogWait is how long log and engine may take to answer: longer than a step
+// and a slow disk, and short enough for a scrape.
+const watchdogWait = 2 * time.Second
+
+// watchdog returns 1 if appender and loop answer, and nothing is in the way of
+// their work, else 0.
+func (d *Daemon) watchdog() float64 {
+	if !d.running.Load() || d.Ready() != nil {
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), watchdogWait)
+	defer cancel()
+	c := command{done: make(chan error, 1)}
+	if d.post(ctx, c) != nil {
+		return 0
+	}
+	select {
+	case err := <-c.done:
+		if err == nil {
+			return 1
+		}
+	case <-ctx.Done():
+	}
+	return 0
+}
+
+// collectState sets the metrics of the state directory.
+func (d *Daemon) collectState() {
+	if !d.running.Load() || d.state == nil {
+		return
+	}
+	s, m := d.state, d.metrics
+	m.Set(web.LogBytes, float64(s.log.Bytes()))
+	m.Set(web.OutboxBytes, float64(d.dispatcher.Stats().Outbox.Bytes))
+	if free, err := s.fs.Free(s.path); err == nil {
+		m.Set(web.DiskFree, float64(free))
+	}
+	if at := d.saved.Load(); at != 0 {
+		m.SetTime(web.SnapshotTime, event.Time(at))
 	}
 }
 

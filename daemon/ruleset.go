@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cepd/cepd/config"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/rules"
@@ -135,6 +136,9 @@ func (d *Daemon) readRules() (*ruleSet, *rules.Report, error) {
 
 // bringIntoForce writes the record that makes a set the one in force.
 func (d *Daemon) bringIntoForce(ctx context.Context, next *ruleSet) (ReloadReport, error) {
+	if err := d.keepRules(next); err != nil {
+		return ReloadReport{}, fmt.Errorf("bringing rules into force: %w", err)
+	}
 	d.mu.Lock()
 	d.coming[next.hash] = next
 	d.mu.Unlock()
@@ -167,15 +171,50 @@ func (d *Daemon) bringIntoForce(ctx context.Context, next *ruleSet) (ReloadRepor
 	}, nil
 }
 
-// loadRules is what the engine loads the sets with that records name. It is
-// called by the loop.
+// keepRules makes durable what a set was compiled from, before a record names it.
+func (d *Daemon) keepRules(next *ruleSet) error {
+	if d.state != nil {
+		if _, err := d.state.bundles.Put(next.bundle); err != nil {
+			return err
+		}
+	}
+	next.bundle = nil
+	return nil
+}
+
+// loadRules is what the engine loads the sets with that records name: those that
+// are about to come into force, and in recovery those that were. It is called by
+// the loop.
 func (d *Daemon) loadRules(hash string) (*rules.Set, error) {
 	d.mu.Lock()
 	r := d.coming[hash]
 	d.mu.Unlock()
 	if r == nil {
-		return nil, fmt.Errorf("there is no rule set %s", hash)
+		var err error
+		if r, err = d.keptRules(hash); err != nil {
+			return nil, err
+		}
 	}
 	d.standIn(r)
 	return r.set, nil
+}
+
+// keptRules compiles a set from what was kept of it, whatever its files are now.
+func (d *Daemon) keptRules(hash string) (*ruleSet, error) {
+	if d.state == nil {
+		return nil, fmt.Errorf("there is no rule set %s", hash)
+	}
+	data, err := d.state.bundles.Get(hash)
+	if err != nil {
+		return nil, err
+	}
+	b, err := config.DecodeBundle(data)
+	if err != nil {
+		return nil, err
+	}
+	set, report := b.Compile()
+	if !report.OK() {
+		return nil, fmt.Errorf("the rules that were in force are wrong for this version of cepd; stop the version before with SIGTERM after it has loaded rules that both take:\n%w", &MistakesError{report})
+	}
+	return &ruleSet{hash: hash, set: set, topicless: b.Topicless}, nil
 }

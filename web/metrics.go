@@ -44,6 +44,20 @@ const (
 	Pending                        // by sink; may go down
 	Reloads                        // by result
 	ReloadSuccessful               // may go down
+	SessionsLost                   // by source
+	LogBytes                       // may go down
+	OutboxBytes                    // may go down
+	OutboxAge                      // by sink; may go down
+	DiskFree                       // may go down
+	Snapshots                      // by result
+	SnapshotTime                   // may go down
+	SnapshotDuration               // may go down
+	SnapshotPause                  // may go down
+	SnapshotRows                   // may go down
+	RecoverySeconds                // may go down
+	RecoveryRecords                // may go down
+	StateDamaged                   // by what
+	Watchdog                       // may go down
 )
 
 // definitions has a line for each Metric.
@@ -78,12 +92,27 @@ var definitions = [...]struct {
 	Pending:          {"deliveries_pending", "Changes of alerts that a sink is still to get.", []string{"sink"}},
 	Reloads:          {"reloads_total", "Reloads of the rules, by result: success or failure.", []string{"result"}},
 	ReloadSuccessful: {"config_last_reload_successful", "Whether the last reload of the rules succeeded: 1 or 0.", nil},
+	SessionsLost:     {"source_sessions_lost_total", "Times that a broker had forgotten the session of a source, and with it what it had kept.", []string{"source"}},
+	LogBytes:         {"log_bytes", "Size of the input log on the disk.", nil},
+	OutboxBytes:      {"outbox_bytes", "Size of the outbox on the disk.", nil},
+	OutboxAge:        {"outbox_oldest_seconds", "Age of the oldest change that a sink is still to get; 0 if there is none.", []string{"sink"}},
+	DiskFree:         {"disk_free_bytes", "Room on the disk of the state directory.", nil},
+	Snapshots:        {"snapshots_total", "Snapshots of the state, by result: success or failure.", []string{"result"}},
+	SnapshotTime:     {"snapshot_timestamp_seconds", "When the last snapshot was taken.", nil},
+	SnapshotDuration: {"snapshot_duration_seconds", "Time that the last snapshot took, while events were judged.", nil},
+	SnapshotPause:    {"snapshot_pause_seconds", "Longest time at once that no event was judged for the last snapshot.", nil},
+	SnapshotRows:     {"snapshot_rows", "Rows that the last snapshot wrote: the state that had changed.", nil},
+	RecoverySeconds:  {"recovery_seconds", "Time that recovery took at the start.", nil},
+	RecoveryRecords:  {"recovery_records", "Records of the log that took effect again at the start.", nil},
+	StateDamaged:     {"state_damaged_total", "Damage that was found in the state and worked around, by what: key or snapshot.", []string{"what"}},
+	Watchdog:         {"watchdog", "1 if log and engine answered just now, 0 if not. Missing or 0: cepd does not work.", nil},
 }
 
 // mayGoDown says which metrics are gauges.
 func (id Metric) mayGoDown() bool {
 	switch id {
-	case AlertsFiring, Watermark, SourceUp, Pending, ReloadSuccessful:
+	case AlertsFiring, Watermark, SourceUp, Pending, ReloadSuccessful, LogBytes, OutboxBytes, OutboxAge, DiskFree,
+		SnapshotTime, SnapshotDuration, SnapshotPause, SnapshotRows, RecoverySeconds, RecoveryRecords, Watchdog:
 		return true
 	}
 	return false
@@ -105,6 +134,7 @@ type Metrics struct {
 	descs   []*prometheus.Desc
 	info    prometheus.Gauge
 	latency prometheus.Histogram
+	syncs   prometheus.Histogram
 
 	collecting sync.Mutex // held for a whole scrape
 	hook       func()
@@ -126,6 +156,11 @@ func NewMetrics(b BuildInfo) *Metrics {
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 		}),
 	}
+	m.syncs = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "cepd_log_sync_seconds", Help: "Time that it took to make a group of records durable.",
+		Buckets:                     []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5},
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+	})
 	m.info.Set(1)
 	for _, d := range definitions {
 		m.descs = append(m.descs, prometheus.NewDesc("cepd_"+d.name, d.help, d.labels, nil))
@@ -215,10 +250,14 @@ func AddCounts[K ~struct{ Name, Detail string }, C ~map[K]int64](m *Metrics, id 
 // message that decided it had arrived.
 func (m *Metrics) ObserveAlert(d time.Duration) { m.latency.Observe(d.Seconds()) }
 
+// ObserveSync counts a group of records that was durable after so long.
+func (m *Metrics) ObserveSync(d time.Duration) { m.syncs.Observe(d.Seconds()) }
+
 // Describe tells the registry which metrics there are.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.info.Describe(ch)
 	m.latency.Describe(ch)
+	m.syncs.Describe(ch)
 	for _, d := range m.descs {
 		ch <- d
 	}
@@ -233,6 +272,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	m.info.Collect(ch)
 	m.latency.Collect(ch)
+	m.syncs.Collect(ch)
 	for _, v := range m.snapshot() { // not under the lock: whoever reads the channel may be slow
 		ch <- v
 	}

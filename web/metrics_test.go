@@ -18,6 +18,7 @@ func filled() *Metrics {
 		m.Add(Metric(id), int64(id)+1, []string{"x", "y"}[:len(d.labels)]...)
 	}
 	m.ObserveAlert(30 * time.Millisecond)
+	m.ObserveSync(time.Millisecond)
 	return m
 }
 
@@ -31,7 +32,7 @@ func TestLint(t *testing.T) {
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
-	if got, want := testutil.CollectAndCount(m), len(definitions)+2; got != want {
+	if got, want := testutil.CollectAndCount(m), len(definitions)+3; got != want {
 		t.Errorf("%d metrics, want %d", got, want)
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -23,9 +22,7 @@ func TestScripts(t *testing.T) {
 		Cmds:          map[string]func(ts *testscript.TestScript, neg bool, args []string){"status": status},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NO_COLOR", "1")
-			root, err := filepath.Abs(filepath.Join("..", ".."))
-			env.Setenv("ROOT", root)
-			return err
+			return nil
 		},
 	})
 }
