@@ -10,6 +10,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/cepd/cepd/alerting/notify/file"
+	js "github.com/cepd/cepd/internal/jsonschema"
 	"github.com/cepd/cepd/mqttconn"
 	"github.com/cepd/cepd/rules"
 )
@@ -21,14 +22,7 @@ func Parse(file string, src []byte, getenv func(string) (string, bool)) (*Config
 	r := &reader{getenv: getenv, places: map[string]*token.Token{}}
 	c := &Config{Watch: true}
 	if root := r.parse(src); root != nil {
-		r.object(root, "", fields{
-			"rules":   c.readRules,
-			"watch":   boolean(&c.Watch),
-			"state":   object(c.State.fields()),
-			"http":    object(fields{"listen": text(&c.HTTP.Listen), "external_url": address(&c.HTTP.ExternalURL, "http", "https")}),
-			"sources": named(func(r *reader, n ast.Node, path, name string) { c.Sources = append(c.Sources, r.source(n, path, name)) }),
-			"sinks":   named(func(r *reader, n ast.Node, path, name string) { c.Sinks = append(c.Sinks, r.sink(n, path, name)) }),
-		})
+		r.object(root, "", c.fields())
 	}
 	slices.SortFunc(c.Sources, func(a, b Source) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(c.Sinks, func(a, b Sink) int { return cmp.Compare(a.Name, b.Name) })
@@ -43,9 +37,21 @@ func Parse(file string, src []byte, getenv func(string) (string, bool)) (*Config
 	return c, sorted(r.issues, file, src)
 }
 
+// fields are the keys of cepd.yaml.
+func (c *Config) fields() fields {
+	return fields{
+		"rules":   set{c.readRules, listShape},
+		"watch":   boolean(&c.Watch),
+		"state":   object(c.State.fields()),
+		"http":    object(fields{"listen": text(&c.HTTP.Listen), "external_url": address(&c.HTTP.ExternalURL, "http", "https")}),
+		"sources": named(func(r *reader, n ast.Node, path, name string) { c.Sources = append(c.Sources, r.source(n, path, name)) }, sourceSchema),
+		"sinks":   named(func(r *reader, n ast.Node, path, name string) { c.Sinks = append(c.Sinks, r.sink(n, path, name)) }, sinkSchema),
+	}
+}
+
 // readRules reads the names of rule files, and notes where they stand.
 func (c *Config) readRules(r *reader, n ast.Node, path string) {
-	texts(&c.Rules)(r, n, path)
+	texts(&c.Rules).read(r, n, path)
 	nodes := []ast.Node{n}
 	if seq, ok := n.(*ast.SequenceNode); ok {
 		nodes = seq.Values
@@ -58,8 +64,8 @@ func (c *Config) readRules(r *reader, n ast.Node, path string) {
 }
 
 // named reads a mapping from names that its author chose.
-func named(read func(r *reader, n ast.Node, path, name string)) set {
-	return func(r *reader, n ast.Node, path string) {
+func named(read func(r *reader, n ast.Node, path, name string), entry shape) set {
+	return set{func(r *reader, n ast.Node, path string) {
 		r.entries(n, path, func(name string, kt *token.Token, v ast.Node) {
 			if !isEnvName(strings.ReplaceAll(name, "-", "_")) {
 				r.add(kt, "%q is no name; names have letters, digits, _ and - and do not begin with a digit", name)
@@ -67,7 +73,7 @@ func named(read func(r *reader, n ast.Node, path, name string)) set {
 			}
 			read(r, v, join(path, name), name)
 		})
-	}
+	}, func(path string) js.Schema { return js.Map(namePattern, entry(path)) }}
 }
 
 // typed reads the key `type` of a mapping, so that the other keys can be judged
@@ -77,7 +83,7 @@ func (r *reader) typed(n ast.Node, path string, types ...string) string {
 	typ := ""
 	probe.entries(n, path, func(key string, kt *token.Token, v ast.Node) {
 		if key == "type" {
-			choice(&typ, types...)(probe, v, join(path, key))
+			choice(&typ, types...).read(probe, v, join(path, key))
 		}
 	})
 	switch {
@@ -90,19 +96,33 @@ func (r *reader) typed(n ast.Node, path string, types ...string) string {
 	return typ
 }
 
-func skip(*reader, ast.Node, string) {}
+// skip reads nothing: the value has been read.
+var skip = set{func(*reader, ast.Node, string) {}, plainShape(js.Text())}
+
+// The types of sources and sinks.
+var (
+	sourceTypes = []string{"mqtt", "http", "file"}
+	sinkTypes   = []string{"webhook", "mqtt", "file", "stdout"}
+)
 
 func (r *reader) source(n ast.Node, path, name string) Source {
 	s := Source{Name: name, MQTT: MQTTSource{QoS: 1}}
-	switch s.Type = r.typed(n, path, "mqtt", "http", "file"); s.Type {
+	if s.Type = r.typed(n, path, sourceTypes...); s.Type != "" {
+		r.object(n, path, s.fields())
+	}
+	return s
+}
+
+// fields are the keys of a source of its type.
+func (s *Source) fields() fields {
+	switch s.Type {
 	case "mqtt":
 		known := connFields(&s.MQTT.Conn)
 		known["qos"] = integer(&s.MQTT.QoS, 0, 1)
-		known["client"] = choice(&s.MQTT.Client, "native", "paho")
-		r.object(n, path, known)
+		return known
 	case "http":
 		h := &s.HTTP
-		r.object(n, path, fields{
+		return fields{
 			"type":       skip,
 			"listen":     text(&h.Listen),
 			"topic":      text(&h.Topic),
@@ -113,25 +133,29 @@ func (r *reader) source(n ast.Node, path, name string) Source {
 				"key_file":       text(&h.TLS.KeyFile),
 				"client_ca_file": text(&h.TLS.ClientCAFile),
 			}),
-		})
-	case "file":
-		r.object(n, path, fields{
-			"type":   skip,
-			"path":   text(&s.File.Path),
-			"format": choice(&s.File.Format, "jsonl", "csv"),
-			"topic":  text(&s.File.Topic),
-		})
+		}
+	}
+	return fields{
+		"type":   skip,
+		"path":   text(&s.File.Path),
+		"format": choice(&s.File.Format, "jsonl", "csv"),
+		"topic":  text(&s.File.Topic),
+	}
+}
+
+func (r *reader) sink(n ast.Node, path, name string) Sink {
+	s := Sink{Name: name, MQTT: MQTTSink{QoS: 1, Retain: true}}
+	if s.Type = r.typed(n, path, sinkTypes...); s.Type != "" {
+		r.object(n, path, s.fields())
 	}
 	return s
 }
 
-func (r *reader) sink(n ast.Node, path, name string) (s Sink) {
-	s = Sink{Name: name, MQTT: MQTTSink{QoS: 1, Retain: true}}
-	var known fields
-	switch s.Type = r.typed(n, path, "webhook", "mqtt", "file", "stdout"); s.Type {
+// fields are the keys of a sink of its type.
+func (s *Sink) fields() (known fields) {
+	switch s.Type {
 	case "webhook":
 		w := &s.Webhook.Config
-		send := true
 		known = fields{
 			"type":          skip,
 			"url":           address(&w.URL, "http", "https"),
@@ -140,10 +164,9 @@ func (r *reader) sink(n ast.Node, path, name string) (s Sink) {
 			"secret":        text(&w.Secret),
 			"secret_file":   text(&w.SecretFile),
 			"headers":       table(&w.Headers),
-			"send_resolved": boolean(&send),
+			"send_resolved": negated(&w.SkipResolved),
 			"tls":           object(tlsFields(&s.Webhook.TLS)),
 		}
-		defer func() { s.Webhook.Config.SkipResolved = !send }()
 	case "mqtt":
 		m := &s.MQTT
 		known = connFields(&m.Conn)
@@ -155,16 +178,13 @@ func (r *reader) sink(n ast.Node, path, name string) (s Sink) {
 		known["status_topic"] = text(&m.StatusTopic)
 	case "file":
 		known = fields{"type": skip, "path": text(&s.File.Path), "sync": choice(&s.File.Sync, file.SyncNever, file.SyncAlways)}
-	case "stdout":
-		known = fields{"type": skip, "format": choice(&s.Stdout.Format, "json", "text")}
 	default:
-		return s
+		known = fields{"type": skip, "format": choice(&s.Stdout.Format, "json", "text")}
 	}
 	known["workers"] = integer(&s.Workers, 1, 1000)
 	known["timeout"] = duration(&s.Timeout)
 	known["max_age"] = duration(&s.MaxAge)
-	r.object(n, path, known)
-	return s
+	return known
 }
 
 // connFields are the keys that every connection to a broker has.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	js "github.com/cepd/cepd/internal/jsonschema"
 )
 
 // State says what the daemon keeps on disk, and how carefully.
@@ -87,13 +89,13 @@ func (s *State) validate(bad func(path, format string, args ...any)) {
 
 // zeroOr reads a length of time, or 0.
 func zeroOr(to *time.Duration) set {
-	return func(r *reader, n ast.Node, path string) {
+	return set{func(r *reader, n ast.Node, path string) {
 		if s, ok := scalar(n); ok && s == "0" {
 			*to = 0
 			return
 		}
-		duration(to)(r, n, path)
-	}
+		duration(to).read(r, n, path)
+	}, plainShape(js.Either(js.Matching(durationPattern), js.Integer(0, 0)))}
 }
 
 // units are what sizes are written in, as in Prometheus: powers of 1,024.
@@ -104,7 +106,7 @@ var units = []struct {
 
 // size reads a size above zero.
 func size(to *int64) set {
-	return func(r *reader, n ast.Node, path string) {
+	return set{func(r *reader, n ast.Node, path string) {
 		s, ok := r.value(n, path)
 		if !ok {
 			return
@@ -115,7 +117,7 @@ func size(to *int64) set {
 			return
 		}
 		*to = v
-	}
+	}, plainShape(js.Matching(sizePattern))}
 }
 
 func parseBytes(s string) (int64, error) {

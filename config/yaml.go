@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/cepd/cepd/event"
+	js "github.com/cepd/cepd/internal/jsonschema"
 	"github.com/cepd/cepd/rules"
 )
 
@@ -26,8 +27,11 @@ type reader struct {
 	places map[string]*token.Token // of each key that was there, by its path such as sources.plant.url
 }
 
-// set reads the value of one key.
-type set func(r *reader, n ast.Node, path string)
+// set reads the value of one key, and says what may stand there.
+type set struct {
+	read func(r *reader, n ast.Node, path string)
+	is   shape
+}
 
 // fields says for each key of an object what reads its value.
 type fields map[string]set
@@ -67,7 +71,7 @@ func (r *reader) object(n ast.Node, path string, known fields) {
 			r.add(kt, "unknown key %q%s%s", key, in(path), suggest(key, known))
 			return
 		}
-		f(r, v, join(path, key))
+		f.read(r, v, join(path, key))
 	})
 }
 
@@ -138,16 +142,16 @@ func (r *reader) value(n ast.Node, path string) (string, bool) {
 
 // text reads a text.
 func text(to *string) set {
-	return func(r *reader, n ast.Node, path string) {
+	return set{func(r *reader, n ast.Node, path string) {
 		if s, ok := r.value(n, path); ok {
 			*to = s
 		}
-	}
+	}, scalarShape}
 }
 
 // choice reads one of a few words.
 func choice(to *string, words ...string) set {
-	return func(r *reader, n ast.Node, path string) {
+	return set{func(r *reader, n ast.Node, path string) {
 		s, ok := r.value(n, path)
 		switch {
 		case !ok:
@@ -156,12 +160,12 @@ func choice(to *string, words ...string) set {
 		default:
 			*to = s
 		}
-	}
+	}, wordShape(words...)}
 }
 
 // boolean reads true or false.
 func boolean(to *bool) set {
-	return func(r *reader, n ast.Node, path string) {
+	return set{func(r *reader, n ast.Node, path string) {
 		s, ok := r.value(n, path)
 		switch {
 		case !ok:
@@ -170,12 +174,12 @@ func boolean(to *bool) set {
 		default:
 			*to = s == "true"
 		}
-	}
+	}, plainShape(js.Boolean())}
 }
 
 // integer reads a whole number from min to max.
 func integer[T ~int | ~byte](to *T, min, max int) set {
-	return func(r *reader, n ast.Node, path string) {
+	return set{func(r *reader, n ast.Node, path string) {
 		s, ok := r.value(n, path)
 		if !ok {
 			return
@@ -186,12 +190,12 @@ func integer[T ~int | ~byte](to *T, min, max int) set {
 			return
 		}
 		*to = T(i)
-	}
+	}, plainShape(js.Integer(min, max))}
 }
 
 // duration reads a length of time above zero.
 func duration(to *time.Duration) set {
-	return func(r *reader, n ast.Node, path string) {
+	return set{func(r *reader, n ast.Node, path string) {
 		s, ok := r.value(n, path)
 		if !ok {
 			return
@@ -206,12 +210,12 @@ func duration(to *time.Duration) set {
 			return
 		}
 		*to = d
-	}
+	}, plainShape(js.Matching(durationPattern))}
 }
 
 // address reads a URL. Mistakes do not show it, since it may hold a password.
 func address(to *string, schemes ...string) set {
-	return func(r *reader, n ast.Node, path string) {
+	return set{func(r *reader, n ast.Node, path string) {
 		s, ok := r.value(n, path)
 		if !ok {
 			return
@@ -226,7 +230,7 @@ func address(to *string, schemes ...string) set {
 			return
 		}
 		*to = s
-	}
+	}, plainShape(js.Matching("^(" + strings.Join(schemes, "|") + ")://."))}
 }
 
 // otherSchemes are the names that other programs have for schemes of ours.
@@ -241,7 +245,7 @@ func beforeColon(s string) string {
 
 // texts reads a list of texts, or a single one.
 func texts(to *[]string) set {
-	return func(r *reader, n ast.Node, path string) {
+	return set{func(r *reader, n ast.Node, path string) {
 		seq, ok := n.(*ast.SequenceNode)
 		if !ok {
 			if s, ok := r.value(n, path); ok {
@@ -254,24 +258,34 @@ func texts(to *[]string) set {
 				*to = append(*to, s)
 			}
 		}
-	}
+	}, listShape}
 }
 
 // table reads a mapping from any names to texts.
 func table(to *map[string]string) set {
-	return func(r *reader, n ast.Node, path string) {
+	return set{func(r *reader, n ast.Node, path string) {
 		*to = map[string]string{}
 		r.entries(n, path, func(key string, _ *token.Token, v ast.Node) {
 			if s, ok := r.value(v, join(path, key)); ok {
 				(*to)[key] = s
 			}
 		})
-	}
+	}, tableShape}
 }
 
 // object reads an object of its own.
 func object(known fields) set {
-	return func(r *reader, n ast.Node, path string) { r.object(n, path, known) }
+	return set{func(r *reader, n ast.Node, path string) { r.object(n, path, known) }, known.schema}
+}
+
+// negated reads the opposite of true or false.
+func negated(to *bool) set {
+	value := !*to
+	b := boolean(&value)
+	return set{func(r *reader, n ast.Node, path string) {
+		b.read(r, n, path)
+		*to = !value
+	}, b.is}
 }
 
 // kindOf says what a node is, for messages.

@@ -98,7 +98,7 @@ func fitsSchema(s *jsonschema.Schema, text []byte) (isYAML bool, err error) {
 func TestSchemaAccepts(t *testing.T) {
 	s := schema(t)
 	files := 0
-	for _, pattern := range []string{"../examples/rules/*.yaml", "../trydemo/files/*.yaml", "../trydemo/files/rules/*.yaml", "testdata/contract/*.yaml"} {
+	for _, pattern := range []string{"../examples/rules/*.yaml", "../trydemo/files/*.yaml", "../docs/examples/failing-test.yaml", "testdata/contract/*.yaml"} {
 		names, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -189,6 +189,30 @@ func TestSchemaDurations(t *testing.T) {
 		d, err := event.ParseDuration(strings.TrimSpace(text))
 		if want := err == nil && d >= 0; pattern.MatchString(text) != want {
 			t.Errorf("%q: the schema takes it is %t, want %t", text, !want, want)
+		}
+	}
+}
+
+// TestModelines wants the schema named in the first line of every example, where
+// editors look for it.
+func TestModelines(t *testing.T) {
+	names := []string{"../trydemo/files/freezers.yaml"}
+	for _, dir := range []string{"../examples/rules", "../docs/examples"} {
+		files, err := filepath.Glob(dir + "/*.yaml")
+		if err != nil || len(files) == 0 {
+			t.Fatal("no examples in", dir, err)
+		}
+		names = append(names, files...)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, _, _ := strings.Cut(string(text), "\n")
+		at, ok := strings.CutPrefix(first, "# yaml-language-server: $schema=")
+		if !ok || at != SchemaID && filepath.Join(filepath.Dir(name), at) != filepath.Clean("../schema/rules.schema.json") {
+			t.Errorf("%s begins with %q", name, first)
 		}
 	}
 }

@@ -46,7 +46,7 @@ var imports = map[string]string{
 	"engine": "event expr nfa window detectors decode rules alerting",
 
 	// Layer 4: the engine driven from a file; settings; what operators look at.
-	"config":   "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook ingest/http mqttconn rules",
+	"config":   "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook ingest/http internal/jsonschema mqttconn rules",
 	"bench":    "event decode rules engine",
 	"scenario": "event expr detectors nfa rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
 	"web":      "event alerting",
