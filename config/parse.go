@@ -119,6 +119,7 @@ func (s *Source) fields() fields {
 	case "mqtt":
 		known := connFields(&s.MQTT.Conn)
 		known["qos"] = integer(&s.MQTT.QoS, 0, 1)
+		known["client"] = choice(&s.MQTT.Client, "native", "paho")
 		return known
 	case "http":
 		h := &s.HTTP

@@ -93,6 +93,7 @@ func describe() map[string]string {
 		"sinks.type":        "What kind of sink it is.",
 
 		"sources.mqtt.qos":                "Quality of service of the subscriptions; 1 if left out.",
+		"sources.mqtt.client":             "The library that reads; native if left out.",
 		"sources.http.listen":             "The address that events are posted to.",
 		"sources.http.topic":              "The topic of events that are posted without one.",
 		"sources.http.token":              "What clients must show; better in token_file.",
