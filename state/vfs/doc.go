@@ -6,6 +6,7 @@
 //   - [Mem] is one in memory. [Mem.Crash] does to it what a loss of power may do:
 //     what was not synced is lost, whole or in parts, names included.
 //   - [NewFault] makes chosen operations of another file system fail.
+//   - [NewOverlay] shows another file system and keeps changes to itself.
 //
 // The rules that those who write must keep are POSIX's, not those of one file
 // system: contents are durable after [File.Sync], and a name that was made,
