@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"math/rand"
 	"slices"
 	"testing"
@@ -52,4 +53,48 @@ func TestDamagedRows(t *testing.T) {
 	if refused == 0 || borne == 0 {
 		t.Errorf("%d damages were refused and %d cost one key its state, want some of both", refused, borne)
 	}
+}
+
+// TestDamageIsReported lets a store find one row after the other damaged. What
+// belongs to one key, or to one event, is left out and said; without anything
+// else there is no state. The next snapshot is a full one.
+func TestDamageIsReported(t *testing.T) {
+	set := storySet(t)
+	c := Config{Shards: 2, Load: func(string) (*rules.Set, error) { return set, nil }}
+	e := New(c)
+	e.Step(Input{Records: storyRecords(set, 1, 250)[:250]})
+	rows := e.Rows()
+	errDamaged := errors.New("its checksum is wrong")
+	said := map[byte]string{}
+	for i := range rows {
+		again, lost, err := Restore(c, set, func(yield func(Row, error) bool) {
+			for n, row := range rows {
+				if n == i && !yield(Row{Name: row.Name}, errDamaged) || n != i && !yield(row, nil) {
+					return
+				}
+			}
+		})
+		kind := rows[i].Name[0]
+		switch kind {
+		case rowState, rowWaiting, rowChunk:
+			if err != nil || len(lost) != 1 || !errors.Is(lost[0].Err, errDamaged) {
+				t.Fatalf("row %q: lost %v, %v", rows[i].Name, lost, err)
+			}
+			said[kind] = lost[0].What
+			if d := differ(again.Rows(), slices.Delete(slices.Clone(rows), i, i+1)); d != "" && kind != rowChunk {
+				t.Fatalf("row %q: %s", rows[i].Name, d)
+			}
+			if !again.Snapshot(false).Full {
+				t.Fatalf("row %q: the next snapshot builds on a damaged one", rows[i].Name)
+			}
+		default:
+			if err == nil {
+				t.Fatalf("row %q: no error", rows[i].Name)
+			}
+		}
+	}
+	if len(said) < 2 {
+		t.Errorf("only these were tried: %v", said)
+	}
+	t.Log(said)
 }

@@ -2,14 +2,6 @@ package engine
 
 import "github.com/cepd/cepd/alerting"
 
-// Semantics is raised whenever the same log could lead to another result than
-// before. A recovery over such a change says nothing of what was decided before
-// it.
-const Semantics = 1
-
-// Encoding is the number of the encoding of rows.
-const Encoding = rowVersion
-
 // Firing calls f for each alert that fires, in no particular order, with what
 // was told at its raise or, where its rule is in shadow mode, shown. The evidence
 // may be missing.

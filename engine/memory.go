@@ -174,7 +174,9 @@ func (m *memory) drop(wanted func(r *remembered) bool) (lost int) {
 		}
 		m.unlink(r.digest, m.known[r.digest], r) // the oldest of all is the oldest of its digest
 	}
-	c.entries, c.dropped = nil, true
+	if c.entries, c.dropped = nil, true; !c.stored {
+		m.journal.drop(c)
+	}
 	m.chunks = m.chunks[1:]
 	return lost
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/cepd/cepd/window"
 )
 
-// Damage is a stored row of a rule and key that cannot be read back. The rule
-// starts afresh for that key, and for no other.
+// Damage is a stored row that cannot be read back, and what is lost with it.
 type Damage struct {
-	Rule string
+	Rule string // starts afresh for Key, and for no other; empty if something else is lost
 	Key  string // encoded
+	What string // is lost, for people to read
 	Err  error
 }
 
@@ -26,8 +26,8 @@ type Damage struct {
 // names; one that its store finds damaged comes with an error.
 //
 // Rows of rules that set does not have, or has in another shape, are left out.
-// So are damaged rows of one rule and key, which are returned. Any other damage
-// is an error, since nobody could say what came of it.
+// So are damaged rows of which it can be said what is lost with them: they are
+// returned. Any other damage is an error.
 func Restore(c Config, set *rules.Set, rows iter.Seq2[Row, error]) (*Engine, []Damage, error) {
 	e := New(c)
 	m, err := e.prepare(set)
@@ -80,15 +80,32 @@ func (r *restoring) rows(rows iter.Seq2[Row, error]) error {
 	return nil
 }
 
-// bear notes damage that concerns one rule and key, and reports whether it was
-// such.
+// bear notes damage of which it can be said what is lost, and reports whether
+// it was such.
 func (r *restoring) bear(name []byte, err error) bool {
-	if len(name) == 0 || name[0] != rowState {
+	if len(name) == 0 {
 		return false
 	}
 	rd := event.NewReader(name[1:])
-	rd.Byte()
-	d := Damage{Rule: rd.Text(), Key: rd.Rest(), Err: err}
+	d := Damage{Err: err}
+	switch name[0] {
+	case rowState:
+		rd.Byte()
+		d.Rule, d.Key = rd.Text(), rd.Rest()
+		d.What = fmt.Sprintf("what rule %s knows", d.Rule)
+		if d.Key != "" {
+			d.What += fmt.Sprintf(" of key %q", event.KeyText(d.Key))
+		}
+	case rowWaiting:
+		rd.Byte()
+		streams, at := rd.Text(), rd.Time()
+		d.What = fmt.Sprintf("an event of %s that was held back for rules over %s", at, streams)
+	case rowChunk:
+		rd.Byte()
+		d.What = fmt.Sprintf("which events of %s came before; one that comes again may be taken for a new one", rd.Text())
+	default:
+		return false
+	}
 	if rd.Err() != nil {
 		return false
 	}

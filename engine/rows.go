@@ -15,9 +15,17 @@ import (
 // know of engines.
 type Row = struct{ Name, Value []byte }
 
-// rowVersion is the first byte of every value. It is raised when the encoding
-// changes.
-const rowVersion = 1
+// Encoding is the number of the encoding of rows. It is raised when that
+// changes: rows of a higher number than this cannot be read.
+const Encoding = 1
+
+// Semantics is the number of what rules mean. It is raised whenever the same
+// log could give another result than before: a change of the engine, of the
+// library of expressions, of the zones' data.
+const Semantics = 1
+
+// rowVersion is the first byte of every value.
+const rowVersion = Encoding
 
 // The first byte of a row's name says what it is.
 const (

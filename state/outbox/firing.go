@@ -42,9 +42,9 @@ func (f *firing) reached(t ticket, now time.Time) {
 	}
 }
 
-// track notes what a record means for the alerts that fire. One that was only
-// carried over within the log means nothing new.
-func (o *Outbox) track(rec *record, carried bool) {
+// track notes what a record means for the alerts that fire. One that is only
+// written again means nothing new.
+func (o *Outbox) track(rec *record) {
 	fp := rec.about.fingerprint
 	switch {
 	case rec.about.change == 0 || rec.letter != nil:
@@ -59,7 +59,7 @@ func (o *Outbox) track(rec *record, carried bool) {
 		o.fires(rec, rec.to[i].seq)
 	}
 	f := o.firing[fp]
-	if f == nil || carried {
+	if f == nil || rec.kind == kindCarried {
 		return
 	}
 	for _, t := range rec.to {

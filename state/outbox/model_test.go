@@ -61,11 +61,13 @@ func checkModel(t *rapid.T) {
 	sinks := []string{"a", "b", "c"}
 	log := &flaky{}
 	now := time.Unix(1e9, 0)
-	opts := Options{MarksEvery: -1, Now: func() time.Time { return now }}
+	opts := Options{MarksEvery: -1, extent: 200, Now: func() time.Time { return now }}
 	o := reopen(t, log, opts, sinks)
 	m := &model{known: map[string]bool{}, waits: map[string][]entry{}, firing: map[string]string{}}
 	sink := rapid.SampledFrom(sinks)
 	position := uint64(0)
+	fresh := 1000
+	again := rapid.Bool().Draw(t, "ids come again")
 	waiting := func(t *rapid.T) (string, int, notify.Entry) {
 		s := sink.Draw(t, "sink")
 		if len(m.waits[s]) == 0 {
@@ -79,11 +81,17 @@ func checkModel(t *rapid.T) {
 		return s, i, es[i]
 	}
 	t.Repeat(map[string]func(*rapid.T){
+		"forget": func(*rapid.T) { // nothing that is added once comes again
+			if again {
+				t.Skip()
+			}
+			o.Forget(event.Position{Seq: position})
+		},
 		"append": func(t *rapid.T) {
 			position++
 			var ms []notify.Message
 			for range rapid.IntRange(0, 4).Draw(t, "messages") {
-				ms = append(ms, drawMessage(t, append(sinks, "gone")))
+				ms = append(ms, drawMessage(t, append(sinks, "gone"), again, &fresh))
 			}
 			log.failing = rapid.IntRange(0, 9).Draw(t, "luck") == 0
 			err := o.Append(event.Position{Seq: position}, ms)
@@ -179,8 +187,12 @@ func reopen(t *rapid.T, log Log, opts Options, sinks []string) *Outbox {
 }
 
 // drawMessage returns a change of one of a few alerts, or an event.
-func drawMessage(t *rapid.T, sinks []string) notify.Message {
+func drawMessage(t *rapid.T, sinks []string, again bool, fresh *int) notify.Message {
 	id := fmt.Sprint(rapid.IntRange(0, 200).Draw(t, "id"))
+	if !again {
+		*fresh++
+		id = fmt.Sprint(*fresh)
+	}
 	to := rapid.SliceOfNDistinct(rapid.SampledFrom(sinks), 0, 3, rapid.ID[string]).Draw(t, "to")
 	if rapid.Bool().Draw(t, "event") {
 		return notify.Emitted(alerting.Derived{ID: id, To: to})

@@ -14,6 +14,9 @@ const (
 
 	// kind tells an outbox from other logs.
 	kind = "outbox"
+
+	minSegment = 4 << 10
+	maxSegment = 16 << 20
 )
 
 // Open opens the outbox in a directory, and begins one where there is none. It
@@ -21,7 +24,7 @@ const (
 func Open(fsys vfs.FS, dir string, opts Options) (*Outbox, segment.Recovery, error) {
 	opts.EnsureDefaults()
 	log, rec, err := segment.Open(fsys, dir, segment.Options{
-		Kind: kind, Version: Format, SegmentBytes: opts.segmentBytes(), Salt: opts.Salt, Synced: opts.Synced,
+		Kind: kind, Version: Format, SegmentBytes: opts.SegmentBytes, Salt: opts.Salt, Synced: opts.Synced,
 	})
 	if err != nil {
 		return nil, rec, fmt.Errorf("opening the outbox: %w", err)
@@ -32,10 +35,3 @@ func Open(fsys vfs.FS, dir string, opts Options) (*Outbox, segment.Recovery, err
 	}
 	return o, rec, nil
 }
-
-// maxSegment is the greatest size of a file. The log is cut by whole files.
-const maxSegment = 16 << 20
-
-// segmentBytes returns the size of a file: small enough that cutting the log
-// frees a good part of it.
-func (p *Options) segmentBytes() int64 { return max(min(maxSegment, p.MaxBytes/8), 4096) }

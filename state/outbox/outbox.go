@@ -48,17 +48,28 @@ type Options struct {
 	Now func() time.Time
 	// Logger is told of what nobody waits for. Default: nobody.
 	Logger *slog.Logger
+	// SegmentBytes is the size of a file. The log is cut by whole files. Default: an
+	// eighth of MaxBytes, and at most 16 MiB.
+	SegmentBytes int64
 	// Salt returns a random number for each new file. Default: as package segment
 	// has it.
 	Salt func() uint64
 	// Synced, if set, is told how long each fdatasync took.
 	Synced func(took time.Duration)
+
+	extent int // bytes of an extent, about; see there
 }
 
 // EnsureDefaults fills what is left out.
 func (p *Options) EnsureDefaults() {
 	if p.MaxBytes == 0 {
 		p.MaxBytes = 1 << 30
+	}
+	if p.SegmentBytes == 0 {
+		p.SegmentBytes = max(min(maxSegment, p.MaxBytes/8), minSegment)
+	}
+	if p.extent == 0 {
+		p.extent = extentBytes
 	}
 	if p.DeadLetters == 0 {
 		p.DeadLetters = 10_000
@@ -299,7 +310,7 @@ func (o *Outbox) apply(seq uint64, size int, rec *record, m *notify.Message) {
 	for _, t := range rec.to {
 		o.open(t, x)
 	}
-	o.track(rec, x.carried)
+	o.track(rec)
 	o.hold(x, item{seq: seq, size: size, record: *rec, message: m})
 }
 

@@ -21,7 +21,6 @@ const (
 // sink that is down costs no more than one that is not.
 type queue struct {
 	next    uint64 // place of the next message
-	top     uint64 // last place that has ever held one
 	waits   runs
 	waiting int // how many places wait
 	notes   []notify.Note
@@ -69,13 +68,12 @@ const extentBytes = 256 << 10
 // sinks that keep up. Those behind read the disk.
 const cachedBytes = 4 << 20
 
-// extent is a stretch of the log. Of any queue, each place that waits lies in
-// one extent: the newest one whose span holds it.
+// extent is a stretch of the log. Each place that waits lies in the newest extent
+// that holds it: it may have been carried over from earlier ones.
 type extent struct {
 	first, last uint64 // records
 	bytes       int
-	spans       map[string]run // by queue: the places within
-	carried     bool           // its places were in earlier extents before
+	holds       map[string]runs // by queue: the places within, which go up from record to record
 	places      int            // how many places were opened here
 	waiting     int            // how many of them wait
 	through     event.Position // of the last id that is known by a record within
@@ -92,26 +90,27 @@ type item struct {
 	message *notify.Message // nil: not decoded
 }
 
-// extentFor returns the extent for the next record of the log. A place that was
-// there before and was carried over stands in no extent with others: so the
-// places of a queue go up within each.
+// extentFor returns the extent for the next record of the log.
 func (o *Outbox) extentFor(seq uint64, size int, rec *record) *extent {
-	carried, up := false, true
 	x := o.tail()
-	for _, t := range rec.to {
-		carried = carried || t.seq <= o.queue(t.queue).top
-		if x != nil {
-			s, ok := x.spans[t.queue]
-			up = up && (!ok || t.seq > s.last)
-		}
-	}
-	if x == nil || x.bytes >= extentBytes || x.carried != carried || !up {
-		x = &extent{first: seq, spans: map[string]run{}, carried: carried, cached: true}
+	if x == nil || x.bytes >= o.opts.extent || !x.below(rec.to) {
+		x = &extent{first: seq, holds: map[string]runs{}, cached: true}
 		o.extents = append(o.extents, x)
 	}
 	x.last = seq
 	x.bytes += size
 	return x
+}
+
+// below reports whether all places of an extent are below those of its queue in
+// a list.
+func (x *extent) below(all []ticket) bool {
+	for _, t := range all {
+		if s := x.holds[t.queue]; len(s) > 0 && s[len(s)-1].last >= t.seq {
+			return false
+		}
+	}
+	return true
 }
 
 func (o *Outbox) tail() *extent {
@@ -129,22 +128,18 @@ func (o *Outbox) open(t ticket, x *extent) {
 	} else {
 		o.extentOf(t).waiting-- // it was carried over from there
 	}
-	q.next, q.top = max(q.next, t.seq+1), max(q.top, t.seq)
+	q.next = max(q.next, t.seq+1)
 	x.places++
 	x.waiting++
-	s, ok := x.spans[t.queue]
-	if !ok {
-		s.first = t.seq
-	}
-	s.last = t.seq
-	x.spans[t.queue] = s
+	s := x.holds[t.queue]
+	s.add(t.seq)
+	x.holds[t.queue] = s
 }
 
 // extentOf returns the extent that holds a place that waits.
 func (o *Outbox) extentOf(t ticket) *extent {
 	for i := len(o.extents) - 1; i >= 0; i-- {
-		x := o.extents[i]
-		if s, ok := x.spans[t.queue]; ok && s.first <= t.seq && t.seq <= s.last && x.waiting > 0 {
+		if x := o.extents[i]; x.waiting > 0 && x.holds[t.queue].has(t.seq) {
 			return x
 		}
 	}

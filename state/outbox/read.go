@@ -64,13 +64,9 @@ func (o *Outbox) scan(name string, after uint64, limit int) ([]found, error) {
 	if q == nil {
 		return nil, nil
 	}
-	for len(out) < limit && size < readBytes {
-		n, ok := q.waits.after(after)
-		if !ok {
-			break
-		}
+	for n, ok := q.waits.after(after); ok && len(out) < limit && size < readBytes; n, ok = q.waits.after(after) {
 		x := o.extentOf(ticket{name, n})
-		items, end := x.items, x.spans[name].last // more may be added while it is read
+		items := x.items
 		if !x.cached {
 			var err error
 			items, err = o.load(x)
@@ -81,17 +77,20 @@ func (o *Outbox) scan(name string, after uint64, limit int) ([]found, error) {
 				return nil, err
 			}
 		}
-		for _, it := range items {
-			t, ok := it.in(name)
-			if !ok || t <= after || !q.waits.has(t) || len(out) == limit || size >= readBytes {
+		for i := range items {
+			t, has := items[i].in(name)
+			if !has || t <= after || !q.waits.has(t) {
 				continue
 			}
-			out = append(out, found{it, t})
-			size += it.size
+			if next, _ := q.waits.after(after); t != next || len(out) == limit || size >= readBytes {
+				break // the next one is elsewhere
+			}
+			out = append(out, found{items[i], t})
+			size += items[i].size
 			after = t
 		}
-		if len(out) < limit && size < readBytes {
-			after = max(after, end)
+		if after < n && q.waits.has(n) {
+			return nil, fmt.Errorf("place %d of %s is not where it should be, in records %d to %d", n, name, x.first, x.last)
 		}
 	}
 	return out, nil

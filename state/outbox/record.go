@@ -15,9 +15,10 @@ const recordVersion = 1
 
 // The kinds of records.
 const (
-	kindNew   = 1 // a message as the engine gave it: its id is remembered
-	kindMoved = 2 // a message that was in the log before: carried over, given up, tried or told again
-	kindMarks = 3 // what needs messages no more, and notes of sinks
+	kindNew     = 1 // a message as the engine gave it: its id is remembered
+	kindMoved   = 2 // a message that moves to another queue: given up, tried again, or told again
+	kindMarks   = 3 // what needs messages no more, and notes of sinks
+	kindCarried = 4 // a message that is written again, at the end of the log, with the places that wait
 )
 
 // ticket is a place in a queue.
@@ -113,7 +114,7 @@ func (rec *record) append(dst []byte) []byte {
 func readRecord(data []byte) (*record, error) {
 	r := event.NewReader(data)
 	rec := &record{kind: r.Byte()}
-	if rec.kind != kindNew && rec.kind != kindMoved || r.Byte() != recordVersion {
+	if rec.kind != kindNew && rec.kind != kindMoved && rec.kind != kindCarried || r.Byte() != recordVersion {
 		r.Fail()
 	}
 	flags := r.Byte()

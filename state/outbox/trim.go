@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	// looseBytes is how much of the log must be of no use, at its start, before
+	// looseExtents is how much of the log must be of no use, at its start, before
 	// it is cut.
-	looseBytes = 1 << 20
-	// wasteBytes is how large the log must be before room is won back by moving
+	looseExtents = 4
+	// wasteExtents is how large the log must be before room is won back by moving
 	// what waits.
-	wasteBytes = 8 * extentBytes
+	wasteExtents = 8
 	// maxCarries bounds how many extents are moved at once: adding waits for it.
 	maxCarries = 4
 )
@@ -29,7 +29,7 @@ func (o *Outbox) trim() {
 		}
 		o.pop()
 	}
-	if o.loose >= looseBytes {
+	if o.loose >= looseExtents*o.opts.extent {
 		_ = o.truncate()
 	}
 }
@@ -98,7 +98,7 @@ func (o *Outbox) wasteful() bool {
 			useless -= x.bytes * x.waiting / x.places
 		}
 	}
-	return all > wasteBytes && useless > all/2
+	return all > wasteExtents*o.opts.extent && useless > all/2
 }
 
 // What carry does with a record that waits.
@@ -141,7 +141,7 @@ func (o *Outbox) carry(x *extent, what fate) error {
 // moved returns the record that takes over what waits of another one.
 func (o *Outbox) moved(it *item, what fate) *fresh {
 	rec := &fresh{record: it.record}
-	rec.kind, rec.last, rec.to, rec.done, rec.told, rec.through = kindMoved, false, nil, nil, nil, event.Position{}
+	rec.kind, rec.last, rec.to, rec.done, rec.told, rec.through = kindCarried, false, nil, nil, nil, event.Position{}
 	rec.body = it.encoded()
 	for _, t := range it.to {
 		switch {
