@@ -262,12 +262,8 @@ func (m *ensemble) judge(in *input, o *opinion) {
 	m.decide(o, limitOf(m.n, in.step, voicesIn(m.sum, m.said[m.cause])))
 	o.ready = float64(m.n) / residualReady
 	if m.others != nil && m.others.resid.w.n > 1 {
-		r := &m.others.resid
-		o.expected = r.w.mean
-		reach := r.tail.inverse(autoSure) * max(math.Sqrt(r.w.var_), in.quantum[0]/2)
-		if reach-reach == 0 {
-			o.lower, o.upper = o.expected-reach, o.expected+reach
-		}
+		o.expected = m.others.resid.w.mean
+		o.lower, o.upper = m.voices[0].band()
 		o.direction = Up
 		if in.x[0] < o.expected {
 			o.direction = Down

@@ -48,6 +48,11 @@ type Score struct {
 	// Over says that the score passed the threshold, also where the verdict is
 	// quiet.
 	Over bool
+	// Lasts says that the anomaly which was told goes on: the score is still over
+	// the threshold, or the value has not come back half of the way to what was
+	// usual before. What has lasted for too long is the new normal; see
+	// [Config.Learn].
+	Lasts bool
 	// Judged says whether this observation completed a judgment; false while a
 	// resampling detector gathers, and for an observation that is not a number.
 	Judged bool

@@ -86,6 +86,13 @@ type alarm struct {
 	at    event.Duration // elapsed time of the last alarm
 	last  event.Duration // elapsed time of the last observation over the threshold
 	level float64        // orders of magnitude of the last alarm
+	// The anomaly that was told goes on: how far from what was usual it began, on
+	// which channel, and how many observations ago.
+	on      bool
+	usual   float64
+	away    float64
+	channel int
+	n       int
 }
 
 // calm is the state of learning.
@@ -139,6 +146,7 @@ func (g *guard) Step(t event.Time, x []float64) Score {
 	score := Score{Judged: true, Score: toScore(s), Over: over, Anomaly: over && g.rings(s), Value: g.in.x[o.channel],
 		Expected: o.expected, Lower: o.lower, Upper: o.upper, Direction: o.direction, Channel: o.channel,
 		Warmup: g.progress(o.ready), Reason: o.reason}
+	score.Lasts = g.lasts(o, score.Anomaly, over)
 	g.learn(o, over)
 	return score
 }
@@ -278,6 +286,29 @@ func (g *guard) rings(s float64) bool {
 	return true
 }
 
+// lasts decides whether an anomaly goes on: until the value has come back half of
+// the way to what was usual when it began, or it has lasted for so long that it is
+// the new normal. Where a limit, a change or a silence was the reason, only being
+// over the threshold counts.
+func (g *guard) lasts(o *opinion, rings, over bool) bool {
+	a := &g.alarm
+	if rings && !a.on {
+		a.on, a.n, a.channel, a.usual, a.away = true, 0, o.channel, g.average[o.channel], 0
+		if c := o.reason.Cause; c < CauseRange && c != CauseRate && c != CauseShift {
+			a.away = g.in.x[o.channel] - a.usual
+		}
+	}
+	if !a.on {
+		return false
+	}
+	a.n++
+	d := g.in.x[a.channel] - a.usual
+	back := d*a.away <= 0 || math.Abs(d) <= math.Abs(a.away)/2
+	long := a.n > max(calmLeast, g.clock.n/4) || a.n > calmLeast && g.in.elapsed-a.at > calmMost
+	a.on = over || !back && !long
+	return a.on
+}
+
 // calmLeast and calmMost bound how long a change must last to be the new normal.
 const (
 	calmLeast = 30
@@ -359,6 +390,10 @@ func (g *guard) state(c *codec) {
 	c.dur(&g.alarm.at)
 	c.dur(&g.alarm.last)
 	c.f64(&g.alarm.level)
+	c.bool(&g.alarm.on)
+	c.floats(&g.alarm.usual, &g.alarm.away)
+	c.index(&g.alarm.channel, g.cfg.Channels)
+	c.int(&g.alarm.n)
 	c.int(&g.calm.skipped)
 	c.dur(&g.calm.since)
 	c.int(&g.calm.learned)

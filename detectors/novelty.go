@@ -185,6 +185,18 @@ func (v *voice) update(x float64, frozen bool) {
 	}
 }
 
+// bandShare is the share of the remembered values that lie below the band of what
+// is usual, and above it.
+const bandShare = 0.005
+
+// band is where nearly all of the remembered values lie; NaN while they are few.
+func (v *voice) band() (lower, upper float64) {
+	if len(v.values.v) < warmValues {
+		return math.NaN(), math.NaN()
+	}
+	return quantileOf(v.values.v, bandShare) + v.offset, quantileOf(v.values.v, 1-bandShare) + v.offset
+}
+
 // ready is the progress of the warm-up.
 func (v *voice) ready() float64 { return float64(v.tail.n) / float64(v.warm) }
 

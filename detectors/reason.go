@@ -52,7 +52,7 @@ func (r Reason) words(a, b string) string {
 	case CauseNone:
 		return "nothing unusual"
 	case CauseWarmup:
-		return "learning, " + number(100*r.A) + " % done"
+		return "learning, " + strconv.Itoa(int(100*r.A)) + " % done"
 	case CauseNotNumber:
 		return "the value is not a number"
 	case CauseDeviation:

@@ -58,13 +58,13 @@ func (s *sorted[T]) add(x T) {
 
 // quantileOf is the p quantile of rising values by linear interpolation of order statistics, type 7
 // in R.
-func quantileOf(v []float64, p float64) float64 {
+func quantileOf[T float32 | float64](v []T, p float64) float64 {
 	h := p * float64(len(v)-1)
 	i := int(h)
 	if i+1 >= len(v) {
-		return v[len(v)-1]
+		return float64(v[len(v)-1])
 	}
-	return v[i] + (h-float64(i))*(v[i+1]-v[i])
+	return float64(v[i]) + (h-float64(i))*(float64(v[i+1])-float64(v[i]))
 }
 
 // madScale makes the median absolute deviation of normal values their standard

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math"
+	"strconv"
 
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/detectors"
@@ -13,8 +14,8 @@ import (
 // detectState is what a rule with a detector keeps of one key.
 type detectState struct {
 	d detectors.Detector
-	// open says that an anomaly is going on: the detector said so, and its score
-	// has not been below the threshold since.
+	// open says that an anomaly is going on: the detector said so, and that it
+	// lasts.
 	open bool
 	// last is what the rule keeps of the last event of the stretch that is
 	// gathered, nil where there is none; quiet says that a broker had kept it.
@@ -27,6 +28,7 @@ type detectState struct {
 func (s *Shard) stepDetect(l *lane, ks *keyState, rule int, e *event.Event) {
 	r, v := ks.table.rules[rule], &s.env
 	if !s.readChannels(v.input.Detect.Values) {
+		s.traceScore(ks, &detectors.Score{Reason: detectors.Reason{Cause: detectors.CauseNotNumber}})
 		s.heard(l, ks, rule, e.Time)
 		return
 	}
@@ -107,7 +109,7 @@ type judgment struct {
 // judgeScore judges what the detector said by the rule's condition.
 func (s *Shard) judgeScore(l *lane, ks *keyState, rule int, score *detectors.Score, j judgment) {
 	ds := ks.look(rule).detect
-	ds.open = score.Anomaly || ds.open && score.Over
+	ds.open = score.Anomaly || ds.open && score.Lasts
 	s.traceScore(ks, score)
 	s.scoreVars(ks.table.rules[rule], score, ds.open)
 	s.actOnScore(l, ks, rule, score, j)
@@ -186,7 +188,7 @@ func (s *Shard) scoreVars(r *rulePlan, score *detectors.Score, open bool) {
 		v  float64
 	}{{rules.DetValue, score.Value}, {rules.DetScore, score.Score}, {rules.DetExpected, score.Expected},
 		{rules.DetLower, score.Lower}, {rules.DetUpper, score.Upper}} {
-		if i == 1 || !math.IsNaN(f.v) {
+		if i == 1 || f.v-f.v == 0 { // else it is not known, or has no end
 			s.vars[f.at] = event.Double(f.v)
 		}
 	}
@@ -204,6 +206,11 @@ func (s *Shard) scoreVars(r *rulePlan, score *detectors.Score, open bool) {
 func (s *Shard) keepScore(r *rulePlan, d detectors.Detector, score *detectors.Score, j judgment) *event.Event {
 	e := &event.Event{Time: j.at, Pos: j.pos, Schema: r.Detect.Vars, Slots: make([]event.Value, len(s.vars))}
 	copy(e.Slots, s.vars)
+	for _, at := range [...]int{rules.DetExpected, rules.DetLower, rules.DetUpper} {
+		if f, ok := e.Slots[at].Number(); ok {
+			e.Slots[at] = event.Double(shorten(f)) // people read it
+		}
+	}
 	e.Slots[rules.DetReason] = event.String(score.Reason.String())
 	s.parts = d.Parts(s.parts[:0])
 	var members []event.Value
@@ -220,6 +227,12 @@ func (s *Shard) keepScore(r *rulePlan, d detectors.Detector, score *detectors.Sc
 		e.Slots[rules.DetMembers] = event.List(members)
 	}
 	return e
+}
+
+// shorten rounds to six significant digits.
+func shorten(f float64) float64 {
+	short, _ := strconv.ParseFloat(strconv.FormatFloat(f, 'g', 6, 64), 64)
+	return short
 }
 
 // scoredVars returns what texts read; all of it is missing where nothing was

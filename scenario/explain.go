@@ -228,12 +228,20 @@ func (x *explainer) Scored(rule, key string, s *detectors.Score) {
 	if !math.IsNaN(s.Expected) {
 		x.printf(", expected %s", number(s.Expected))
 	}
-	if !math.IsNaN(s.Lower) && !math.IsNaN(s.Upper) {
-		x.printf(" within %s to %s", number(s.Lower), number(s.Upper))
+	low, high := s.Lower-s.Lower == 0, s.Upper-s.Upper == 0 // neither unknown nor without end
+	switch {
+	case low && high:
+		x.printf(", usual %s to %s", number(s.Lower), number(s.Upper))
+	case low:
+		x.printf(", usual from %s", number(s.Lower))
+	case high:
+		x.printf(", usual to %s", number(s.Upper))
 	}
 	switch {
 	case s.Anomaly:
 		x.printf(": an anomaly, %s", s.Reason)
+	case s.Lasts:
+		x.printf(": the anomaly lasts")
 	case s.Over:
 		x.printf(": over the threshold, but no new anomaly, %s", s.Reason)
 	}
