@@ -497,7 +497,7 @@ func (l *loader) limits(d *ruleDecl) {
 		d.rule.Idle = l.duration(v, "`idle`", false)
 	}
 	if runs := n.get("runs"); runs != nil && d.body.get("pattern") == nil {
-		l.errorf(runs, "remove it", "`runs` limits partial matches of a `pattern`, and the rule has none")
+		l.warnf(runs, "remove it", "`runs` limits partial matches of a `pattern`, and the rule has none")
 	}
 }
 
