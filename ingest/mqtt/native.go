@@ -350,11 +350,24 @@ func (n *native) sent(err error) {
 	}
 }
 
+// goodbye bounds how long a broker may take to close the connection, once it
+// was told.
+const goodbye = 250 * time.Millisecond
+
+// disconnect leaves it to the broker to close the connection: if we did, while
+// messages are on their way to us, the last acknowledgements could be lost with
+// it.
 func (n *native) disconnect() {
 	if n.write.TryLock() { // else the broker does not even read acknowledgements
 		n.out = appendHeader(n.out, packetDisconnect<<4, 0)
-		_ = n.writeOut() // polite only
+		err := n.writeOut()
 		n.write.Unlock()
+		if err == nil {
+			select {
+			case <-n.done:
+			case <-time.After(goodbye):
+			}
+		}
 	}
 	n.conn.Close()
 	<-n.done

@@ -298,7 +298,9 @@ func TestGreetings(t *testing.T) {
 		go func() {
 			_, _ = packets.ReadPacket(theirs)
 			_, _ = io.WriteString(theirs, answer)
-			theirs.Close()
+			if len(answer) < 4 {
+				theirs.Close()
+			}
 		}()
 		session, err := (&native{conn: ours}).greet(hello{clientID: "c", keepAlive: 30}, patience)
 		if got := fmt.Sprint(err); want == "" && err != nil || want != "" && !strings.Contains(got, want) {
@@ -308,5 +310,6 @@ func TestGreetings(t *testing.T) {
 			t.Errorf("%q: session %v", answer, session)
 		}
 		ours.Close()
+		theirs.Close()
 	}
 }
