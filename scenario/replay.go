@@ -66,6 +66,10 @@ type Options struct {
 	Stream string
 	// Source delivers the events. Its records need no time of arrival.
 	Source ingest.Source
+	// Log, if not nil, is read in place of Source: what a daemon logged, with
+	// its sources, topics and clock. Stream is not used then. The rule sets that
+	// the log names give way to Rules.
+	Log Log
 	// Until says where event time ends.
 	Until Until
 	// Print receives what is found, in the order of event time.
@@ -137,60 +141,89 @@ func Replay(ctx context.Context, o Options) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
+	if o.Log != nil {
+		err = r.readLog(ctx)
+	} else {
+		err = r.readSource(ctx)
+	}
+	if err != nil {
+		return r.summary, err
+	}
+	return r.summary, r.release(event.MaxTime)
+}
+
+// readSource judges all that the source delivers.
+func (r *replayer) readSource(ctx context.Context) error {
+	if err := r.append([]event.Record{{Kind: event.KindRuleSet, Payload: []byte(r.Rules.Hash)}}, nil); err != nil {
+		return err
+	}
 	for {
-		b, err := o.Source.Read(ctx)
+		b, err := r.Source.Read(ctx)
 		if errors.Is(err, io.EOF) {
-			break
+			r.reach()
+			return r.append([]event.Record{r.Until.record()}, nil)
 		}
 		if err != nil {
-			return r.summary, fmt.Errorf("reading events: %w", err)
+			return fmt.Errorf("reading events: %w", err)
 		}
 		err = r.batch(b)
 		b.Ack(err)
 		if err != nil {
-			return r.summary, err
+			return err
 		}
 	}
-	r.reach()
-	if err := r.step([]event.Record{o.Until.record()}, nil); err != nil {
-		return r.summary, err
-	}
-	return r.summary, r.release(event.MaxTime)
 }
 
 // replayer runs one replay.
 type replayer struct {
 	Options
 	engine  *engine.Engine
-	stream  *rules.Stream
-	log     *wal.Memory
+	log     wal.Memory
 	held    held
 	records int64
 	summary Summary
 }
 
 func newReplayer(o Options) (*replayer, error) {
-	s, err := FindStream(o.Rules, o.Stream)
+	r := &replayer{Options: o}
+	standIns, err := r.standIns()
 	if err != nil {
 		return nil, err
 	}
-	r := &replayer{Options: o, stream: s, log: &wal.Memory{}}
 	r.engine = engine.New(engine.Config{
 		Shards:   o.Shards,
 		Load:     func(string) (*rules.Set, error) { return o.Rules, nil },
-		StandIns: map[string]engine.StandIn{replaySource: {Stream: s.Name}},
+		StandIns: standIns,
 		Matches:  o.Matches,
 		Emitted:  !o.Matches,
 		Tracer:   o.tracer,
 	})
-	return r, r.step([]event.Record{{Kind: event.KindRuleSet, Payload: []byte(o.Rules.Hash)}}, nil)
+	return r, nil
+}
+
+// standIns says which sources are read as a stream that does not name them.
+func (r *replayer) standIns() (map[string]engine.StandIn, error) {
+	if r.Log != nil {
+		return topicless(r.Log, r.Rules)
+	}
+	s, err := FindStream(r.Rules, r.Stream)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]engine.StandIn{replaySource: {Stream: s.Name}}, nil
 }
 
 // reach notes that events went beyond the time at which event time should end.
 func (r *replayer) reach() {
-	mark, ok := r.engine.Watermarks()[r.stream.Name]
-	if latest := mark.Add(r.stream.Watermark.Lag); ok && r.Until.kind == untilTime && latest > r.Until.time {
-		r.summary.Reached = latest
+	if r.Until.kind != untilTime {
+		return
+	}
+	marks := r.engine.Watermarks()
+	for _, s := range r.Rules.Streams {
+		mark, ok := marks[s.Name]
+		if latest := mark.Add(s.Watermark.Lag); ok && s.Producer == "" && latest > max(r.Until.time, r.summary.Reached) {
+			r.summary.Reached = latest
+		}
 	}
 }
 
@@ -204,7 +237,7 @@ func (r *replayer) batch(b ingest.Batch) error {
 	}
 	done := 0
 	for part := range slices.Chunk(b.Records, size) {
-		if err := r.step(part, func(i int) string { return b.Locate(done + i) }); err != nil {
+		if err := r.append(part, func(i int) string { return b.Locate(done + i) }); err != nil {
 			return err
 		}
 		done += len(part)
@@ -216,13 +249,19 @@ func (r *replayer) batch(b ingest.Batch) error {
 	return nil
 }
 
-// step logs records and lets the engine judge them. where says where a record
-// came from.
-func (r *replayer) step(records []event.Record, where func(i int) string) error {
+// append gives records their places and lets the engine judge them. where says
+// where a record came from.
+func (r *replayer) append(records []event.Record, where func(i int) string) error {
 	first, err := r.log.Append(records)
 	if err != nil {
 		return fmt.Errorf("logging events: %w", err)
 	}
+	return r.step(records, func(p event.Position) string { return where(int(p.Seq - first.Seq)) })
+}
+
+// step lets the engine judge records. where says where the record of a position
+// came from.
+func (r *replayer) step(records []event.Record, where func(event.Position) string) error {
 	out := r.engine.Step(engine.Input{Records: records})
 	if out.Reload != nil && out.Reload.Err != nil {
 		return out.Reload.Err
@@ -230,7 +269,7 @@ func (r *replayer) step(records []event.Record, where func(i int) string) error 
 	r.summary.Stats.Add(out.Stats)
 	if r.Rejected != nil {
 		for _, x := range out.Rejects {
-			r.Rejected(where(int(x.Position.Seq-first.Seq)), x)
+			r.Rejected(where(x.Position), x)
 		}
 	}
 	if r.Matches {

@@ -26,7 +26,8 @@ what it looks for.
 
 --events runs the rule over recorded events and says for each event what the
 rule did with it: which partial matches took it, passed over it or ended with
-it, and what its alert decided. --key shows one key only.`,
+it, and what its alert decided. --key shows one key only. FILE may be the state directory of a
+cepd, whose log is read.`,
 		Example: `  cepd explain pump-failure --graph --rules rules/pumps.yaml
   cepd explain pump-failure --graph --format dot -r rules/pumps.yaml | dot -Tsvg > pump.svg
   cepd explain pump-failure --events readings.jsonl --key p1 -r rules/pumps.yaml`,
@@ -47,12 +48,16 @@ it, and what its alert decided. --key shows one key only.`,
 				_, err = fmt.Fprint(s.out, g)
 				return err
 			}
-			flags.stream = cmp.Or(flags.stream, scenario.StreamOf(set, args[0]))
+			if !isDir(events) { // a log knows of which stream its messages are
+				flags.stream = cmp.Or(flags.stream, scenario.StreamOf(set, args[0]))
+			}
 			o, err := flags.options(s, set, events)
 			if err != nil {
 				return err
 			}
-			defer o.Source.Close()
+			if o.Source != nil {
+				defer o.Source.Close()
+			}
 			out := bufio.NewWriter(s.out)
 			_, err = scenario.Explain(cmd.Context(), o, args[0], key, out)
 			return errors.Join(err, out.Flush())
@@ -61,7 +66,7 @@ it, and what its alert decided. --key shows one key only.`,
 	flags.register(c, "events-format")
 	c.Flags().BoolVar(&graph, "graph", false, "print the pattern")
 	c.Flags().StringVar(&format, "format", "text", "of the graph: text, mermaid or dot")
-	c.Flags().StringVar(&events, "events", "", "file of recorded events; - is the standard input")
+	c.Flags().StringVar(&events, "events", "", "file of recorded events, or a state directory; - is the standard input")
 	c.Flags().StringVar(&key, "key", "", "show this key only")
 	return c
 }

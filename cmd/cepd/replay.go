@@ -58,6 +58,14 @@ func (f *eventFlags) options(s streams, set *rules.Set, path string) (scenario.O
 	if err != nil {
 		return scenario.Options{}, usagef("--until: %w", err)
 	}
+	o := scenario.Options{Rules: set, Stream: f.stream, Until: until, Rejected: rejects(s)}
+	if path != "-" && isDir(path) {
+		if f.stream != "" || f.format != "" {
+			return o, usagef("%s is a directory: its log says of which source each message is, and the stream of a source has a format; leave out --stream and the format", path)
+		}
+		o.Log, err = openLog(path)
+		return o, err
+	}
 	cfg := file.Config{Path: path, Format: f.format}
 	if cfg.Format == "" {
 		cfg.Format = f.usualFormat(set, path)
@@ -65,19 +73,19 @@ func (f *eventFlags) options(s streams, set *rules.Set, path string) (scenario.O
 	if path == "-" {
 		cfg.Reader = s.in
 	}
-	src, err := file.Open(cfg)
-	if err != nil {
-		return scenario.Options{}, err
-	}
+	o.Source, err = file.Open(cfg)
+	return o, err
+}
+
+// rejects returns a function that shows messages that are no events, up to a
+// number of them.
+func rejects(s streams) func(where string, r engine.Reject) {
 	rejected := 0
-	return scenario.Options{
-		Rules: set, Stream: f.stream, Source: src, Until: until,
-		Rejected: func(where string, r engine.Reject) {
-			if rejected++; rejected <= maxRejects {
-				fmt.Fprintf(s.err, "%s: no event: %v\n", where, r.Err)
-			}
-		},
-	}, nil
+	return func(where string, r engine.Reject) {
+		if rejected++; rejected <= maxRejects {
+			fmt.Fprintf(s.err, "%s: no event: %v\n", where, r.Err)
+		}
+	}
 }
 
 // usualFormat returns the format of events that a file's ending tells, or else
@@ -98,7 +106,7 @@ func replayCommand(s streams) *cobra.Command {
 	var output string
 	var matches, quiet bool
 	c := &cobra.Command{
-		Use:   "replay --rules FILE FILE|-",
+		Use:   "replay --rules FILE FILE|DIR|-",
 		Short: "Run rules over recorded events, and print the alerts",
 		Long: `Run rules over recorded events and print the alerts and derived events that
 'cepd run' would have given for them: it is the same engine. Event time comes
@@ -110,12 +118,17 @@ Events are JSON objects, one a line, or CSV with names in the first line: as
 format. Names that end in .gz are decompressed. Fields that a stream's topic captures are
 fields of these objects.
 
+A directory is the state directory of a cepd, whose log is read: every message
+with its source and topic, and the clock as it was. The rules of the log give
+way to those of --rules. state.history says how far back the log goes.
+
 Event time then moves on to the end of time, so that every pending deadline is
 decided; --until last stops at the last event.`,
 		Example: `  cepd replay --rules rules/pumps.yaml readings.csv
   cepd replay -r rules/pumps.yaml -r rules/doors.yaml --stream doors events.jsonl.gz
+  cepd replay -r new-rule.yaml /var/lib/cepd
   zcat events.jsonl.gz | cepd replay -r rules/pumps.yaml --output json - | jq .summary`,
-		Args: oneArg("one FILE, or - for the standard input"),
+		Args: oneArg("one FILE or DIR, or - for the standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := flags.load(s)
 			if err != nil {
@@ -125,7 +138,9 @@ decided; --until last stops at the last event.`,
 			if err != nil {
 				return err
 			}
-			defer o.Source.Close()
+			if o.Source != nil {
+				defer o.Source.Close()
+			}
 			o.Matches = matches
 			if matches && !cmd.Flags().Changed("output") {
 				output = "json"
