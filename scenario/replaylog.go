@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
@@ -98,7 +99,7 @@ func (l *logReader) flush() error {
 func place(records []event.Record, p event.Position, first uint64) string {
 	for i := min(int(p.Seq-first), len(records)-1); i >= 0; i-- { // some may be left out before it
 		if r := &records[i]; r.Pos == p {
-			return fmt.Sprintf("%s %s %s", p, r.Source, r.Topic)
+			return strings.TrimRight(fmt.Sprint(p, " ", r.Source, " ", r.Topic), " ")
 		}
 	}
 	return p.String()
