@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"fmt"
 	"runtime"
 	"syscall"
 	"testing"
@@ -79,4 +80,28 @@ func BenchmarkMemory(b *testing.B) {
 			}
 		})
 	})
+}
+
+func tradePayloads(trades []Trade) [][]byte {
+	out := make([][]byte, len(trades))
+	for i := range trades {
+		out[i] = trades[i].AppendJSON(nil)
+	}
+	return out
+}
+
+// BenchmarkRules is a number of rules, each of which asks first whether the
+// trade is one of a certain name. The names are as many as the most rules.
+func BenchmarkRules(b *testing.B) {
+	const events, names = 200_000, 10_000
+	payloads := tradePayloads(Trades(events, names, 1))
+	for _, n := range []int{1, 10, 100, 1000, names} {
+		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
+			w := load(b, GuardedRules(n), payloads)
+			measure(b, events, func() func() {
+				r := w.Start(Options{})
+				return func() { r.Run(0, events) }
+			})
+		})
+	}
 }

@@ -61,8 +61,13 @@ type options struct {
 	matches  bool
 	emitted  bool
 	tracer   Tracer
+	noIndex  bool                      // every rule is asked about every event, see asksAll
 	started  map[string]event.Position // of the record that last started a rule afresh
 }
+
+// asksAll reports whether every rule is shown every event: for a tracer, which
+// is told of each, and to hold the index of rules against.
+func (o *options) asksAll() bool { return o.noIndex || o.tracer != nil }
 
 // shard returns the shard that owns a key group.
 func (o *options) shard(group uint8) int { return int(group) * o.shards / event.Groups }

@@ -51,10 +51,12 @@ type lanePlan struct {
 // the key serves them all.
 type tablePlan struct {
 	rules    []*rulePlan
+	all      []int32        // their numbers
 	usesKey  bool           // a condition reads `key`
 	limited  bool           // a rule keeps so many keys at most
 	lateness event.Duration // the longest of its rules' windows
 	sig      string
+	indexes  []*ruleIndex // by number of the stream; nil where asking each rule is cheaper
 }
 
 // rulePlan is a rule with its inputs by number of the stream.
@@ -87,6 +89,13 @@ func newPlan(set *rules.Set) *plan {
 	}
 	for _, r := range set.Rules {
 		p.place(r)
+	}
+	for _, l := range p.lanes {
+		for _, t := range l.tables {
+			for stream := range p.order {
+				t.indexes = append(t.indexes, newRuleIndex(t.rules, stream))
+			}
+		}
 	}
 	for _, r := range set.Rules {
 		if r.Unless != nil {
@@ -126,6 +135,7 @@ func (p *plan) place(r *rules.Rule) {
 	l.lists = l.lists || rp.listed != nil
 	t := l.tables[ti]
 	p.places[r.Name] = place{li, ti, len(t.rules)}
+	t.all = append(t.all, int32(len(t.rules)))
 	t.rules = append(t.rules, rp)
 	t.usesKey = t.usesKey || usesKey(r)
 	t.limited = t.limited || r.Keys > 0

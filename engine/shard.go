@@ -37,6 +37,7 @@ type Shard struct {
 	parts    []detectors.Part
 
 	result nfa.Result
+	found  []int32 // rules that the event at hand can concern
 }
 
 // shardOutput is what a shard did since it was last asked.
@@ -242,9 +243,23 @@ func (ks *keyState) values() []event.Value {
 	return ks.parts
 }
 
-// judge shows an event to the rules of a table, in order.
+// judge shows an event to the rules of a table that it can concern, in order.
 func (s *Shard) judge(l *lane, t *table, it *item) {
+	e, x := it.event, t.indexes[it.stream]
+	if x == nil || s.options.asksAll() {
+		s.show(l, t, t.keyStateFor(it.key), it, t.all)
+		return
+	}
+	found := x.concerned(e, &s.found)
+	if len(found) == 0 && (!x.wakes || t.keys[it.key] == nil) {
+		return // a key costs nothing where no rule looks at the event
+	}
 	ks := t.keyStateFor(it.key)
+	s.show(l, t, ks, it, x.withState(ks, found, &s.found))
+}
+
+// show shows an event to some of the rules of a table.
+func (s *Shard) show(l *lane, t *table, ks *keyState, it *item, some []int32) {
 	e := it.event
 	s.frame.Event, s.frame.Key = e, nil
 	s.quiet, s.cause = it.quiet, causeEvent
@@ -253,7 +268,9 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 	}
 	m := &s.memos[it.stream]
 	m.forget()
-	for i, r := range t.rules {
+	for _, rule := range some {
+		i := int(rule)
+		r := t.rules[i]
 		in := r.inputs[it.stream]
 		if in == nil || it.late && !r.takesLate() {
 			continue

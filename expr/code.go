@@ -58,6 +58,7 @@ type code struct {
 	row      rowFn
 	constant bool // the closure ignores its frame and does not fail
 	slot     int  // 1 + the slot of `e` that the closure loads, 0 for others
+	guard    *Guard
 }
 
 type form uint8

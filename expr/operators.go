@@ -44,6 +44,10 @@ func (g *generator) logic(e ast.Expr, args []ast.Expr) code {
 		if b == nil {
 			return code{}
 		}
+		guard := c.guard.both(next.guard)
+		if decides == yes {
+			guard = c.guard.either(next.guard)
+		}
 		c = fold(boolCode(func(f *Frame) truth {
 			l := a(f)
 			if l == decides {
@@ -55,6 +59,7 @@ func (g *generator) logic(e ast.Expr, args []ast.Expr) code {
 			}
 			return r
 		}), c, next)
+		c.guard = guard
 	}
 	return c
 }
@@ -153,7 +158,9 @@ func (g *generator) comparison(name string, args []ast.Expr) code {
 	if a.constant && !b.constant {
 		op, a, b = mirrored[op], b, a
 	}
-	return fold(comparison(op, a, b), codes...)
+	c := fold(comparison(op, a, b), codes...)
+	c.guard = equalGuard(op, a, b)
+	return c
 }
 
 func comparison(op compareOp, a, b code) code {
@@ -432,7 +439,9 @@ func (g *generator) in(args []ast.Expr) code {
 	}
 	a, b := codes[0], codes[1]
 	if b.constant && b.value().Kind() == event.KindList {
-		return fold(boolCode(inConstants(a, b.value().AsList())), a)
+		c := fold(boolCode(inConstants(a, b.value().AsList())), a)
+		c.guard = inGuard(a, b)
+		return c
 	}
 	x, in := a.box(), b.box()
 	return fold(boolCode(func(f *Frame) truth {

@@ -16,6 +16,7 @@ type Program struct {
 	condition boolFn   // closures, of a condition
 	closure   valueFn  // closures, of any other value
 	library   *library // where closures do not cover it
+	guard     *Guard   // of a condition
 }
 
 // Compile parses, checks and compiles one expression. It returns either a
@@ -131,7 +132,7 @@ func (c *compilation) build(p *Program) {
 	}
 	switch {
 	case c.want == WantBool && root.truth() != nil:
-		p.condition = root.truth()
+		p.condition, p.guard = root.truth(), root.guard
 	case c.want != WantBool && root.isScalar():
 		p.closure = root.box()
 	default:

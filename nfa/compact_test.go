@@ -218,3 +218,25 @@ func TestCompactBound(t *testing.T) {
 		}
 	}
 }
+
+// TestSleeps says which programs need not be shown an event that no step takes.
+func TestSleeps(t *testing.T) {
+	for text, want := range map[string]bool{
+		"a -> b -> c": true, "(a | b) -> !x -> c": true, "a -> !x": true, "(a & b)": true, 
+		"a => b": false, "a -> b => c": false, "a => !x": false, "a -> b? -> c": false, "a ~> b+ -> c": false, "a -> b[within 1s]": false, "a+[greedy] -> b": false,
+	} {
+		p, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := scenario{options: Options{Within: 1e9}}
+		s.define(p)
+		prog, issues := Compile(p, s.options)
+		if prog == nil {
+			t.Fatal(issues)
+		}
+		if got := prog.Sleeps(); got != want {
+			t.Errorf("%s: sleeps %v, want %v\n%s", text, got, want, prog)
+		}
+	}
+}

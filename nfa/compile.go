@@ -84,6 +84,7 @@ func (c *compiler) predicate(name string, q Predicate) {
 		return
 	}
 	var all cond
+	c.prog.ungated = c.prog.ungated || q.Linked && !q.Gated
 	if q.Gated {
 		all = append(all, clause{c.literal(name, Predicate{ID: q.Gate})})
 	}

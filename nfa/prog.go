@@ -28,6 +28,8 @@ type Prog struct {
 	stepVals []int   // by step, the number of values of their states
 	grouped  bool    // steps can alternate without bound: a loop over several
 
+	ungated bool // a linked predicate has no plain one before it
+
 	compact *dfa // nil where only the run machine can run the program
 }
 
@@ -191,4 +193,38 @@ func (p *Prog) waitsForEver() bool {
 		}
 	}
 	return false
+}
+
+// Sleeps reports whether an event for which no plain predicate holds moves no
+// run and begins none, so that a machine need not be shown it.
+func (p *Prog) Sleeps() bool {
+	if p.ungated || p.windows {
+		return false
+	}
+	none := func(int) bool { return false }
+	todo, seen := []int{startState}, map[int]bool{startState: true, finalState: true}
+	for len(todo) > 0 {
+		i := todo[0]
+		todo = todo[1:]
+		stays := i == startState
+		for j := range p.flat[i].arcs {
+			a := &p.flat[i].arcs[j]
+			if a.kind != arcStop && (i != startState || a.kind == arcTake) && !seen[a.to] {
+				seen[a.to] = true
+				todo = append(todo, a.to)
+			}
+			switch {
+			case !a.on.holds(none):
+			case i == startState && a.kind != arcTake: // nothing has begun
+			case !a.stays(i):
+				return false
+			default:
+				stays = true
+			}
+		}
+		if !stays {
+			return false
+		}
+	}
+	return true
 }

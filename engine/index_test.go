@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/rules"
+)
+
+// guardedRules are rules of every kind whose conditions ask for a constant, and
+// some that do not.
+const guardedRules = `
+streams:
+  t: {source: in, time: e.ts, watermark: {lag: 0s}, fields: {ts: timestamp, d: string, kind: string, code: int, free: any, x: double}}
+rules:
+  - {name: where, from: t, by: e.d, where: 'e.kind == "a" && e.x > 20', when: e.x > 60, clear: e.x < 40, alert: {summary: "${e.x}"}}
+  - {name: when, from: t, by: e.d, when: 'e.kind == "b" && e.x > 30', for: 3s, alert: {summary: "${e.x}"}}
+  - {name: when-idle, from: t, by: e.d, when: 'e.kind == "b" && e.x > 80', limits: {idle: 20s, keys: 3}, alert: {summary: "${e.x}"}}
+  - {name: when-clear, from: t, by: e.d, when: e.code == 3, clear: 'e.code in [4, 5]', clear_for: 2s, alert: {summary: "${e.code}"}}
+  - {name: when-data, from: t, by: e.d, when: e.code == 5, no_data: {after: 9s, do: raise}, alert: {summary: "silent"}}
+  - {name: sequence, from: t, by: e.d, pattern: a -> b, define: {a: 'e.kind == "a"', b: 'e.kind == "b" && e.x < 50'}, within: 20s, alert: {summary: "${a.x}"}}
+  - name: linked
+    from: t
+    by: e.d
+    pattern: a -> !c -> b
+    define: {a: 'e.kind == "a"', b: 'e.kind == "b" && e.x > a.x', c: 'e.kind in ["c", "d"]'}
+    within: 20s
+    timeout: {alert: {summary: "${a.x} timed out"}}
+    alert: {summary: "${a.x} ${b.x}"}
+  - {name: next, from: t, by: e.d, pattern: a => b, define: {a: 'e.kind == "a"', b: 'e.kind == "b"'}, alert: {summary: "${a.x}"}}
+  - {name: silence, from: t, by: e.d, pattern: a -> !b, define: {a: 'e.free == "x"', b: e.free == 7}, within: 5s, alert: {summary: "${a.x}"}}
+  - {name: every, from: t, by: e.d, pattern: "a{2,} -> b", define: {a: 'e.kind == "a"', b: 'e.kind == "b"'}, limits: {idle: 15s}, alert: {summary: "${b.x}"}}
+  - {name: window, from: t, by: e.d, where: 'e.kind == "c"', window: {tumbling: 5s}, when: count() > 1, alert: {summary: "${count()}"}}
+  - {name: emits, from: t, by: e.d, where: 'e.free in [3, "x"]', emit: {d: e.d, x: e.x}}
+  - {name: emitted, from: emits, by: e.d, when: e.x > 50, alert: {summary: "${e.x}"}}
+  - {name: absent, from: t, by: e.d, where: 'e.kind == "d"', absent: {for: 12s, forget: 60s}, alert: {summary: "gone"}}
+  - {name: fails, from: t, by: e.d, when: 'e.x / 0.0 > 1.0 && e.kind == "a" && e.free > 3', alert: {summary: "no"}}
+`
+
+// guardedStory returns records by seed. Fields are missing now and then, or of
+// a type that no condition expects.
+func guardedStory(seed int64, n int) []event.Record {
+	rng := rand.New(rand.NewSource(seed))
+	at := event.Time(1_772_366_400_000_000_000)
+	records := []event.Record{{Kind: event.KindStart, Arrival: at}, {Kind: event.KindSourceUp, Source: "in", Arrival: at}}
+	pick := func(values ...string) string { return values[rng.Intn(len(values))] }
+	for range n {
+		at = at.Add(time.Duration(rng.Intn(1500)) * time.Millisecond)
+		fields := []string{fmt.Sprintf(`"ts":"%s","d":"d%d"`, at, rng.Intn(5))}
+		for _, f := range []string{
+			`"kind":` + pick(`"a"`, `"b"`, `"b"`, `"c"`, `"d"`, `"z"`, `null`), `"code":` + pick("3", "4", "5", "6"),
+			`"free":` + pick(`"x"`, "7", "3", "3.0", "7.5", "true", "[1]", `"other"`), fmt.Sprintf(`"x":%d`, rng.Intn(100)),
+		} {
+			if rng.Intn(12) > 0 {
+				fields = append(fields, f)
+			}
+		}
+		records = append(records, event.Record{Kind: event.KindMessage, Source: "in", Arrival: at, Payload: []byte("{" + strings.Join(fields, ",") + "}")})
+	}
+	return append(records, event.Record{Kind: event.KindEnd, Arrival: event.MaxTime})
+}
+
+// TestIndexChangesNothing runs the same story with and without the index of
+// rules. Output, counts and state are the same after every batch.
+func TestIndexChangesNothing(t *testing.T) {
+	for _, text := range []string{guardedRules, storyRules, guardedRules + manyRules(200)} {
+		set, report := rules.Load([]rules.File{{Name: "guarded.yaml", Data: []byte(text)}}, rules.Options{})
+		if !report.OK() {
+			t.Fatal(report)
+		}
+		for seed := range int64(8) {
+			records := guardedStory(seed, 300)
+			if text == storyRules {
+				records = story(seed, 300)
+			}
+			with, without := indexedEngine(set), indexedEngine(set)
+			without.options.noIndex = true
+			alerts := 0
+			for i := range records {
+				in := Input{Records: records[i : i+1]}
+				in.Records[0].Pos = event.Position{Seq: uint64(i + 2)}
+				got, want := with.Step(in), without.Step(in)
+				alerts += len(want.Transitions)
+				if g, w := printOutputs([]Output{got}), printOutputs([]Output{want}); g != w || fmt.Sprint(got.Stats) != fmt.Sprint(want.Stats) {
+					t.Fatalf("seed %d, record %d %s: with the index\n%s%v\nwithout\n%s%v", seed, i, records[i].Payload, g, got.Stats, w, want.Stats)
+				}
+				if i%50 == 0 && !slices.EqualFunc(with.Rows(), without.Rows(), func(a, b Row) bool { return bytes.Equal(a.Name, b.Name) && bytes.Equal(a.Value, b.Value) }) {
+					t.Fatalf("seed %d, record %d: the state differs", seed, i)
+				}
+			}
+			if alerts < 20 {
+				t.Errorf("seed %d: the story has %d alerts; too few to say anything", seed, alerts)
+			}
+		}
+	}
+}
+
+func indexedEngine(set *rules.Set) *Engine {
+	e := New(Config{Emitted: true, Load: func(string) (*rules.Set, error) { return set, nil }})
+	e.Step(Input{Records: []event.Record{{Pos: event.Position{Seq: 1}, Kind: event.KindRuleSet, Payload: []byte(set.Hash)}}})
+	return e
+}
+
+// manyRules returns rules with a guard each.
+func manyRules(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "  - {name: many-%d, from: t, by: e.d, when: 'e.kind == \"k%d\" && e.x > 3', alert: {summary: x}}\n", i, i)
+	}
+	return b.String()
+}
+
+// TestIndexFinds looks at what an event is shown to.
+func TestIndexFinds(t *testing.T) {
+	set, report := rules.Load([]rules.File{{Name: "guarded.yaml", Data: []byte(guardedRules)}}, rules.Options{})
+	if !report.OK() {
+		t.Fatal(report)
+	}
+	p := newPlan(set)
+	s := p.streams["t"]
+	for _, c := range []struct {
+		kind, free event.Value
+		want       string
+	}{
+		{event.String("z"), event.Int(0), "every next when-data"},
+		{event.String("a"), event.Int(0), "every fails linked next sequence when-data where"},
+		{event.String("c"), event.String("x"), "emits every linked next silence when-data window"},
+		{event.String("z"), event.Double(7), "every next silence when-data"},
+		{event.Missing, event.Int(0), "absent every fails linked next sequence when when-data when-idle where window"},
+	} {
+		e := &event.Event{Schema: s.Schema, Slots: make([]event.Value, len(s.Schema.Fields()))}
+		for name, v := range map[string]event.Value{"kind": c.kind, "free": c.free, "code": event.Int(9)} {
+			slot, _ := s.Schema.Slot(name)
+			e.Slots[slot] = v
+		}
+		var names []string
+		for _, l := range p.lanes {
+			for _, table := range l.tables {
+				if x := table.indexes[s.number]; x != nil {
+					for _, rule := range x.concerned(e, new([]int32)) {
+						names = append(names, table.rules[rule].Name)
+					}
+				}
+			}
+		}
+		if got := strings.Join(names, " "); got != c.want {
+			t.Errorf("an event with %v and %v is shown to %s, want %s", c.kind, c.free, got, c.want)
+		}
+	}
+}
