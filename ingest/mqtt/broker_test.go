@@ -96,8 +96,10 @@ func startProxy(t *testing.T, to string) *proxy {
 		t.Fatal(err)
 	}
 	p := &proxy{listener: l}
-	t.Cleanup(func() { l.Close(); p.cut() })
+	ended := make(chan struct{})
+	t.Cleanup(func() { l.Close(); <-ended; p.cut() })
 	go func() {
+		defer close(ended)
 		for {
 			in, err := l.Accept()
 			if err != nil {
