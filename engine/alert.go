@@ -290,7 +290,7 @@ func (s *Shard) compose(ks *keyState, slot alertSlot, a *alertState, d alerting.
 	}
 	said := &alerting.Transition{
 		Change: alerting.Raised, Rule: r.Name, Key: strings.Clone(ks.key), KeyNames: r.KeyNames,
-		Severity: spec.Severity, To: spec.To, Labels: s.labels(ks, slot, spec),
+		Severity: spec.Severity, To: spec.To, Repeat: spec.Repeat, Labels: s.labels(ks, slot, spec),
 		Summary: s.render(spec.Summary), Description: s.render(spec.Description), Runbook: s.render(spec.Runbook),
 		Position: of.last, Evidence: of.evidence(),
 	}

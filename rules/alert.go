@@ -146,9 +146,13 @@ func (l *loader) alert(d *ruleDecl, n *node, what string) []*Alert {
 	if v := n.get("evidence"); v != nil {
 		all = l.choice(v, "`evidence`", evidenceWords...) == "all"
 	}
+	repeat := event.Duration(0)
+	if v := n.get("repeat"); v != nil {
+		repeat = l.duration(v, "`repeat`", false)
+	}
 	var out []*Alert
 	for _, scope := range d.scopes(true) {
-		a := &Alert{Severity: severity, To: to, EvidenceAll: all}
+		a := &Alert{Severity: severity, To: to, Repeat: repeat, EvidenceAll: all}
 		text := func(key string) *expr.Text {
 			if v := n.get(key); v != nil {
 				return l.template(v, "`"+key+"`", scope)

@@ -87,8 +87,7 @@ var (
 	}
 	alertPlace = &place{
 		name: "`alert`", where: "under `alert`",
-		keys:  []string{"severity", "labels", "summary", "description", "runbook", "evidence", "to"},
-		later: []string{"repeat"},
+		keys: []string{"severity", "labels", "summary", "description", "runbook", "repeat", "evidence", "to"},
 	}
 	limitsPlace = &place{
 		name: "`limits`", where: "under `limits`",

@@ -272,6 +272,7 @@ func tellProperties() map[*place][]property {
 			{"summary", js.Text(), "One line; ${CEL} is replaced."},
 			{"description", js.Text(), "More of it; ${CEL} is replaced."},
 			{"runbook", js.Text(), "Where to read on; ${CEL} is replaced."},
+			{"repeat", aDuration(), "Send a firing alert again, at most that often, by the wall clock; left out: never."},
 			{"evidence", js.Enum(evidenceWords...), "Which fields of the events go with the alert."},
 			{"to", js.Listed(aName()), "Sinks of cepd.yaml; left out: every sink."},
 		},

@@ -253,8 +253,9 @@ type Alert struct {
 	Summary     *expr.Text // nil: none
 	Description *expr.Text
 	Runbook     *expr.Text
-	To          []string // sinks; empty: every sink
-	EvidenceAll bool     // keep every field of the events, not only the used ones
+	To          []string       // sinks; empty: every sink
+	Repeat      event.Duration // how often, at most, sinks are told again while it fires; 0: never
+	EvidenceAll bool           // keep every field of the events, not only the used ones
 }
 
 // LabelText is a label whose value is rendered when the alert is raised.

@@ -225,6 +225,9 @@ func describeAlert(b *strings.Builder, what string, a *Alert) {
 	text("summary", a.Summary)
 	text("description", a.Description)
 	text("runbook", a.Runbook)
+	if a.Repeat > 0 {
+		fmt.Fprintf(b, " again after %v", a.Repeat)
+	}
 	if a.EvidenceAll {
 		b.WriteString(" with all fields")
 	}

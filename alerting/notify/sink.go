@@ -63,6 +63,7 @@ type lane struct {
 	due     time.Time // while it waits: when it will be ready
 	asked   bool      // the receiver asked to wait that long
 	timer   *time.Timer
+	waits   int // how often it has waited
 }
 
 // readyLanes is a heap of lanes by the place of their first entry, for package
@@ -346,17 +347,17 @@ func (s *sink) backOff(l *lane, v Delivery, f *Error) {
 	}
 	s.failedOnce(l.tries == 1)
 	l.due, l.asked = now.Add(wait), after > 0
-	var t *time.Timer // set before the function gets the lock
-	t = time.AfterFunc(wait, func() { s.resume(l, t) })
-	l.timer = t
+	l.waits++
+	n := l.waits
+	l.timer = time.AfterFunc(wait, func() { s.resume(l, n) })
 	s.changed.Broadcast()
 }
 
 // resume ends the wait of a lane, unless something else did before.
-func (s *sink) resume(l *lane, t *time.Timer) {
+func (s *sink) resume(l *lane, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l.timer != t {
+	if l.timer == nil || l.waits != n {
 		return
 	}
 	l.timer = nil

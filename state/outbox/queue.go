@@ -74,12 +74,12 @@ type extent struct {
 	first, last uint64 // records
 	bytes       int
 	holds       map[string]runs // by queue: the places within, which go up from record to record
-	places      int            // how many places were opened here
-	waiting     int            // how many of them wait
-	through     event.Position // of the last id that is known by a record within
-	items       []item         // what it holds, while it is in memory
-	cached      bool           // items holds all
-	gone        bool           // the log is cut behind it
+	places      int             // how many places were opened here
+	waiting     int             // how many of them wait
+	through     event.Position  // of the last id that is known by a record within
+	items       []item          // what it holds, while it is in memory
+	cached      bool            // items holds all
+	gone        bool            // the log is cut behind it
 }
 
 // item is a record that holds a message.
