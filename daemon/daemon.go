@@ -42,6 +42,7 @@ type Daemon struct {
 	fs         vfs.FS    // of the state directory
 	state      *stateDir // nil: nothing outlives the process
 	durable    *durable.Engine
+	began      event.Position // of the record that says so
 	pool       *pool
 	dispatcher *notify.Dispatcher
 	metrics    *web.Metrics

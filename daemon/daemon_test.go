@@ -24,6 +24,7 @@ import (
 	"github.com/cepd/cepd/config"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest"
+	"github.com/cepd/cepd/state/vfs"
 	"github.com/cepd/cepd/state/wal"
 )
 
@@ -581,7 +582,7 @@ func TestClock(t *testing.T) {
 func TestClientID(t *testing.T) {
 	dir := t.TempDir()
 	id := func(dir string) string {
-		d := &Daemon{cfg: &config.Config{State: config.State{Dir: dir}}}
+		d := &Daemon{fs: vfs.OS(), cfg: &config.Config{State: config.State{Dir: dir}}}
 		id, err := d.clientID("source-plant")
 		if err != nil {
 			t.Fatal(err)

@@ -138,6 +138,9 @@ func (d *Daemon) collect() {
 		}
 		d.metrics.Set(web.SourceUp, up, name)
 		d.metrics.Set(web.SourceMessages, float64(s.Messages), name)
+		if lost := float64(s.SessionsLost); lost > 0 {
+			d.metrics.Set(web.SessionsLost, lost, name)
+		}
 	}
 	d.collectRequests()
 	for _, s := range d.dispatcher.Stats().Sinks {

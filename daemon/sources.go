@@ -3,15 +3,10 @@ package daemon
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/cepd/cepd/config"
@@ -30,21 +25,7 @@ func (d *Daemon) openSource(s config.Source, subs []mqtt.Subscription, was earli
 	}
 	switch s.Type {
 	case "mqtt":
-		conn := s.MQTT.Conn
-		if conn.ClientID == "" {
-			id, err := d.clientID("source-" + s.Name)
-			if err != nil {
-				return nil, err
-			}
-			conn.ClientID = id
-			if d.cfg.State.Dir == "" {
-				d.log.Warn("the client id is new at each start, and the broker keeps the session of the last one for nobody; set client_id or state.dir", "source", s.Name)
-			}
-		}
-		return mqtt.New(mqtt.Config{
-			Name: s.Name, Conn: conn, Client: s.MQTT.Client, Subscriptions: subs, Unsubscribe: was.topics, LastConn: was.conn,
-			Now: d.clock.now, Logger: d.log.With("source", s.Name),
-		})
+		return d.openMQTT(s, subs, was)
 	case "http":
 		return d.openIntake(s)
 	case "file":
@@ -101,36 +82,6 @@ func fileFormat(set *rules.Set, s config.Source) string {
 		return "csv"
 	}
 	return usual
-}
-
-// clientID returns the name of a client at a broker that cepd.yaml does not
-// give: made once and kept in the state directory, so that the broker finds its
-// session again; without a directory, a new one each time.
-func (d *Daemon) clientID(use string) (string, error) {
-	var random [8]byte
-	if _, err := rand.Read(random[:]); err != nil {
-		return "", fmt.Errorf("making a client id: %w", err)
-	}
-	id := "cepd-" + hex.EncodeToString(random[:])
-	dir := d.cfg.State.Dir
-	if dir == "" {
-		return id, nil
-	}
-	name := filepath.Join(dir, "client-ids", use)
-	kept, err := os.ReadFile(name)
-	if err == nil && strings.TrimSpace(string(kept)) != "" {
-		return strings.TrimSpace(string(kept)), nil
-	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("reading a client id: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(name), 0o750); err != nil {
-		return "", fmt.Errorf("keeping a client id: %w", err)
-	}
-	if err := os.WriteFile(name, []byte(id+"\n"), 0o640); err != nil {
-		return "", fmt.Errorf("keeping a client id: %w", err)
-	}
-	return id, nil
 }
 
 // maxWaiting is how many messages may wait for one sink before files are read

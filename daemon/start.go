@@ -31,7 +31,10 @@ func (d *Daemon) startLoop(ctx context.Context) error {
 		d.closeSources()
 	})
 	d.startSyncing()
-	start := command{records: []event.Record{{Kind: event.KindStart, Arrival: d.clock.now()}}, done: make(chan error, 1)}
+	start := command{
+		records: []event.Record{{Kind: event.KindStart, Arrival: d.clock.now()}}, done: make(chan error, 1),
+		after: func(*engine.Output) { d.began = d.durable.Last() },
+	}
 	if err := d.send(ctx, start); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ const (
 	snapshotDir = "snapshots" // the engine's state
 	rulesDir    = "rules"     // rule sets that the log and the snapshots name
 	clientDir   = "client-ids"
+	sessionDir  = "sessions" // that sources have at brokers
 )
 
 // stateDir is an open state directory.

@@ -37,6 +37,11 @@ type Config struct {
 	// LastConn is the number of the last connection of this source that the log
 	// knows, from an earlier run. Default 0: none.
 	LastConn uint64
+	// HasSession says that the broker has kept a session, as far as we know. If
+	// it has not, that is counted and logged.
+	HasSession bool
+	// Connected, if set, is called for each connection, before its messages.
+	Connected func()
 	// MinBackoff is the first wait between two attempts to connect. It doubles
 	// with each failure, up to Conn.ReconnectMax; each wait is a random part of
 	// that, so that a thousand clients do not come back at once. Default 500 ms.
@@ -75,6 +80,9 @@ func (c *Config) EnsureDefaults() {
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Float64
+	}
+	if c.Connected == nil {
+		c.Connected = func() {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -172,7 +172,16 @@ func (s *Source) begin(c *connection, session bool) {
 	s.status.Conn++
 	c.number = s.status.Conn
 	s.status.Connected, s.status.Session, s.status.Err, s.status.Refused = true, session, nil, nil
+	lost := s.hasSession && !session
+	if lost {
+		s.status.SessionsLost++
+	}
+	s.hasSession = true
 	s.mu.Unlock()
+	if lost {
+		s.cfg.Logger.Error("the broker has forgotten our session: what came while we were away is lost; let it keep sessions across its restarts and for long enough", "connection", c.number)
+	}
+	s.cfg.Connected()
 	up := s.record(event.KindSourceUp, c.number)
 	if session {
 		up.Flags |= event.FlagSession

@@ -14,8 +14,9 @@ type Source struct {
 	buffer *buffer
 	acks   *acks
 
-	mu     sync.Mutex
-	status Status
+	mu         sync.Mutex
+	status     Status
+	hasSession bool // the broker should have one
 
 	ctx     context.Context // ends with Close
 	close   context.CancelFunc
@@ -37,14 +38,15 @@ type Status struct {
 	Err        error    // why it is not connected: an ingest.ErrNotConnected with its cause
 	Refused    []string // topic filters that the broker refused on this connection
 
-	Messages    uint64 // taken over from the client
-	Bytes       uint64 // of their payloads
-	Duplicates  uint64 // of these, those that the broker said to have sent before
-	Shed        uint64 // messages of QoS 0 for which there was no room
-	Pauses      uint64 // times that the buffer was full
-	Failures    uint64 // attempts to connect that failed
-	AcksDropped uint64 // for messages of a connection that is gone; they come again
-	Buffered    int    // bytes held now
+	Messages     uint64 // taken over from the client
+	Bytes        uint64 // of their payloads
+	Duplicates   uint64 // of these, those that the broker said to have sent before
+	SessionsLost uint64 // times that the broker had not kept the session
+	Shed         uint64 // messages of QoS 0 for which there was no room
+	Pauses       uint64 // times that the buffer was full
+	Failures     uint64 // attempts to connect that failed
+	AcksDropped  uint64 // for messages of a connection that is gone; they come again
+	Buffered     int    // bytes held now
 }
 
 // New returns a source for the broker of cfg and starts to connect to it. It
@@ -59,10 +61,10 @@ func New(cfg Config) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{
-		cfg:     cfg,
-		buffer:  newBuffer(cfg.BufferBytes),
-		acks:    newAcks(),
-		status:  Status{Conn: cfg.LastConn},
+		cfg:    cfg,
+		buffer: newBuffer(cfg.BufferBytes),
+		acks:   newAcks(),
+		status: Status{Conn: cfg.LastConn}, hasSession: cfg.HasSession,
 		stopped: make(chan struct{}),
 	}
 	s.ctx, s.close = context.WithCancel(context.Background())

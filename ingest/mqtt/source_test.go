@@ -239,6 +239,37 @@ func TestUnsubscribes(t *testing.T) {
 	})
 }
 
+// A session that should be there and is not is counted: what the broker had kept
+// in it is lost.
+func TestSessionLost(t *testing.T) {
+	address := startMochi(t)
+	connections := 0
+	for _, c := range []struct {
+		id      string
+		has     bool
+		lost    uint64
+		session bool
+	}{{"first", false, 0, false}, {"first", true, 0, true}, {"second", true, 1, false}} {
+		cfg := configFor(address)
+		cfg.Conn.ClientID, cfg.HasSession = c.id, c.has
+		cfg.Connected = func() { connections++ }
+		src := newSource(t, cfg)
+		r := &reader{t: t, source: src}
+		if c.session {
+			r.up("source up 1 session")
+		} else {
+			r.up("source up 1")
+		}
+		if got := src.Status().SessionsLost; got != c.lost {
+			t.Errorf("%s: %d sessions lost, want %d", c.id, got, c.lost)
+		}
+		src.Close()
+	}
+	if connections != 3 {
+		t.Errorf("told of %d connections, want 3", connections)
+	}
+}
+
 // With a full buffer the source leaves, and comes back when there is room.
 func TestFullBuffer(t *testing.T) {
 	forBrokers(t, func(t *testing.T, address string, line *proxy) {
