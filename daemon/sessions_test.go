@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,8 +23,11 @@ func TestSessions(t *testing.T) {
 	}
 	d.keepSession("plant", now)
 	was, same := d.keptSession("plant", now)
-	if diff := cmp.Diff(session{"mqtt://broker:1883", "a", []string{"x/#", "y/+"}}, was); diff != "" || !same {
+	if diff := cmp.Diff(session{mqttconn.Redact(conn.URL), "a", []string{"x/#", "y/+"}}, was); diff != "" || !same {
 		t.Errorf("same: %v, %s", same, diff)
+	}
+	if data, err := vfs.ReadFile(d.fs, d.sessionFile("plant")); err != nil || strings.Contains(string(data), "secret") {
+		t.Errorf("%s, %v", data, err)
 	}
 	conn.ClientID = "b"
 	if _, same := d.keptSession("plant", sessionOf(conn, nil)); same {
