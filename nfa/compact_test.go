@@ -222,7 +222,7 @@ func TestCompactBound(t *testing.T) {
 // TestSleeps says which programs need not be shown an event that no step takes.
 func TestSleeps(t *testing.T) {
 	for text, want := range map[string]bool{
-		"a -> b -> c": true, "(a | b) -> !x -> c": true, "a -> !x": true, "(a & b)": true, 
+		"a -> b -> c": true, "(a | b) -> !x -> c": true, "a -> !x": true, "(a & b)": true,
 		"a => b": false, "a -> b => c": false, "a => !x": false, "a -> b? -> c": false, "a ~> b+ -> c": false, "a -> b[within 1s]": false, "a+[greedy] -> b": false,
 	} {
 		p, err := Parse(text)
