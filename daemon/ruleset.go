@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cepd/cepd/config"
+	"github.com/cepd/cepd/durable"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/rules"
@@ -204,7 +205,11 @@ func (d *Daemon) keptRules(hash string) (*ruleSet, error) {
 	if d.state == nil {
 		return nil, fmt.Errorf("there is no rule set %s", hash)
 	}
-	data, err := d.state.bundles.Get(hash)
+	return compileKept(d.state.bundles, hash)
+}
+
+func compileKept(bundles *durable.Bundles, hash string) (*ruleSet, error) {
+	data, err := bundles.Get(hash)
 	if err != nil {
 		return nil, err
 	}

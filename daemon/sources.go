@@ -60,11 +60,13 @@ func subscriptions(set *rules.Set, source string, qos byte) []mqtt.Subscription 
 // that reads it, whatever topic the stream has: its captures are fields of the
 // messages. Streams that share such a source get none by topic. It is called by
 // the loop, before the rules come into force.
-func (d *Daemon) standIn(r *ruleSet) {
-	clear(d.standIns)
+func (d *Daemon) standIn(r *ruleSet) { standIns(d.standIns, r) }
+
+func standIns(all map[string]engine.StandIn, r *ruleSet) {
+	clear(all)
 	for _, source := range r.topicless {
 		if readers := readersOf(r.set, source); len(readers) == 1 && readers[0].Topic != nil {
-			d.standIns[source] = engine.StandIn{Stream: readers[0].Name}
+			all[source] = engine.StandIn{Stream: readers[0].Name}
 		}
 	}
 }

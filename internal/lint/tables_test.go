@@ -55,7 +55,7 @@ var imports = map[string]string{
 	"durable": "event rules engine alerting alerting/notify state state/vfs",
 
 	// Layer 5: wiring, and all long-lived goroutines.
-	"daemon": "event config durable rules engine alerting alerting/notify alerting/notify/file alerting/notify/mqtt alerting/notify/stdout alerting/notify/text " +
+	"daemon": "event config doctor durable rules engine alerting alerting/notify alerting/notify/file alerting/notify/mqtt alerting/notify/stdout alerting/notify/text " +
 		"alerting/notify/webhook ingest ingest/file ingest/http ingest/mqtt mqttconn state state/outbox state/segment state/vfs state/wal web",
 	"trydemo": "event alerting/notify/mqtt config engine daemon mqttconn",
 
