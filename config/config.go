@@ -27,6 +27,8 @@ type Config struct {
 	Watch bool
 	// State says what the daemon keeps on disk, and how carefully.
 	State State
+	// Outbox says how much of what sinks are still to be told is kept.
+	Outbox Outbox
 	// HTTP says where metrics, health and the reload endpoint are served.
 	HTTP HTTP
 	// Sources of events; at least one.
@@ -136,6 +138,7 @@ func (c *Config) EnsureDefaults() {
 		c.HTTP.Listen = DefaultListen
 	}
 	c.State.ensureDefaults()
+	c.Outbox.ensureDefaults()
 	for i := range c.Sinks {
 		s := &c.Sinks[i]
 		if s.Type == "mqtt" && s.MQTT.Topic == "" {
@@ -182,6 +185,7 @@ func (c *Config) Validate() []Problem {
 		bad("http.listen", "%v", err)
 	}
 	c.State.validate(bad)
+	c.Outbox.validate(bad)
 	stdin := ""
 	for _, s := range c.Sources {
 		path := "sources." + s.Name

@@ -43,6 +43,7 @@ func (c *Config) fields() fields {
 		"rules":   set{c.readRules, listShape},
 		"watch":   boolean(&c.Watch),
 		"state":   object(c.State.fields()),
+		"outbox":  object(c.Outbox.fields()),
 		"http":    object(fields{"listen": text(&c.HTTP.Listen), "external_url": address(&c.HTTP.ExternalURL, "http", "https")}),
 		"sources": named(func(r *reader, n ast.Node, path, name string) { c.Sources = append(c.Sources, r.source(n, path, name)) }, sourceSchema),
 		"sinks":   named(func(r *reader, n ast.Node, path, name string) { c.Sinks = append(c.Sinks, r.sink(n, path, name)) }, sinkSchema),

@@ -47,6 +47,7 @@ func TestDescriptions(t *testing.T) {
 	}
 	walk((&Config{}).fields(), "")
 	walk((&State{}).fields(), "state")
+	walk((&Outbox{}).fields(), "outbox")
 	for _, typ := range sourceTypes {
 		walk((&Source{Type: typ}).fields(), "sources."+typ)
 	}

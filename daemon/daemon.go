@@ -45,6 +45,7 @@ type Daemon struct {
 	began      event.Position // of the record that says so
 	pool       *pool
 	dispatcher *notify.Dispatcher
+	delivery   atomic.Pointer[delivery] // for the HTTP server, which is there before
 	metrics    *web.Metrics
 	addr       string
 
@@ -261,10 +262,15 @@ func (d *Daemon) startSinks(context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.dispatcher, err = notify.New(notify.Config{Sinks: open.list, Outbox: d.outbox(), Logger: d.log})
+	box := d.outbox()
+	d.dispatcher, err = notify.New(notify.Config{Sinks: open.list, Outbox: box, Logger: d.log})
 	if err != nil {
 		open.close(context.Background())
 		return err
+	}
+	d.delivery.Store(&delivery{box, d.dispatcher})
+	if err := d.publishAddress(); err != nil {
+		d.log.Warn("commands will not find this cepd by its state directory", "err", err)
 	}
 	d.dispatcher.Start()
 	d.started("sinks", func(ctx context.Context) {
@@ -279,7 +285,11 @@ func (d *Daemon) outbox() notify.Outbox {
 	if d.state != nil {
 		return d.state.outbox
 	}
-	return outbox.NewMemory(outbox.Options{Logger: d.log})
+	return outbox.NewMemory(d.outboxOptions())
+}
+
+func (d *Daemon) outboxOptions() outbox.Options {
+	return outbox.Options{MaxBytes: d.cfg.Outbox.MaxBytes, DeadLetters: d.cfg.Outbox.DeadLetters, Logger: d.log}
 }
 
 // stopGrace is how long a sink may take to notice that its time is over.

@@ -143,7 +143,22 @@ func (d *Daemon) collect() {
 		}
 	}
 	d.collectRequests()
-	for _, s := range d.dispatcher.Stats().Sinks {
+	delivered := d.dispatcher.Stats()
+	d.metrics.Set(web.DeadLetterCount, float64(delivered.Outbox.DeadLetters))
+	d.metrics.Set(web.DeadLettersLost, 0)
+	for l, n := range delivered.Outbox.Losses {
+		if l.Sink == "" {
+			d.metrics.Set(web.DeadLettersLost, float64(n))
+		} else {
+			d.metrics.Set(web.Deliveries, float64(n), l.Sink, string(l.Reason))
+		}
+	}
+	for _, s := range delivered.Sinks {
+		failing := 0.0
+		if s.Broken {
+			failing = 1
+		}
+		d.metrics.Set(web.SinkFailing, failing, s.Name)
 		d.metrics.Set(web.Deliveries, float64(s.Sent), s.Name, "sent")
 		for reason, n := range s.Failed {
 			d.metrics.Set(web.Deliveries, float64(n), s.Name, string(reason))

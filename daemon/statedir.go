@@ -201,7 +201,7 @@ func (d *Daemon) stateOptions() stateOptions {
 			Sync:    map[string]wal.Sync{config.SyncInterval: wal.Interval, config.SyncNever: wal.Never}[c.Sync],
 			History: event.Duration(c.History), Synced: d.metrics.ObserveSync,
 		},
-		outbox: outbox.Options{Logger: d.log},
+		outbox: d.outboxOptions(),
 		store: state.Options{
 			Encoding: engine.Encoding, Semantics: engine.Semantics,
 			// The log stops before, so that a snapshot can still be written and

@@ -42,6 +42,9 @@ const (
 	Deliveries                     // by sink and result
 	Retries                        // by sink
 	Pending                        // by sink; may go down
+	SinkFailing                    // by sink; may go down
+	DeadLetterCount                // may go down
+	DeadLettersLost                //
 	Reloads                        // by result
 	ReloadSuccessful               // may go down
 	SessionsLost                   // by source
@@ -90,6 +93,9 @@ var definitions = [...]struct {
 	Deliveries:       {"deliveries_total", "Changes of alerts that a sink got (result sent) or never will (result says why).", []string{"sink", "result"}},
 	Retries:          {"delivery_retries_total", "Tries to deliver that failed and are made again.", []string{"sink"}},
 	Pending:          {"deliveries_pending", "Changes of alerts that a sink is still to get.", []string{"sink"}},
+	SinkFailing:      {"sink_failing", "Whether the circuit breaker of a sink is open, so that one delivery at a time is tried: 1 or 0.", []string{"sink"}},
+	DeadLetterCount:  {"dead_letters", "Deliveries that were given up and are kept to be looked at.", nil},
+	DeadLettersLost:  {"dead_letters_dropped_total", "Dead letters that newer ones, or the size of the outbox, have pushed out.", nil},
 	Reloads:          {"reloads_total", "Reloads of the rules, by result: success or failure.", []string{"result"}},
 	ReloadSuccessful: {"config_last_reload_successful", "Whether the last reload of the rules succeeded: 1 or 0.", nil},
 	SessionsLost:     {"source_sessions_lost_total", "Times that a broker had forgotten the session of a source, and with it what it had kept.", []string{"source"}},
@@ -111,7 +117,7 @@ var definitions = [...]struct {
 // mayGoDown says which metrics are gauges.
 func (id Metric) mayGoDown() bool {
 	switch id {
-	case AlertsFiring, Watermark, SourceUp, Pending, ReloadSuccessful, LogBytes, OutboxBytes, OutboxAge, DiskFree,
+	case AlertsFiring, Watermark, SourceUp, Pending, SinkFailing, DeadLetterCount, ReloadSuccessful, LogBytes, OutboxBytes, OutboxAge, DiskFree,
 		SnapshotTime, SnapshotDuration, SnapshotPause, SnapshotRows, RecoverySeconds, RecoveryRecords, Watchdog:
 		return true
 	}

@@ -26,6 +26,8 @@ type Config struct {
 	// where the rules are wrong, and otherwise says in a line what it did. nil:
 	// there is nothing to reload.
 	Reload func(context.Context) (done string, err error)
+	// DeadLetters are what was given up. nil: there are none to be had.
+	DeadLetters DeadLetters
 	// Version of cepd.
 	Version string
 	// Logger is told of errors that no client sees. Default: nobody.
@@ -72,6 +74,9 @@ func New(cfg Config) http.Handler {
 		mux.HandleFunc("GET "+path, h.ready)
 	}
 	mux.HandleFunc("POST /-/reload", h.reload)
+	mux.HandleFunc("GET /api/v1/dead-letters", h.listLetters)
+	mux.HandleFunc("POST /api/v1/dead-letters/retry", h.changeLetters(DeadLetters.Retry))
+	mux.HandleFunc("POST /api/v1/dead-letters/purge", h.changeLetters(DeadLetters.Purge))
 	// A page on the web must not be able to reload a cepd on its reader's host.
 	return http.NewCrossOriginProtection().Handler(mux)
 }
@@ -129,6 +134,7 @@ const page = `<!DOCTYPE html>
 <li><a href="/-/healthy">/-/healthy</a>: whether cepd answers (also /healthz)</li>
 <li><a href="/-/ready">/-/ready</a>: whether cepd does its work, or what is in the way (also /readyz)</li>
 <li>POST /-/reload: load the rules again, all or nothing</li>
+<li><a href="/api/v1/dead-letters">/api/v1/dead-letters</a>: what no sink would take, a JSON object on each line</li>
 </ul>
 </body>
 </html>

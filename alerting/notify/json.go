@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+	"time"
 
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/event"
@@ -72,6 +73,20 @@ func AppendMessage(dst []byte, m Message) []byte {
 		return AppendDerived(dst, m.Derived)
 	}
 	return AppendJSON(dst, m.Transition)
+}
+
+// AppendDeadLetter appends a dead letter as one JSON object, without line
+// breaks, to dst.
+func AppendDeadLetter(dst []byte, l *DeadLetter) []byte {
+	dst = strconv.AppendUint(append(dst, `{"number":`...), l.Seq, 10)
+	dst = appendText(dst, ',', "sink", l.Delivery.Sink)
+	dst = appendText(dst, ',', "reason", string(l.Reason))
+	dst = appendText(dst, ',', "error", l.Error)
+	dst = strconv.AppendInt(append(dst, `,"tries":`...), int64(l.Tries), 10)
+	dst = appendText(dst, ',', "given_up", l.Time.UTC().Format(time.RFC3339))
+	dst = appendText(dst, ',', "delivery_id", l.Delivery.ID)
+	dst = strconv.AppendInt(append(dst, `,"repeat":`...), int64(l.Delivery.Repeat), 10)
+	return append(AppendMessage(append(dst, `,"message":`...), l.Delivery.Message), '}')
 }
 
 // AppendExtras appends what cepd tells of a transition beyond what a receiver

@@ -89,7 +89,7 @@ Start with 'cepd try': it needs no network and no configuration.`,
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.AddCommand(runCommand(s), checkCommand(s), replayCommand(s), explainCommand(s), testCommand(s), schemaCommand(s), detectCommand(s), doctorCommand(s), logCommand(s), stateCommand(s), tryCommand(s), versionCommand(s))
+	root.AddCommand(runCommand(s), checkCommand(s), replayCommand(s), explainCommand(s), testCommand(s), schemaCommand(s), detectCommand(s), doctorCommand(s), logCommand(s), dlqCommand(s), stateCommand(s), tryCommand(s), versionCommand(s))
 	return root
 }
 

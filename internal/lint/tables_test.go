@@ -10,7 +10,6 @@ var imports = map[string]string{
 	// Layer 0 too: the tz database, and how editors are told of settings.
 	"internal/zone":       "",
 	"internal/jsonschema": "",
-	"internal/deepsize":   "",
 
 	// Layer 1: one subject each, ignorant of the others.
 	"alerting":  "event",
@@ -44,7 +43,7 @@ var imports = map[string]string{
 	"state/outbox": "event alerting alerting/notify state/segment state/vfs",
 
 	// Layer 3: all rules as one deterministic state machine.
-	"engine": "event expr nfa window detectors decode rules alerting internal/deepsize",
+	"engine": "event expr nfa window detectors decode rules alerting",
 
 	// Layer 4: the engine driven from a file; settings; what operators look at.
 	"config":   "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook ingest/http internal/jsonschema mqttconn rules",
@@ -61,7 +60,7 @@ var imports = map[string]string{
 	"trydemo": "event alerting/notify/mqtt config engine daemon mqttconn",
 
 	// Layer 6: flags.
-	"cmd/cepd": "detectors doctor internal/detectrun event config alerting alerting/notify/text engine ingest/file rules scenario state/vfs state/wal daemon trydemo",
+	"cmd/cepd": "detectors doctor internal/detectrun event config alerting alerting/notify alerting/notify/text engine ingest/file rules scenario state/vfs state/wal daemon trydemo",
 
 	// What tests share.
 	"alerting/notify/internal/sample": "event alerting",

@@ -24,7 +24,7 @@ const (
 func Open(fsys vfs.FS, dir string, opts Options) (*Outbox, segment.Recovery, error) {
 	opts.EnsureDefaults()
 	log, rec, err := segment.Open(fsys, dir, segment.Options{
-		Kind: kind, Version: Format, SegmentBytes: opts.SegmentBytes, Salt: opts.Salt, Synced: opts.Synced,
+		Kind: kind, Version: Format, SegmentBytes: opts.SegmentBytes, ReadOnly: opts.ReadOnly, Salt: opts.Salt, Synced: opts.Synced,
 	})
 	if err != nil {
 		return nil, rec, fmt.Errorf("opening the outbox: %w", err)

@@ -48,6 +48,9 @@ type Options struct {
 	Now func() time.Time
 	// Logger is told of what nobody waits for. Default: nobody.
 	Logger *slog.Logger
+	// ReadOnly changes nothing, so that an outbox can be looked at that somebody
+	// else has open.
+	ReadOnly bool
 	// SegmentBytes is the size of a file. The log is cut by whole files. Default: an
 	// eighth of MaxBytes, and at most 16 MiB.
 	SegmentBytes int64
@@ -413,12 +416,15 @@ func (o *Outbox) Close() error {
 		return nil
 	}
 	o.closed = true
-	o.marks.closed = true
+	o.marks.closed = o.known != nil // else its sinks have not seen their notes
 	if o.timer != nil {
 		o.timer.Stop()
 	}
 	o.mu.Unlock()
-	err := o.Flush()
+	var err error
+	if !o.opts.ReadOnly {
+		err = o.Flush()
+	}
 	o.writing.Lock()
 	defer o.writing.Unlock()
 	return errors.Join(err, o.log.Close())
