@@ -263,7 +263,7 @@ func (c *Config) Validate(method string) []error {
 	if c.Channels < 1 || c.Channels > maxChannels {
 		bad("%d channels; there may be 1 to %d", c.Channels, maxChannels)
 	} else if c.Channels > 1 && !doc.Multivariate {
-		bad("%s judges one value at a time, not %d; use auto, half_space or t2", method, c.Channels)
+		bad("%s judges one value at a time, not %d; use auto, half_space, random_cut_forest or t2", method, c.Channels)
 	}
 	for _, name := range sortedKeys(c.With) {
 		if p, ok := doc.param(name); !ok {

@@ -21,6 +21,7 @@ const (
 	CauseTail                   // A: observed, B: threshold
 	CauseRate                   // A: change per second, B: usual or limit
 	CauseIsolated               // few values of the past lie near
+	CauseDisplaced              // A: values that it moves, B: the share of the channel in that, in percent
 	CauseRelation               // A: distance of the channels from their usual relation
 	CauseRange                  // A: observed, B: limit
 	CauseStuck                  // A: seconds without a change, B: usual seconds
@@ -80,6 +81,8 @@ func (r Reason) words(a, b string) string {
 		return "silence for " + a + " s; usually a value comes every " + b + " s"
 	case CauseIsolated:
 		return "few values of the past lie near"
+	case CauseDisplaced:
+		return "it stands apart from some " + a + " earlier values each"
 	case CauseRelation:
 		return "the channels do not go together as usual: distance " + a
 	}

@@ -3,6 +3,7 @@ package detectors
 import (
 	"bytes"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/cepd/cepd/event"
@@ -132,6 +133,65 @@ func TestNonsense(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestGaps: a hole in a series means what was said of it, for every method.
+func TestGaps(t *testing.T) {
+	for _, gap := range []Gap{GapIgnore, GapBreak, GapAlarm} {
+		each(t, Config{Gap: gap, Quiet: -1}, func(t *testing.T, d Detector) {
+			at := event.Time(0)
+			for i, x := range wave(1400) {
+				at += 5 * minute
+				if i == 1200 {
+					at += 40 * 60 * minute
+				}
+				s := d.Step(at, []float64{x})
+				told := s.Anomaly && s.Reason.Cause == CauseGap
+				if want := gap == GapAlarm && i == 1200 && s.Warmup == 1; told != want && !strings.Contains(t.Name(), "missing") {
+					t.Fatalf("%v, value %d: anomaly %t, %v", gap, i, s.Anomaly, s.Reason)
+				}
+			}
+		})
+	}
+}
+
+// TestStartsWithAnomaly: a series that begins with an anomaly teaches a wrong
+// start, which must be over after some hundred values: then calm values are as calm
+// as on a series that began well, and what is far off is found.
+//
+// The scale of the methods in most shrinks for long after it, so that calm values
+// seem to grow.
+func TestStartsWithAnomaly(t *testing.T) {
+	most := map[string]int{"ewma": 5, "ses": 9, "holt": 9, "t2": 13}
+	for _, method := range []string{"auto", "ewma", "median", "quantile", "ses", "holt", "rate", "novelty", "dspot", "knn", "random_cut_forest", "t2"} {
+		var calm [2]int
+		for start := range calm {
+			chance := random(5)
+			x := make([]float64, 2500)
+			for i := range x {
+				x[i] = 20 + chance.float()
+				if i < 3*start {
+					x[i] = 400
+				}
+				if i >= 2000 && i < 2015 {
+					x[i] = 250
+				}
+			}
+			found := false
+			for _, row := range alarms(t, method, Config{}, x) {
+				found = found || row >= 2000 && row < 2020
+				if row >= 500 && row < 2000 {
+					calm[start]++
+				}
+			}
+			if !found {
+				t.Errorf("%s: the anomaly after %d odd values at the start was not found", method, 3*start)
+			}
+		}
+		if calm[1] > calm[0]+max(3, most[method]) {
+			t.Errorf("%s: %d false alarms after an odd start, %d after a good one", method, calm[1], calm[0])
+		}
+	}
 }
 
 // TestRestart: the state goes over a restart bit by bit, at any moment.

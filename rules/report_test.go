@@ -2,7 +2,9 @@ package rules
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -38,7 +40,7 @@ func TestReportCap(t *testing.T) {
 func TestReportJSON(t *testing.T) {
 	_, report := Load([]File{{"a.yaml", []byte("streams: {t: }\nrules:\n  - {name: x, from: t, when: e.x > 1, alert: {sevrity: info}}\n")}}, Options{})
 	var b bytes.Buffer
-	if err := report.WriteJSON(&b); err != nil {
+	if err := writeJSON(&b, report); err != nil {
 		t.Fatal(err)
 	}
 	want := `{
@@ -73,7 +75,7 @@ func TestReportEmpty(t *testing.T) {
 		t.Errorf("set %v, report %q", set, report)
 	}
 	var b bytes.Buffer
-	if err := report.WriteJSON(&b); err != nil || !strings.Contains(b.String(), `"issues": []`) {
+	if err := writeJSON(&b, report); err != nil || !strings.Contains(b.String(), `"issues": []`) {
 		t.Errorf("%v %s", err, b.String())
 	}
 }
@@ -107,4 +109,12 @@ func TestExcerpt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// writeJSON writes a report as commands do.
+func writeJSON(w io.Writer, r *Report) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
 }

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cepd/cepd/config"
+	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/rules"
 )
 
@@ -22,6 +26,10 @@ one may use streams of another.
 
 With -c, or without any FILE, a cepd.yaml is checked, and the rules that it names
 together with the sources and sinks that they refer to.
+
+Where there is no mistake, it says how much memory each rule takes, about, for a
+key of which it keeps something. A rule keeps nothing of keys that it waits for
+nothing from.
 
 The exit code is 0 if there is no mistake, warnings or not, 1 if there is one or
 a file cannot be read, and 2 if the command line is wrong.`,
@@ -83,7 +91,7 @@ func unreadable(err error) *rules.Report {
 
 func printReport(s streams, output string, set *rules.Set, report *rules.Report) error {
 	if output == "json" {
-		if err := report.WriteJSON(s.out); err != nil {
+		if err := writeCheck(s.out, set, report); err != nil {
 			return err
 		}
 	} else if err := printText(s, set, report); err != nil {
@@ -98,7 +106,7 @@ func printReport(s streams, output string, set *rules.Set, report *rules.Report)
 func printText(s streams, set *rules.Set, report *rules.Report) error {
 	text := report.String()
 	if report.OK() {
-		text += summary(set, report)
+		text += summary(set, report) + footprints(set)
 	}
 	_, err := fmt.Fprint(s.out, text)
 	return err
@@ -121,6 +129,69 @@ func summary(set *rules.Set, report *rules.Report) string {
 		text += ", " + plural(report.Warnings, "warning")
 	}
 	return text + "\n"
+}
+
+// checked is what `cepd check --output json` prints.
+type checked struct {
+	*rules.Report
+	Rules []footprint `json:"rules,omitempty"` // of a set without mistakes, by name
+}
+
+// footprint is what a rule keeps of a key.
+type footprint struct {
+	Rule  string `json:"rule"`
+	Bytes int    `json:"bytes_per_key"`
+	With  string `json:"with"`
+	Each  int    `json:"bytes_each_further,omitempty"`
+}
+
+func writeCheck(w io.Writer, set *rules.Set, report *rules.Report) error {
+	out := checked{Report: report}
+	if report.OK() {
+		for _, f := range byName(engine.Footprints(set)) {
+			out.Rules = append(out.Rules, footprint{f.Rule, f.Bytes, f.With, f.Each})
+		}
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(out); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}
+
+func byName(all []engine.Footprint) []engine.Footprint {
+	slices.SortFunc(all, func(a, b engine.Footprint) int { return strings.Compare(a.Rule, b.Rule) })
+	return all
+}
+
+// footprints says how much memory each rule takes for a key.
+func footprints(set *rules.Set) string {
+	var b strings.Builder
+	for _, f := range byName(engine.Footprints(set)) {
+		if f.Bytes == 0 {
+			fmt.Fprintf(&b, "  %s: keeps nothing\n", f.Rule)
+			continue
+		}
+		fmt.Fprintf(&b, "  %s: about %s for each key with %s", f.Rule, bytesText(f.Bytes), f.With)
+		if f.Each > 0 {
+			fmt.Fprintf(&b, ", %s for each further %s", bytesText(f.Each), f.Per)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// bytesText rounds to what an estimate is good for.
+func bytesText(n int) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d bytes", (n+5)/10*10)
+	case n < 9950:
+		return fmt.Sprintf("%.1f kB", float64(n)/1000)
+	}
+	return fmt.Sprintf("%d kB", (n+500)/1000)
 }
 
 func plural(n int, what string) string {

@@ -10,6 +10,7 @@ var imports = map[string]string{
 	// Layer 0 too: the tz database, and how editors are told of settings.
 	"internal/zone":       "",
 	"internal/jsonschema": "",
+	"internal/deepsize":   "",
 
 	// Layer 1: one subject each, ignorant of the others.
 	"alerting":  "event",
@@ -43,7 +44,7 @@ var imports = map[string]string{
 	"state/outbox": "event alerting alerting/notify state/segment state/vfs",
 
 	// Layer 3: all rules as one deterministic state machine.
-	"engine": "event expr nfa window detectors decode rules alerting",
+	"engine": "event expr nfa window detectors decode rules alerting internal/deepsize",
 
 	// Layer 4: the engine driven from a file; settings; what operators look at.
 	"config":   "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook ingest/http internal/jsonschema mqttconn rules",
