@@ -6,7 +6,8 @@ import "github.com/cepd/cepd/event"
 // needs neither the input log nor the engine's state.
 type Derived struct {
 	ID       string // the same on every try and every replay, see [DerivedID]
-	Rule     string
+	Rule     string // or the stream, with Late
+	Late     bool   // not emitted, but an event of a stream that came too late for its watermark
 	Key      string // encoded; empty for a rule without `by`
 	KeyNames []string
 	Time     event.Time

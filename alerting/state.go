@@ -88,6 +88,9 @@ type Instance struct {
 // know when its key was last heard of.
 func (p Policy) Remembers() bool { return p.Silence == SilenceRaise && p.NoData > 0 || p.Forget > 0 }
 
+// Listens reports whether it matters when a key was last heard of.
+func (p Policy) Listens() bool { return p.Silence != SilenceKeep && p.NoData > 0 || p.Forget > 0 }
+
 // Level judges a condition that holds or not, and whether the alert may clear.
 // While the condition holds, clear is not asked: of two that contradict each
 // other the one that warns wins.
@@ -155,8 +158,16 @@ func (in *Instance) end() { *in = Instance{Matches: in.Matches, Seen: in.Seen} }
 // Due returns the earliest moment at which time alone changes the instance,
 // [event.MaxTime] if there is none. All these deadlines ask for steadiness:
 // they are due when event time has passed them.
-func (p Policy) Due(in *Instance) event.Time {
-	due := min(p.silentAt(in), p.forgetAt(in))
+func (p Policy) Due(in *Instance) event.Time { return min(p.DueSilent(in), p.DueSteady(in)) }
+
+// DueSilent is Due for what silence brings. Where keys have a time of their
+// own, that of a silent one stands still, and silence goes by another time than
+// the rest.
+func (p Policy) DueSilent(in *Instance) event.Time { return min(p.silentAt(in), p.forgetAt(in)) }
+
+// DueSteady is Due for all else.
+func (p Policy) DueSteady(in *Instance) event.Time {
+	due := event.MaxTime
 	switch in.Phase {
 	case Pending:
 		due = min(due, in.Since.Add(p.For))
@@ -208,7 +219,13 @@ func (p Policy) Expire(in *Instance, now event.Time) Decision {
 	case in.Phase == Firing && now == p.clearAfterAt(in):
 		in.end()
 		return Decision{Change: Cleared, Reason: ReasonClearAfter, Time: now}
-	case now == p.silentAt(in):
+	}
+	return p.ExpireSilent(in, now)
+}
+
+// ExpireSilent is Expire for what [Policy.DueSilent] returned.
+func (p Policy) ExpireSilent(in *Instance, now event.Time) Decision {
+	if now == p.silentAt(in) {
 		return p.fallSilent(in, now)
 	}
 	was := in.Phase

@@ -33,6 +33,26 @@ func (d *jsonDecoder) Decode(payload []byte, e *event.Event) (int, error) {
 	return d.end()
 }
 
+// Object returns all members of a payload that is a JSON object.
+func Object(payload []byte) ([]event.Entry, error) {
+	d := newJSON(event.NewSchema("", nil), nil)
+	d.begin(payload)
+	p := d.space(0)
+	if p >= len(payload) || payload[p] != '{' {
+		d.unexpected(p, "an object")
+		_, err := d.end()
+		return nil, err
+	}
+	v, p := d.mapValue(p, 0, nowhere)
+	if p >= 0 && d.space(p) < len(payload) {
+		d.fail(ReasonTrailingData, p, "something follows the object")
+	}
+	if _, err := d.end(); err != nil {
+		return nil, err
+	}
+	return v.AsMap(), nil
+}
+
 func (d *jsonDecoder) begin(payload []byte) { d.b, d.err, d.missed = payload, nil, 0 }
 
 // end gives up what belongs to the payload.

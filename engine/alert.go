@@ -39,6 +39,11 @@ type alertState struct {
 	// quiet says that the last event was one that the broker had kept.
 	quiet  bool
 	paused event.Duration // of the lane, when the key was last heard of
+	// Where keys have a time of their own, silence goes by that of the lane, so
+	// that what sinks are told of one alert could go back in time. It does not:
+	// floor is when they were last told, and heard, until the event at hand is
+	// judged, the lane's time.
+	floor, heard event.Time
 }
 
 func (r *rulePlan) policy() alerting.Policy {
@@ -72,8 +77,8 @@ func (r *rulePlan) policyOf(ks *keyState, a *alertState) alerting.Policy {
 func (r *rulePlan) flap() alerting.Flap { return alerting.Flap(r.Flap) }
 
 // judgeLevel judges an event by the rule's condition.
-func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, e *event.Event) {
-	v := &s.env
+func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, it *item) {
+	v, e := &s.env, it.event
 	r, in, st := v.rule, v.input, ks.look(rule)
 	holds := in.When >= 0 && v.holds(in.When)
 	if s.options.tracer != nil {
@@ -92,7 +97,7 @@ func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, e *event.Event) {
 		a = &alertState{}
 	}
 	a.hear(s, l)
-	d := s.decided(ks, r.policyOf(ks, a).Level(&a.Instance, holds, clears, e.Time))
+	d := s.decided(ks, r.policyOf(ks, a).Level(&a.Instance, holds, clears, it.at))
 	if remembers || a.Phase == alerting.Pending {
 		a.kept = v.Keep()
 	}
@@ -106,6 +111,11 @@ func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, e *event.Event) {
 // hear notes that the key is heard of.
 func (a *alertState) hear(s *Shard, l *lane) {
 	a.forgotten, a.quiet, a.paused = false, s.quiet, l.paused
+	if l.plan.keyed {
+		if a.heard = l.time; a.Silent {
+			a.floor = max(a.floor, a.heard)
+		}
+	}
 }
 
 // expireAlert makes the changes of an alert that time brings.
@@ -115,27 +125,75 @@ func (s *Shard) expireAlert(l *lane, ks *keyState, rule int, slot alertSlot, now
 		return
 	}
 	r := s.env.rule
-	switch {
-	case r.policyOf(ks, a).Due(&a.Instance) == now:
-		s.expireInstance(l, ks, rule, slot, a, now)
+	switch p := r.policyOf(ks, a); {
+	case p.DueSteady(&a.Instance) == now, ks.clock == nil && p.DueSilent(&a.Instance) == now:
+		s.expireInstance(l, ks, rule, slot, a, now, false)
 		return
 	case r.flap().Due(&a.Gate) == now:
 		d := r.flap().Settle(&a.Gate, a.Phase == alerting.Firing, s.hold(ks, now), now)
 		s.tell(ks, slot, a, d, grounds{atEnd: l.atEnd(now)})
 	case a.Phase == alerting.Firing && !a.Told: // what held it back may be over
 		s.release(l, ks, slot, a, now)
+	default:
+		l.putOff(ks, rule, timerAlert+timerKind(slot), r.due(ks, a, now))
+		return
 	}
 	s.setAlert(l, ks, rule, slot, a, now)
 }
 
-func (s *Shard) expireInstance(l *lane, ks *keyState, rule int, slot alertSlot, a *alertState, now event.Time) {
+// expireSilence does what the silence of a key is for, where keys have a time of
+// their own. An event that waits for the time of its key is no silence.
+func (s *Shard) expireSilence(l *lane, ks *keyState, rule int, now event.Time) {
+	a := ks.look(rule).alerts[alertMain]
+	if a == nil {
+		return
+	}
+	p := s.env.rule.policyOf(ks, a)
+	if p.DueSilent(&a.Instance) == now && s.waits(ks, rule) {
+		a.Seen = max(a.Seen, ks.clock.heard)
+	}
+	if p.DueSilent(&a.Instance) == now {
+		s.expireInstance(l, ks, rule, alertMain, a, now, true)
+		return
+	}
+	l.putOff(ks, rule, timerSilence, p.DueSilent(&a.Instance))
+}
+
+// waits reports whether an event of a key waits that is one for the rule.
+func (s *Shard) waits(ks *keyState, rule int) bool {
+	r := ks.table.rules[rule]
+	for i := range ks.clock.waiting.items {
+		it := &ks.clock.waiting.items[i]
+		in := r.inputs[it.stream]
+		if in == nil {
+			continue
+		}
+		s.frame.Event = it.event
+		passes := in.Where < 0
+		if !passes {
+			passes, _ = in.Stream.Conditions[in.Where].Bool(&s.frame) // a failure is counted when it is judged
+		}
+		if s.frame.Event = nil; passes {
+			return true
+		}
+	}
+	return false
+}
+
+// expireInstance does what the deadlines of the alert itself are for; with
+// silent, those of silence alone.
+func (s *Shard) expireInstance(l *lane, ks *keyState, rule int, slot alertSlot, a *alertState, now event.Time, silent bool) {
 	r := s.env.rule
 	of := grounds{atEnd: l.atEnd(now)}
 	if a.kept != nil {
 		of.event, of.first, of.last, of.scored = a.kept, a.kept.Pos, a.kept.Pos, a.scored
 	}
 	s.quiet = a.quiet && a.Phase == alerting.Pending
-	d := s.decided(ks, r.policyOf(ks, a).Expire(&a.Instance, now))
+	decide := r.policyOf(ks, a).Expire
+	if silent {
+		decide = r.policyOf(ks, a).ExpireSilent
+	}
+	d := s.decided(ks, decide(&a.Instance, now))
 	switch d.Reason {
 	case alerting.ReasonForgotten:
 		a.forgotten = true
@@ -207,7 +265,11 @@ func (s *Shard) setAlert(l *lane, ks *keyState, rule int, slot alertSlot, a *ale
 	r, st := ks.table.rules[rule], ks.at(rule)
 	remembers := r.policy().Remembers() && !a.forgotten
 	st.alerts[slot] = a
-	if a.Phase == alerting.Inactive && a.Gate.Idle() && !remembers {
+	if a.heard != 0 && r.policy().Listens() {
+		a.Seen = max(a.Seen, a.heard)
+	}
+	a.heard = 0
+	if a.Phase == alerting.Inactive && a.Gate.Idle() && !remembers && (ks.clock == nil || a.floor <= ks.clock.mark) {
 		st.alerts[slot] = nil
 	}
 	if a.Phase != alerting.Pending && !remembers {
@@ -216,12 +278,26 @@ func (s *Shard) setAlert(l *lane, ks *keyState, rule int, slot alertSlot, a *ale
 	if a.Phase == alerting.Inactive && !a.Told {
 		a.said = nil
 	}
-	l.arm(ks, rule, timerAlert+timerKind(slot), r.due(ks, a, now))
+	l.armAlert(ks, rule, slot, a, now)
 }
 
-// due returns the next time at which time alone changes an alert.
+// armAlert arms the deadlines of an alert.
+func (l *lane) armAlert(ks *keyState, rule int, slot alertSlot, a *alertState, now event.Time) {
+	r := ks.table.rules[rule]
+	l.arm(ks, rule, timerAlert+timerKind(slot), r.due(ks, a, now))
+	if ks.clock != nil && slot == alertMain && r.Pattern == nil {
+		l.arm(ks, rule, timerSilence, r.policyOf(ks, a).DueSilent(&a.Instance))
+	}
+}
+
+// due returns the next time at which time alone changes an alert; silence is
+// left out where it goes by another time.
 func (r *rulePlan) due(ks *keyState, a *alertState, now event.Time) event.Time {
-	due := min(r.policyOf(ks, a).Due(&a.Instance), r.flap().Due(&a.Gate))
+	p := r.policyOf(ks, a)
+	due := min(p.DueSteady(&a.Instance), r.flap().Due(&a.Gate))
+	if ks.clock == nil {
+		due = min(due, p.DueSilent(&a.Instance))
+	}
 	if r.Active != nil && a.Phase == alerting.Firing && !a.Told {
 		if open, until := r.Active.Open(now); !open {
 			due = min(due, until)
@@ -308,6 +384,11 @@ func (s *Shard) tell(ks *keyState, slot alertSlot, a *alertState, d alerting.Dec
 	case a.said == nil: // the rule had nothing to say when it was raised
 		a.said, a.first = s.compose(ks, slot, a, d, of), of.first
 	}
+	decided := d.Time
+	if ks.clock != nil {
+		d.Time = max(d.Time, a.floor)
+		a.floor = d.Time
+	}
 	t := *a.said
 	t.Change, t.Reason, t.Time, t.AtEnd = d.Change, d.Reason, d.Time, of.atEnd
 	t.Matches = max(a.Matches, 1)
@@ -326,7 +407,7 @@ func (s *Shard) tell(ks *keyState, slot alertSlot, a *alertState, d alerting.Dec
 	// else, and the number those of one judgment.
 	t.ID = alerting.TransitionID(alerting.Identity{
 		Log: s.options.logID, Rule: t.Rule, Started: s.options.started[t.Rule], Key: t.Key, Change: t.Change,
-		Time: t.Time, First: first, Last: last, Ordinal: int(slot) + int(alertSlots)*s.env.told,
+		Time: decided, First: first, Last: last, Ordinal: int(slot) + int(alertSlots)*s.env.told,
 	})
 	t.Shadow = s.env.rule.Shadow
 	s.out.transitions = append(s.out.transitions, t)

@@ -15,18 +15,19 @@ import (
 // gives an error, or an engine that goes on without the state of one key, or,
 // since a store would have noticed, with another one; but nothing may panic.
 func TestDamagedRows(t *testing.T) {
-	set := storySet(t)
+	t.Run("streams", func(t *testing.T) { testDamagedRows(t, storySet(t), story, 1500) })
+	t.Run("keys", func(t *testing.T) { testDamagedRows(t, loadSet(t, keyedRules), offline, 500) })
+}
+
+func testDamagedRows(t *testing.T, set *rules.Set, story func(seed int64, n int) []event.Record, tries int) {
 	c := Config{Shards: 2, Load: func(string) (*rules.Set, error) { return set, nil }}
-	records := slices.Concat([]event.Record{{Kind: event.KindRuleSet, Payload: []byte(set.Hash)}}, story(1, 300))
-	for i := range records {
-		records[i].Pos = event.Position{Seq: uint64(i + 1)}
-	}
+	records := withRules(set, story(1, 300))
 	e := New(c)
 	e.Step(Input{Records: records[:250]})
 	rows, rest := e.Rows(), records[250:]
 	rng := rand.New(rand.NewSource(1))
 	refused, borne := 0, 0
-	for range 1500 {
+	for range tries {
 		damaged := slices.Clone(rows)
 		i := rng.Intn(len(rows))
 		part := &damaged[i].Value

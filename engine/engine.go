@@ -114,6 +114,7 @@ type Engine struct {
 	shards  []*Shard
 	clocks  []laneClock // by number of the lane
 	ended   bool
+	until   event.Time // where event time ends, once the input has; MinTime before
 	out     Output
 
 	position event.Position    // of the last record
@@ -142,7 +143,7 @@ func New(c Config) *Engine {
 			}
 		}
 	}
-	e := &Engine{config: c}
+	e := &Engine{config: c, until: event.MinTime}
 	e.options = options{
 		logID: c.LogID, shards: c.Shards, standIns: c.StandIns, matches: c.Matches, emitted: c.Emitted, tracer: c.Tracer,
 		started: map[string]event.Position{},
@@ -176,6 +177,7 @@ func (e *Engine) install(m *machinery) {
 		e.shards[i] = newShard(m.plan, &e.options)
 	}
 	e.whole = true // nothing of this is stored
+	e.link()
 	e.clocks = make([]laneClock, len(m.plan.lanes))
 	for i := range e.clocks {
 		e.clocks[i] = laneClock{event.MinTime, event.MinTime}
@@ -193,7 +195,7 @@ func (e *Engine) Step(in Input) Output {
 	e.router.batch(e.holds())
 	for i := range in.Records {
 		e.record(&in.Records[i])
-		if e.begins() {
+		if e.plan.stepwise || e.begins() {
 			e.run()
 		}
 	}
@@ -211,7 +213,7 @@ func (e *Engine) holds() bool {
 	}
 	for _, s := range e.shards {
 		for _, l := range s.lanes {
-			if len(l.waiting.items) > 0 {
+			if len(l.waiting.items) > 0 || l.held > 0 {
 				return true
 			}
 		}
@@ -237,6 +239,7 @@ func (e *Engine) record(rec *event.Record) {
 	case event.KindTick:
 		r.clock.move(rec)
 	case event.KindSourceUp:
+		e.settleKeys(rec.Source)
 		r.connected(rec.Source)
 		r.clock.up[rec.Source] = true
 		since, down := r.clock.down[rec.Source]
@@ -247,10 +250,13 @@ func (e *Engine) record(rec *event.Record) {
 			}
 			rt.marks.sourceUp(rec.Source, rec.Arrival)
 		}
+		e.lookOut()
 	case event.KindSourceDown:
+		e.settleKeys(rec.Source)
 		r.clock.disconnect(rec.Source)
 	case event.KindStart:
 		for source := range r.sources { // a set: the order is of no matter
+			e.settleKeys(source)
 			r.clock.disconnect(source)
 		}
 	case event.KindRuleSet:
@@ -315,6 +321,11 @@ func (e *Engine) pausedOf(l *lanePlan) event.Duration {
 func (e *Engine) deliver(shard int, it item, lane int) {
 	c := &e.clocks[lane]
 	c.latest = max(c.latest, it.event.Time)
+	if p := e.plan.lanes[lane]; p.keyed {
+		it.at = e.markOfStreams(lane) // the time by which silence is judged
+	} else if p.latest {
+		it.at = max(it.at, e.latestMark(p, int(it.stream)))
+	}
 	l := e.shards[shard].lanes[lane]
 	l.arrived = append(l.arrived, it)
 }
@@ -329,28 +340,36 @@ func (e *Engine) end(t event.Time) {
 			}
 		}
 	}
+	e.until = t
 	for _, rt := range e.router.streams {
-		rt.marks.raise(t)
+		if rt.Producer == "" {
+			rt.marks.raise(t)
+		}
 	}
 }
 
 // run lets all levels do what is due, one after the other. Between two levels
 // derived events are exchanged.
 func (e *Engine) run() {
-	for _, rt := range e.router.streams {
-		rt.marks.tick(&e.router.clock)
-	}
-	for level := 0; level < max(e.plan.set.Levels, 1); level++ {
-		e.runLevel(level)
+	for again := true; again; {
+		for _, rt := range e.router.streams {
+			rt.marks.tick(&e.router.clock)
+		}
+		for level := 0; level < max(e.plan.set.Levels, 1); level++ {
+			e.runLevel(level)
+		}
+		again = e.settleLate()
 	}
 }
 
 func (e *Engine) runLevel(level int) {
 	for i, l := range e.plan.lanes {
 		if l.level == level {
-			m := e.router.mark(l, e.streamMark)
+			m := e.markOfStreams(i)
 			for _, p := range l.parents {
-				m = min(m, behind(e.clocks[p].mark))
+				if !l.keyed && !e.plan.lanes[p].keyed { // else alerts are as they are when they come
+					m = min(m, behind(e.clocks[p].mark))
+				}
 			}
 			begins := e.clocks[i].mark == event.MinTime
 			if e.clocks[i].mark = max(e.clocks[i].mark, m); begins {
@@ -358,31 +377,76 @@ func (e *Engine) runLevel(level int) {
 			}
 		}
 	}
-	e.config.Do(len(e.shards), func(i int) {
+	e.do(func(i int) {
 		s := e.shards[i]
 		for n, l := range s.lanes {
-			if l.plan.level == level {
-				l.latest, l.ended, l.paused = e.clocks[n].latest, e.ended, e.pausedOf(l.plan)
+			if l.plan.level != level {
+				continue
+			}
+			l.latest, l.ended, l.paused = e.clocks[n].latest, e.ended, e.pausedOf(l.plan)
+			if l.plan.keyed {
+				e.see(n, l)
+				l.advanceKeyed(s)
+			} else {
 				l.advance(s, e.clocks[n].mark)
 			}
 		}
 	})
+	e.exchange(level)
+	e.toChildren()
+}
+
+// do calls f for each shard. What is run record by record is too little for
+// several goroutines.
+func (e *Engine) do(f func(i int)) {
+	if !e.plan.stepwise {
+		e.config.Do(len(e.shards), f)
+		return
+	}
+	for i := range e.shards {
+		f(i)
+	}
+}
+
+// exchange carries derived events to the shards and lanes that read them, and
+// then how far the keys have come that they come out of.
+func (e *Engine) exchange(level int) {
+	var unordered []derived
 	for _, s := range e.shards {
 		for _, d := range s.out.derived {
+			if d.stream.Unordered {
+				unordered = append(unordered, d)
+				continue
+			}
 			e.router.quiet = d.quiet
 			e.router.route(d.stream, d.event, e.deliver)
 		}
 		clear(s.out.derived)
 		s.out.derived = s.out.derived[:0]
 	}
-	e.toChildren()
+	slices.SortStableFunc(unordered, func(a, b derived) int { return event.Compare(a.event, b.event) })
+	for _, d := range unordered {
+		e.routeUnordered(d)
+	}
+	for i, l := range e.plan.lanes {
+		if l.keyed && l.level == level {
+			e.follow(i, l)
+		}
+	}
 }
 
-// streamMark returns the watermark of a stream. That of a derived stream is
-// one smallest unit behind its producer's: only then is all of a time done,
-// the timers behind its events included.
-func (e *Engine) streamMark(s *streamPlan) event.Time {
-	if s.Producer == "" {
+// markOfStreams returns the lowest watermark of a lane's streams.
+func (e *Engine) markOfStreams(lane int) event.Time {
+	l := e.plan.lanes[lane]
+	return e.router.mark(l, func(i int) event.Time { return e.streamMark(l.streams[i], l.own(i)) })
+}
+
+// streamMark returns the watermark of a stream; that of a derived one is the
+// time of its producer, unless it has one of its own and that is wanted. It is
+// one smallest unit behind the producer's: only then is all of a time done, the
+// timers behind its events included.
+func (e *Engine) streamMark(s *streamPlan, own bool) event.Time {
+	if s.Producer == "" || own {
 		return e.router.streams[s.number].marks.mark
 	}
 	return behind(e.clocks[s.producer].mark)
@@ -418,7 +482,8 @@ func (e *Engine) takeOutput() {
 	o := &e.out
 	e.router.take(&o.Stats)
 	o.Rejects = append(o.Rejects, e.router.rejects...)
-	e.router.rejects = nil
+	o.Emitted = append(o.Emitted, e.router.emitted...)
+	e.router.rejects, e.router.emitted = nil, nil
 	for _, s := range e.shards {
 		o.Transitions = append(o.Transitions, s.out.transitions...)
 		o.Matches = append(o.Matches, s.out.matches...)
@@ -443,6 +508,9 @@ func (e *Engine) deadline() event.Time {
 		if due != event.MaxTime {
 			at = min(at, e.laneDue(i, due))
 		}
+		if e.plan.lanes[i].keyed {
+			at = min(at, e.keysDue(i))
+		}
 	}
 	if at != event.MaxTime {
 		at = max(at, e.router.clock.now.Add(minTick))
@@ -454,14 +522,16 @@ func (e *Engine) deadline() event.Time {
 // lane's watermark to t.
 func (e *Engine) laneDue(lane int, t event.Time) event.Time {
 	at, timed, clocked := event.MinTime, false, event.MinTime
-	streams := e.plan.lanes[lane].streams
-	for _, s := range streams {
+	l := e.plan.lanes[lane]
+	streams := l.streams
+	for i, s := range streams {
 		m := e.router.streams[s.number].marks
 		switch {
-		case s.Producer != "":
+		case s.Producer != "" && !l.own(i):
 			at, timed = max(at, e.laneDue(s.producer, t.Add(1))), true
 		case m.clocked: // makes nobody wait who has a time of its own
 			clocked = max(clocked, m.due(t, &e.router.clock))
+		case len(streams) > 1 && l.own(i) && !m.heard(): // is not waited for
 		case len(streams) > 1 && !m.heard():
 			at = max(at, m.leftOut(&e.router.clock))
 		default:
@@ -474,8 +544,10 @@ func (e *Engine) laneDue(lane int, t event.Time) event.Time {
 			return event.MaxTime // no stream has a time that could come
 		}
 	}
-	for _, p := range e.plan.lanes[lane].parents {
-		at = max(at, e.laneDue(p, t.Add(1)))
+	for _, p := range l.parents {
+		if !l.keyed && !e.plan.lanes[p].keyed {
+			at = max(at, e.laneDue(p, t.Add(1)))
+		}
 	}
 	return at
 }
@@ -483,6 +555,9 @@ func (e *Engine) laneDue(lane int, t event.Time) event.Time {
 func (e *Engine) settled() event.Time {
 	at := event.MaxTime
 	for i := range e.clocks {
+		if e.plan.lanes[i].keyed && e.until == event.MinTime {
+			return event.MinTime // a key may come with what is long ago
+		}
 		at = min(at, e.clocks[i].mark)
 	}
 	return at
@@ -493,7 +568,7 @@ func (e *Engine) settled() event.Time {
 func (e *Engine) Watermarks() map[string]event.Time {
 	marks := map[string]event.Time{}
 	for _, s := range e.plan.order {
-		if m := e.streamMark(s); m != event.MinTime && m != event.MaxTime {
+		if m := e.streamMark(s, s.Unordered); m != event.MinTime && m != event.MaxTime {
 			marks[s.Name] = m
 		}
 	}

@@ -64,6 +64,7 @@ type lane struct {
 	fires   map[parentKey]since // alerts that hold back others of this lane
 	latest  event.Time          // highest time of an event in any shard
 	paused  event.Duration      // how long its sources have been disconnected
+	keyLane                     // where keys have a time of their own
 	ended   bool                // the input is at its end: nothing is armed behind latest
 }
 
@@ -72,11 +73,12 @@ type table struct {
 	*tablePlan
 	lane         *lane
 	keys         map[string]*keyState
-	spare        *keyState      // empty, for the next key that is not known
-	spareState   *ruleState     // empty
-	spares       []nfa.Machine  // empty, by number of the rule
-	spareWindows []*windowState // the same of windows
-	limits       []*keyLimit    // by number of the rule; nil without a limit
+	clocks       map[string]*keyClock // nil where keys have no time of their own
+	spare        *keyState            // empty, for the next key that is not known
+	spareState   *ruleState           // empty
+	spares       []nfa.Machine        // empty, by number of the rule
+	spareWindows []*windowState       // the same of windows
+	limits       []*keyLimit          // by number of the rule; nil without a limit
 }
 
 func newLane(p *lanePlan, j *journal) *lane {
@@ -87,10 +89,19 @@ func newLane(p *lanePlan, j *journal) *lane {
 		timers:  heap[timer]{less: func(a, b *timer) bool { return a.compare(b) < 0 }},
 		fires:   map[parentKey]since{},
 		latest:  event.MinTime,
+		keyLane: keyLane{time: event.MinTime},
+	}
+	if p.keyed {
+		l.keyLane = newKeyLane(p)
 	}
 	for _, t := range p.tables {
 		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: map[string]*keyState{}, spares: make([]nfa.Machine, len(t.rules)),
 			spareWindows: make([]*windowState, len(t.rules)), limits: newLimits(t)})
+	}
+	if p.keyed {
+		for _, t := range l.tables {
+			t.clocks = map[string]*keyClock{}
+		}
 	}
 	return l
 }
@@ -101,12 +112,8 @@ func (l *lane) due() event.Time {
 	if it := l.waiting.top(); it != nil {
 		due = it.at
 	}
-	if t := l.timer(); t != nil {
-		at := t.at
-		if t.kind.phase() == phaseSteady {
-			at = at.Add(1) // due when the watermark has passed it
-		}
-		due = min(due, at)
+	if t := l.timer(&l.timers); t != nil {
+		due = min(due, t.due())
 	}
 	return due
 }
@@ -124,7 +131,7 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 		if it == nil || it.at > mark {
 			break
 		}
-		l.fire(s, it.at, phaseEvents)
+		l.fire(s, &l.timers, it.at, phaseEvents)
 		if fromArrived {
 			next++
 		} else {
@@ -142,7 +149,7 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 	}
 	clear(l.arrived)
 	l.arrived = l.arrived[:0]
-	l.fire(s, mark, phaseSteady)
+	l.fire(s, &l.timers, mark, phaseSteady)
 }
 
 // hold keeps an item until it is due.
@@ -174,21 +181,27 @@ func (l *lane) sortArrived() {
 	}
 }
 
-// fire lets the timers go off that come before a phase of a time.
-func (l *lane) fire(s *Shard, at event.Time, phase uint8) {
-	for t := l.timer(); t != nil && t.before(at, phase); t = l.timer() {
-		due := l.timers.pop()
-		d := due.deadline()
-		d.queued, d.at = never, never
-		s.expire(l, &due)
+// fire lets the timers of a queue go off that come before a phase of a time.
+func (l *lane) fire(s *Shard, q *heap[timer], at event.Time, phase uint8) {
+	for t := l.timer(q); t != nil && t.before(at, phase); t = l.timer(q) {
+		l.fireTop(s, q)
 	}
 }
 
-// timer returns the next timer that is still wanted at its time, nil where
+// fireTop lets the next timer of a queue go off.
+func (l *lane) fireTop(s *Shard, q *heap[timer]) {
+	due := q.pop()
+	due.keys.table.touch(due.keys, due.rule) // its deadline is part of the state
+	d := due.deadline()
+	d.queued, d.at = never, never
+	s.expire(l, &due)
+}
+
+// timer returns the next timer of a queue that is still wanted at its time, nil where
 // there is none. Timers whose deadline has moved are moved on here.
-func (l *lane) timer() *timer {
+func (l *lane) timer(q *heap[timer]) *timer {
 	for {
-		t := l.timers.top()
+		t := q.top()
 		if t == nil {
 			return nil
 		}
@@ -196,7 +209,7 @@ func (l *lane) timer() *timer {
 		if d.queued == t.at && d.at == t.at {
 			return t
 		}
-		moved := l.timers.pop()
+		moved := q.pop()
 		if d.queued != moved.at {
 			continue // another entry stands for it
 		}
@@ -204,7 +217,7 @@ func (l *lane) timer() *timer {
 		if d.at != never {
 			d.queued = d.at
 			moved.at = d.at
-			l.timers.push(moved)
+			q.push(moved)
 		} else {
 			moved.keys.table.settle(moved.keys)
 		}
@@ -215,18 +228,29 @@ func (l *lane) timer() *timer {
 // that is queued for an earlier time stays, and is moved on when it comes up:
 // a deadline that every event puts off costs nothing but that.
 func (l *lane) arm(ks *keyState, rule int, kind timerKind, at event.Time) {
-	if at == never && ks.look(rule) == noState {
-		return
-	}
-	d := &ks.at(rule).deadlines[kind]
 	if l.ended && at > l.latest && kind >= timerAlert {
 		// The input is over. Runs and windows that are open still end, one after
 		// the other; of an alert what is pending fires once, and arms nothing.
 		at = never
 	}
+	l.putOff(ks, rule, kind, at)
+}
+
+// putOff is arm for a timer that came up and is due later: the source was
+// disconnected meanwhile.
+func (l *lane) putOff(ks *keyState, rule int, kind timerKind, at event.Time) {
+	if at == never && ks.look(rule) == noState {
+		return
+	}
+	d := &ks.at(rule).deadlines[kind]
 	d.at = at
 	if at < d.queued {
 		d.queued = at
-		l.timers.push(timer{at: at, keys: ks, rule: rule, kind: kind})
+		t := timer{at: at, keys: ks, rule: rule, kind: kind}
+		if ks.clock != nil && !t.byLane() {
+			ks.clock.timers.push(t)
+		} else {
+			l.timers.push(t)
+		}
 	}
 }

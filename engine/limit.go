@@ -125,11 +125,11 @@ func (s *Shard) limit(l *lane, ks *keyState, rule int, it *item) {
 		limit.order(st.place).remove(st.place)
 	}
 	p := st.place
-	p.at, p.pos = it.at, it.event.Pos
+	p.at, p.pos = max(it.at, l.time), it.event.Pos
 	o := limit.order(p)
 	o.put(p)
 	for o.n > limit.most {
-		s.evict(l, o.first, it.at)
+		s.evict(l, o.first, p.at)
 	}
 }
 

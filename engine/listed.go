@@ -27,8 +27,9 @@ func (e *Engine) begins() bool {
 // markOf returns the watermark that a lane would have if all ran now.
 func (e *Engine) markOf(lane int) event.Time {
 	l := e.plan.lanes[lane]
-	m := e.router.mark(l, func(s *streamPlan) event.Time {
-		if s.Producer != "" {
+	m := e.router.mark(l, func(i int) event.Time {
+		s := l.streams[i]
+		if s.Producer != "" && !l.own(i) {
 			return behind(e.markOf(s.producer))
 		}
 		marks := e.router.streams[s.number].marks

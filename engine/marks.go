@@ -37,15 +37,20 @@ type marks struct {
 	mark    event.Time
 	latest  event.Time     // highest event time over all partitions
 	paused  event.Duration // how long its sources have been disconnected, in all
+	up      event.Time     // when a source was last connected
 }
 
 func newMarks(s *rules.Stream) *marks {
-	return &marks{policy: s.Watermark, clocked: s.Time == nil, mark: event.MinTime, latest: event.MinTime}
+	return &marks{policy: s.Watermark, clocked: s.Time == nil, mark: event.MinTime, latest: event.MinTime, up: event.MinTime}
 }
 
 // observe takes in the time of an event, and moves the watermark.
 func (m *marks) observe(rec *event.Record, t event.Time, c *clock) {
-	p := m.partition(rec.Source, rec.Partition)
+	number := rec.Partition
+	if m.policy.PerKey {
+		number = 0 // the stream's time is the highest of its keys', wherever they come from
+	}
+	p := m.partition(rec.Source, number)
 	p.highest = max(p.highest, t)
 	p.arrived = rec.Arrival
 	m.latest = max(m.latest, t)
@@ -117,7 +122,7 @@ func (m *marks) raise(t event.Time) { m.mark = max(m.mark, t) }
 
 // sourceUp starts the idle time of a source's partitions anew.
 func (m *marks) sourceUp(source string, now event.Time) {
-	if m.clocked {
+	if m.up = max(m.up, now); m.clocked {
 		return
 	}
 	known := false

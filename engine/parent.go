@@ -70,14 +70,29 @@ func (e *Engine) toChildren() {
 }
 
 func (e *Engine) carry(changes []item) {
+	told := map[parentKey]int{}
 	for _, it := range changes {
-		for _, lane := range e.plan.children[it.parent.rule] {
+		p := it.parent
+		keyed := e.plan.lanes[e.parentLane(p.rule)].keyed
+		if keyed {
+			// They come in the order in which they take effect, whatever their times.
+			who := parentKey{p.rule, p.key}
+			p.order = changeOrder{cause: causeEvent, pos: e.position, number: told[who]}
+			told[who]++
+		}
+		for _, lane := range e.plan.children[p.rule] {
+			it := it
+			if keyed && !e.plan.lanes[lane].keyed {
+				it.at = max(it.at, e.clocks[lane].mark)
+			}
 			for _, to := range e.shards {
 				to.lanes[lane].arrived = append(to.lanes[lane].arrived, it)
 			}
 		}
 	}
 }
+
+func (e *Engine) parentLane(rule string) int { return e.plan.places[rule].lane }
 
 // parentFires reports whether the alert fires that holds back the rule's alert
 // of a key.

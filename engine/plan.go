@@ -20,6 +20,9 @@ type plan struct {
 	// children holds, by name of a rule, the lanes of the rules that look at
 	// its alerts.
 	children map[string][]int
+	// stepwise says that each record is a batch of its own: what comes out of
+	// keys that have a time of their own depends on the order of the log.
+	stepwise bool
 }
 
 // place says where the state of a rule lives: a lane, a table in it, and the
@@ -37,14 +40,40 @@ type streamPlan struct {
 // target is a table that an event goes to.
 type target struct{ lane, table int }
 
-// lanePlan is a set of streams that rules of one level read together.
+// lanePlan is a set of streams that rules of one level read together, by the
+// same time.
 type lanePlan struct {
-	name    string // of the streams, joined; part of the name of stored rows
-	level   int
-	streams []*streamPlan
-	parents []int // lanes of the rules whose alerts its rules look at
-	lists   bool  // a rule has AbsentKeys
-	tables  []*tablePlan
+	name      string // of the streams, joined; part of the name of stored rows
+	level     int
+	streams   []*streamPlan
+	marks     []rules.Marks // of the streams
+	keyed     bool          // each key has a time of its own
+	followers []follower    // tables in which the time of a key follows from that of a key here
+	latest    bool          // some stream has MarksLatest
+	parents   []int         // lanes of the rules whose alerts its rules look at
+	lists     bool          // a rule has AbsentKeys
+	tables    []*tablePlan
+}
+
+// own reports whether a stream of the lane is derived and has a watermark of its
+// own, since it comes out of keys that have each a time of their own.
+func (l *lanePlan) own(i int) bool { return l.streams[i].Unordered && l.marks[i] == rules.MarksStream }
+
+// follower is a table of another lane.
+type follower struct {
+	lane, table int
+	stream      int32
+	same        bool // its keys are those of this lane
+}
+
+// number returns the number of a stream in the lane.
+func (l *lanePlan) number(stream int) int {
+	for i, s := range l.streams {
+		if s.number == stream {
+			return i
+		}
+	}
+	panic("engine: lane " + l.name + " reads no such stream")
 }
 
 // tablePlan is what rules of a lane with the same `by` share: one look-up of
@@ -55,6 +84,7 @@ type tablePlan struct {
 	usesKey  bool           // a condition reads `key`
 	limited  bool           // a rule keeps so many keys at most
 	lateness event.Duration // the longest of its rules' windows
+	follows  [][]int        // by number of the stream in the lane, see [rules.Input.Follows]
 	sig      string
 	indexes  []*ruleIndex // by number of the stream; nil where asking each rule is cheaper
 }
@@ -102,7 +132,48 @@ func newPlan(set *rules.Set) *plan {
 			p.adopt(p.places[r.Unless.Rule].lane, p.places[r.Name].lane, r.Unless.Rule)
 		}
 	}
+	for i, l := range p.lanes {
+		if l.keyed {
+			p.couple(i, l)
+		}
+	}
 	return p
+}
+
+// couple finds the lanes whose keys follow those of a lane, and whether the
+// order of the log matters to what comes out of it.
+func (p *plan) couple(lane int, l *lanePlan) {
+	for i, s := range l.streams {
+		p.stepwise = p.stepwise || l.marks[i] == rules.MarksStream || s.Watermark.KeyIdle > 0 || s.Late.Stream != nil
+	}
+	p.stepwise = p.stepwise || len(l.parents) > 0
+	for _, t := range l.tables {
+		for _, r := range t.rules {
+			p.stepwise = p.stepwise || r.policy().Listens() || r.Idle > 0 || r.Keys > 0 || len(p.children[r.Name]) > 0
+			if r.Output != nil && len(p.streams[r.Output.Name].keys) > 0 {
+				p.stepwise = true
+				p.followers(l, p.streams[r.Output.Name])
+			}
+		}
+	}
+}
+
+// followers notes the tables in which the time of a key follows from that of a
+// key of a lane that emits a stream.
+func (p *plan) followers(l *lanePlan, s *streamPlan) {
+	for _, targets := range s.keys {
+		for _, to := range targets {
+			other := p.lanes[to.lane]
+			n := other.number(s.number)
+			if other.marks[n] != rules.MarksProducer {
+				continue
+			}
+			parts := other.tables[to.table].follows[n]
+			in := other.tables[to.table].rules[0].inputs[s.number]
+			same := slices.IsSorted(parts) && len(parts) == len(s.Keys[in.Key].Parts)
+			l.followers = append(l.followers, follower{lane: to.lane, table: to.table, stream: int32(s.number), same: same})
+		}
+	}
 }
 
 // place finds the lane and the table of a rule, making them if need be.
@@ -126,9 +197,11 @@ func (p *plan) place(r *rules.Rule) {
 	ti := slices.IndexFunc(l.tables, func(t *tablePlan) bool { return t.sig == sig })
 	if ti < 0 {
 		ti = len(l.tables)
-		l.tables = append(l.tables, &tablePlan{sig: sig})
+		t := &tablePlan{sig: sig, follows: make([][]int, len(l.streams))}
+		l.tables = append(l.tables, t)
 		for _, in := range r.Inputs {
 			s := p.streams[in.Stream.Name]
+			t.follows[l.number(s.number)] = in.Follows
 			s.keys[in.Key] = append(s.keys[in.Key], target{li, ti})
 		}
 	}
@@ -183,25 +256,32 @@ func (p *plan) adopt(parent, child int, rule string) {
 	}
 }
 
+// lane returns the lane of a rule, making it if need be.
 func (p *plan) lane(r *rules.Rule) (int, *lanePlan) {
-	names := make([]string, len(r.Inputs))
-	for i, in := range r.Inputs {
-		names[i] = in.Stream.Name
+	inputs := slices.Clone(r.Inputs)
+	slices.SortFunc(inputs, func(a, b *rules.Input) int { return strings.Compare(a.Stream.Name, b.Stream.Name) })
+	names := make([]string, len(inputs))
+	for i, in := range inputs {
+		names[i] = in.Stream.Name + marksName[in.Marks]
 	}
-	slices.Sort(names)
 	name := strings.Join(names, "+")
 	for i, l := range p.lanes {
 		if l.name == name && l.level == r.Level {
 			return i, l
 		}
 	}
-	l := &lanePlan{name: name, level: r.Level}
-	for _, n := range names {
-		l.streams = append(l.streams, p.streams[n])
+	l := &lanePlan{name: name, level: r.Level, keyed: r.PerKey}
+	for _, in := range inputs {
+		l.streams = append(l.streams, p.streams[in.Stream.Name])
+		l.marks = append(l.marks, in.Marks)
+		l.latest = l.latest || in.Marks == rules.MarksLatest
 	}
 	p.lanes = append(p.lanes, l)
 	return len(p.lanes) - 1, l
 }
+
+// marksName tells lanes apart that read the same streams by another time.
+var marksName = [...]string{rules.MarksStream: "", rules.MarksKey: "/key", rules.MarksProducer: "/producer", rules.MarksLatest: "/latest"}
 
 // tableSignature tells apart the `by` clauses of rules that read the same
 // streams.

@@ -96,7 +96,7 @@ func (e *Engine) release(name string) {
 					s.env.begin(t.rules[at.rule], nil, nil, nil)
 					s.cause = causeReload
 					t.touch(ks, at.rule)
-					now := max(e.clocks[at.lane].mark, a.Since)
+					now := max(ks.now(e.clocks[at.lane].mark), a.Since)
 					s.release(l, ks, alertSlot(slot), a, now)
 					s.setAlert(l, ks, at.rule, alertSlot(slot), a, now)
 				}
@@ -212,7 +212,7 @@ func (e *Engine) clearAlerts(names []string, reason string, pos event.Position, 
 				for slot, a := range ks.look(at.rule).alerts {
 					if a != nil && a.Told && slots[slot] {
 						t.touch(ks, at.rule)
-						now := max(e.clocks[at.lane].mark, a.Since)
+						now := max(ks.now(e.clocks[at.lane].mark), a.Since)
 						s.tell(ks, alertSlot(slot), a, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now}, grounds{last: pos})
 					}
 				}

@@ -72,6 +72,7 @@ func (r *restoring) rows(rows iter.Seq2[Row, error]) error {
 	}
 	e.sortPlaces()
 	e.router.stats = newStats() // what waits was counted when it came
+	e.lookOut()
 	for i, l := range e.plan.lanes {
 		if len(l.parents) > 0 && !r.old.names[string(l.rowName(rowLane)[1:])] {
 			e.learn(i)
@@ -96,6 +97,13 @@ func (r *restoring) bear(name []byte, err error) bool {
 		if d.Key != "" {
 			d.What += fmt.Sprintf(" of key %q", event.KeyText(d.Key))
 		}
+	case rowKey:
+		rd.Byte()
+		rd.Byte()
+		streams := rd.Text()
+		rd.Text()
+		d.Key = rd.Rest()
+		d.What = fmt.Sprintf("what rules over %s know of key %q, and how far its time had come", streams, event.KeyText(d.Key))
 	case rowWaiting:
 		rd.Byte()
 		streams, at := rd.Text(), rd.Time()
@@ -146,7 +154,7 @@ func (r *restoring) row(row Row) error {
 	case rowClock:
 		e.restoreClock(value)
 	case rowMarks:
-		if s := e.plan.streams[name.Text()]; s != nil && s.Producer == "" {
+		if s := e.plan.streams[name.Text()]; s != nil && e.router.streams[s.number].marked() {
 			e.router.streams[s.number].marks.read(value)
 		}
 	case rowRule:
@@ -160,6 +168,8 @@ func (r *restoring) row(row Row) error {
 		r.leftOut = !e.router.restoreMemory(name, value) || r.leftOut
 	case rowChunk:
 		r.leftOut = !e.router.restoreChunk(name, value) || r.leftOut
+	case rowKey:
+		return r.key(name, value)
 	case rowWaiting:
 		r.waiting(name, value)
 	case rowParent:
@@ -196,6 +206,7 @@ func (e *Engine) laneByName(name *event.Reader) int {
 
 func (m *marks) read(r *event.Reader) {
 	m.mark, m.latest, m.paused = event.Time(r.Varint()), event.Time(r.Varint()), event.Duration(r.Varint())
+	m.up = event.Time(r.Varint())
 	m.parts = make([]partition, r.Count())
 	for i := range m.parts {
 		m.parts[i] = partition{
@@ -326,7 +337,7 @@ func (r *rulePlan) readAlert(rd *event.Reader) (*alertState, error) {
 	}
 	a.Matches = int(rd.Uvarint())
 	a.Told, a.Flapping, a.forgotten, a.quiet = rd.Byte() == 1, rd.Byte() == 1, rd.Byte() == 1, rd.Byte() == 1
-	a.paused = event.Duration(rd.Varint())
+	a.paused, a.floor = event.Duration(rd.Varint()), event.Time(rd.Varint())
 	for range rd.Count() {
 		a.Changes = append(a.Changes, event.Time(rd.Varint()))
 	}
@@ -516,9 +527,12 @@ func (r *restoring) state(name, value *event.Reader) error {
 	if st.empty() {
 		return nil
 	}
+	if t.clocks != nil && t.clocks[key] == nil {
+		return event.ErrEncoding // its time is lost
+	}
 	ks := t.keys[key]
 	if ks == nil {
-		ks = &keyState{table: t, key: key}
+		ks = &keyState{table: t, key: key, clock: t.clocks[key]}
 		t.file(ks)
 	}
 	i, ok := ks.find(at.rule)
@@ -543,7 +557,7 @@ func (r *restoring) state(name, value *event.Reader) error {
 	}
 	for slot, a := range st.alerts {
 		if a != nil {
-			l.arm(ks, at.rule, timerAlert+timerKind(slot), t.rules[at.rule].due(ks, a, e.clocks[at.lane].mark))
+			l.armAlert(ks, at.rule, alertSlot(slot), a, ks.now(e.clocks[at.lane].mark))
 		}
 	}
 	return nil

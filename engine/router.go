@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/decode"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/expr"
@@ -20,6 +21,7 @@ type router struct {
 	clock   clock
 	stats   Stats
 	rejects []Reject
+	emitted []alerting.Derived // late events for sinks
 
 	frame    expr.Frame
 	quiet    bool // the event at hand raises no alert
@@ -51,13 +53,27 @@ func newRouter(p *plan, o *options) (*router, error) {
 		rt := &routed{streamPlan: s, marks: newMarks(s.Stream)}
 		r.streams = append(r.streams, rt)
 		if s.Producer != "" {
+			rt.marks.clocked = false
 			continue
 		}
 		if err := r.connect(rt); err != nil {
 			return nil, err
 		}
 	}
+	for _, rt := range r.streams {
+		if rt.LateOf != nil && !rt.standIn { // its time is what the events were too late for
+			rt.marks = r.streams[p.streams[rt.LateOf.Name].number].marks
+		}
+	}
 	return r, nil
+}
+
+// marked reports whether the stream has a watermark of its own.
+func (rt *routed) marked() bool {
+	if rt.Producer != "" {
+		return rt.Unordered
+	}
+	return rt.LateOf == nil || rt.standIn
 }
 
 // connect makes the stream's decoder and files the stream under its source.
@@ -68,17 +84,21 @@ func (r *router) connect(rt *routed) (err error) {
 	}
 	source, format := rt.Source, rt.Format
 	var own func(*event.Schema) decode.Decoder
+	whole := false // payloads hold the captures
 	for from, in := range r.options.standIns {
-		if in.Stream == rt.Name {
-			source, rt.standIn, rt.timed, own = from, true, in.Timed, in.Decoder
+		switch {
+		case in.Stream == rt.Name:
+			source, rt.standIn, rt.timed = from, true, in.Timed
+		case rt.LateOf == nil || in.Stream != rt.LateOf.Name:
+			continue
 		}
-	}
-	if rt.timed {
-		format = "json"
+		if whole, own = true, in.Decoder; in.Timed {
+			format = "json"
+		}
 	}
 	if own != nil {
 		rt.decoder = own(rt.Schema)
-	} else if rt.standIn {
+	} else if whole {
 		rt.decoder, err = decode.New(format, rt.Schema)
 	} else {
 		rt.decoder, err = decode.New(format, rt.Schema, names...)
@@ -152,6 +172,7 @@ func (r *router) late(rt *routed, e *event.Event, to func(shard int, it item, la
 	})
 	if !taken {
 		rt.late++
+		r.pass(rt, e, to)
 	} else {
 		rt.events++
 	}
@@ -183,7 +204,7 @@ func (r *router) event(rt *routed, rec *event.Record) (e *event.Event, late bool
 		return nil, false
 	}
 	rt.marks.tick(&r.clock)
-	if e.Time < rt.marks.mark {
+	if e.Time < rt.marks.mark && !rt.Watermark.PerKey {
 		return e, true
 	}
 	rt.marks.observe(rec, e.Time, &r.clock)
@@ -311,16 +332,16 @@ func (r *router) wanted(s *rules.Stream, k *rules.Key) bool {
 
 // mark returns the watermark of a lane: the lowest of its streams'. Streams
 // whose time is arrival make nobody wait who has a time of its own.
-func (r *router) mark(l *lanePlan, streamMark func(*streamPlan) event.Time) event.Time {
+func (r *router) mark(l *lanePlan, streamMark func(i int) event.Time) event.Time {
 	low, clocked := event.MaxTime, event.MaxTime
 	timed, waits := false, false
-	for _, s := range l.streams {
-		m := streamMark(s)
+	for i, s := range l.streams {
+		m := streamMark(i)
 		rt := r.streams[s.number]
 		switch {
 		case s.Producer == "" && rt.marks.clocked:
 			clocked = min(clocked, m)
-		case s.Producer == "" && m == event.MinTime && rt.marks.unheard(&r.clock):
+		case m == event.MinTime && (s.Producer == "" && rt.marks.unheard(&r.clock) || l.own(i)):
 			waits = true
 		default:
 			low, timed = min(low, m), true

@@ -34,6 +34,7 @@ const (
 	rowMarks   = 'm' // stream: its watermark
 	rowRule    = 'r' // rule: where it started, and its shape
 	rowState   = 's' // key group, rule, key: the state of one rule and key
+	rowKey     = 'o' // key group, level, lane, table, key: its own time, and what waits for it
 	rowWaiting = 'w' // level, lane, time, position: an event that is held back
 	rowParent  = 'p' // level, lane, rule, key: an alert that holds back others
 	rowChange  = 'q' // level, lane, time, rule, key, ordinal: a change of one, to come
@@ -67,7 +68,7 @@ func (e *Engine) Rows() []Row {
 func (e *Engine) globals(put func(name, value []byte)) {
 	put([]byte{rowClock}, e.clockRow())
 	for _, rt := range e.router.streams {
-		if rt.Producer == "" {
+		if rt.marked() {
 			put(event.AppendText([]byte{rowMarks}, rt.Name), rt.marks.appendBinary([]byte{rowVersion}))
 		}
 	}
@@ -102,7 +103,7 @@ func (l *lanePlan) rowName(kind byte) []byte {
 
 func (m *marks) appendBinary(v []byte) []byte {
 	v = binary.AppendVarint(binary.AppendVarint(v, int64(m.mark)), int64(m.latest))
-	v = binary.AppendVarint(v, int64(m.paused))
+	v = binary.AppendVarint(binary.AppendVarint(v, int64(m.paused)), int64(m.up))
 	v = binary.AppendUvarint(v, uint64(len(m.parts)))
 	for i := range m.parts {
 		p := &m.parts[i]
@@ -250,7 +251,7 @@ func (a *alertState) appendBinary(v []byte) []byte {
 	}
 	v = binary.AppendUvarint(v, uint64(a.Matches))
 	v = append(v, flag(a.Told), flag(a.Flapping), flag(a.forgotten), flag(a.quiet))
-	v = binary.AppendVarint(v, int64(a.paused))
+	v = binary.AppendVarint(binary.AppendVarint(v, int64(a.paused)), int64(a.floor))
 	v = binary.AppendUvarint(v, uint64(len(a.Changes)))
 	for _, t := range a.Changes {
 		v = binary.AppendVarint(v, int64(t))

@@ -46,6 +46,7 @@ type shardOutput struct {
 	matches     []Match
 	emitted     []alerting.Derived
 	derived     []derived
+	late        []lateEvent
 	parents     []item
 	stats       Stats
 }
@@ -65,6 +66,7 @@ type keyState struct {
 	parts  []event.Value // of the key, decoded when first asked for
 	states []*ruleState  // of the rules that have any, sorted by rule
 	filed  bool          // it is in the table
+	clock  *keyClock     // nil where keys have no time of their own
 }
 
 // ruleState is the state of one rule for one key.
@@ -104,7 +106,7 @@ func (t *table) keyStateFor(key string) *keyState {
 		ks = &keyState{table: t}
 	}
 	t.spare = nil
-	ks.key, ks.parts = key, nil
+	ks.key, ks.parts, ks.clock = key, nil, t.lane.current
 	return ks
 }
 
@@ -292,12 +294,12 @@ func (s *Shard) show(l *lane, t *table, ks *keyState, it *item, some []int32) {
 		case r.Detect != nil:
 			s.stepDetect(l, ks, i, e)
 		case r.When || r.Absent:
-			s.judgeLevel(l, ks, i, e)
+			s.judgeLevel(l, ks, i, it)
 		default:
 			s.emit(r, ks, in.Emit, e.Time, e.Pos)
 		}
 		if r.Idle > 0 && !ks.look(i).empty() {
-			l.arm(ks, i, timerIdle, e.Time.Add(r.Idle))
+			l.arm(ks, i, timerIdle, max(it.at, l.time).Add(r.Idle))
 		}
 		if t.limited {
 			s.limit(l, ks, i, it)
@@ -332,6 +334,10 @@ func (s *Shard) expire(l *lane, t *timer) {
 	case timerIdle:
 		s.forget(l, ks, t.rule, t.at, alerting.ReasonForgotten, evictedIdle)
 	default:
+		if t.silence() {
+			s.expireSilence(l, ks, t.rule, t.at)
+			break
+		}
 		s.expireAlert(l, ks, t.rule, alertSlot(t.kind-timerAlert), t.at)
 	}
 	ks.table.settle(ks)

@@ -108,6 +108,9 @@ func (s *Shard) every(visit func(unit)) {
 			for _, ks := range t.keys { // a store puts rows in order
 				visit(ks)
 			}
+			for _, kc := range t.clocks {
+				visit(kc)
+			}
 		}
 	}
 }

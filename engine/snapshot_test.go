@@ -144,11 +144,15 @@ func (w *snapshotter) crash(c Config, set *rules.Set) {
 // at its position, row for row; and an engine restored from it goes on to give
 // the same output.
 func TestSnapshots(t *testing.T) {
-	set := storySet(t)
+	t.Run("streams", func(t *testing.T) { testSnapshots(t, storySet(t), story) })
+	t.Run("keys", func(t *testing.T) { testSnapshots(t, loadSet(t, keyedRules), offline) })
+}
+
+func testSnapshots(t *testing.T, set *rules.Set, story func(seed int64, n int) []event.Record) {
 	var committed, abandoned, full, tombstones, crashes int
 	for seed := range int64(10) {
 		rng := rand.New(rand.NewSource(seed))
-		records := storyRecords(set, seed, 500)
+		records := withRules(set, story(seed, 500))
 		c := Config{Shards: 1 + int(seed)%4, Emitted: true, Load: func(string) (*rules.Set, error) { return set, nil }}
 		want := printOutputs([]Output{New(c).Step(Input{Records: records})})
 
@@ -177,7 +181,12 @@ func TestSnapshots(t *testing.T) {
 // storyRecords returns a story with positions, behind the record that brings
 // its rules into force.
 func storyRecords(set *rules.Set, seed int64, n int) []event.Record {
-	records := slices.Concat([]event.Record{{Kind: event.KindRuleSet, Payload: []byte(set.Hash)}}, story(seed, n))
+	return withRules(set, story(seed, n))
+}
+
+// withRules puts the record of a rule set before others, and numbers them all.
+func withRules(set *rules.Set, records []event.Record) []event.Record {
+	records = slices.Concat([]event.Record{{Kind: event.KindRuleSet, Payload: []byte(set.Hash)}}, records)
 	for i := range records {
 		records[i].Pos = event.Position{Seq: uint64(i + 1)}
 	}
@@ -188,9 +197,13 @@ func storyRecords(set *rules.Set, seed int64, n int) []event.Record {
 // row for row, the state of an engine that has read the log up to p, whatever
 // the number of shards and the batches.
 func TestSnapshotEqualsReplay(t *testing.T) {
-	set := storySet(t)
+	t.Run("streams", func(t *testing.T) { testSnapshotEqualsReplay(t, storySet(t), story) })
+	t.Run("keys", func(t *testing.T) { testSnapshotEqualsReplay(t, loadSet(t, keyedRules), offline) })
+}
+
+func testSnapshotEqualsReplay(t *testing.T, set *rules.Set, story func(seed int64, n int) []event.Record) {
 	for seed := range int64(4) {
-		records := storyRecords(set, seed, 400)
+		records := withRules(set, story(seed, 400))
 		c := Config{Shards: 3, Load: func(string) (*rules.Set, error) { return set, nil }}
 		w := &snapshotter{t: t, rng: rand.New(rand.NewSource(seed)), engine: New(c), store: rowStore{}}
 		for i := range records {

@@ -19,6 +19,18 @@ const (
 	timerKinds
 )
 
+// timerSilence is the silence of a key, in lanes where that has a time of its
+// own. Patterns know no silence, and only they have partial matches.
+const timerSilence = timerTimeoutAlert
+
+// byLane reports whether the timer goes by the time of the lane where keys have
+// a time of their own.
+func (t *timer) byLane() bool { return t.kind == timerIdle || t.silence() }
+
+func (t *timer) silence() bool {
+	return t.kind == timerSilence && t.keys.clock != nil && t.keys.table.rules[t.rule].Pattern == nil
+}
+
 // Timers at a time T fire in two phases around the events of T.
 const (
 	phaseInterval = 0 // when the watermark reaches T, before the events of T
@@ -50,6 +62,14 @@ func (t *timer) compare(u *timer) int {
 		cmp.Compare(t.keys.key, u.keys.key),
 		cmp.Compare(t.kind, u.kind),
 	)
+}
+
+// due returns the watermark at which the timer goes off.
+func (t *timer) due() event.Time {
+	if t.kind.phase() == phaseSteady {
+		return t.at.Add(1) // when the watermark has passed it
+	}
+	return t.at
 }
 
 // never is the deadline of a timer that is not wanted.

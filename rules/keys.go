@@ -12,7 +12,6 @@ type place struct {
 	name  string   // as messages say it
 	where string   // where its keys belong, as advice says it
 	keys  []string // in the order of the manual
-	later []string // of the language, but not of this version
 }
 
 // The mappings of the language, by depth.
@@ -23,8 +22,7 @@ var (
 	}
 	streamPlace = &place{
 		name: "a stream", where: "in a stream",
-		keys:  []string{"source", "topic", "format", "time", "id", "fields", "watermark", "retained"},
-		later: []string{"late"},
+		keys: []string{"source", "topic", "format", "time", "id", "fields", "watermark", "late", "retained"},
 	}
 	tablePlace = &place{
 		name: "a table", where: "in a table",
@@ -146,10 +144,6 @@ func (l *loader) keys(n *node, p *place) bool {
 
 func (l *loader) unknownKey(key *node, p *place) {
 	name := key.text
-	if slices.Contains(p.later, name) {
-		l.errorf(key, "", "`%s` is not supported by this version of cepd", name)
-		return
-	}
 	l.errorf(key, keyAdvice(name, p), "%s has no key `%s`", p.name, name)
 }
 
@@ -161,11 +155,11 @@ func keyAdvice(name string, p *place) string {
 	if p == detectPlace && isParam(name) {
 		return "it is a parameter of a method: write `with: {" + name + ": ...}`"
 	}
-	if known := nearest(name, slices.Concat(p.keys, p.later)); known != "" {
+	if known := nearest(name, p.keys); known != "" {
 		return fmt.Sprintf("did you mean `%s`?", known)
 	}
 	for _, other := range slices.Concat(places, testPlaces) {
-		if slices.Contains(other.keys, name) || slices.Contains(other.later, name) {
+		if slices.Contains(other.keys, name) {
 			return fmt.Sprintf("`%s` belongs %s", name, other.where)
 		}
 	}

@@ -49,8 +49,13 @@ func Load(files []File, o Options) (*Set, *Report) {
 	for _, t := range l.tables {
 		l.table(t)
 	}
-	for _, s := range l.order {
-		l.stream(s)
+	l.lateStreams()
+	for _, late := range []bool{false, true} { // those that receive late events are like the others
+		for _, s := range l.order {
+			if (s.late != nil) == late {
+				l.stream(s)
+			}
+		}
 	}
 	for _, source := range o.Topicless {
 		l.topicless(source)
@@ -91,6 +96,7 @@ func Load(files []File, o Options) (*Set, *Report) {
 		}
 	}
 	set.arrange()
+	l.timing(set)
 	return set, l.report
 }
 

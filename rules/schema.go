@@ -133,6 +133,7 @@ func inputProperties() map[*place][]property {
 			{"id", js.Either(anExpr(), js.Ref(idPlace.ref())), "What makes an event the same event when it comes again: CEL, or a mapping that says for how long."},
 			{"fields", js.Map("", js.Enum(typeNames...)), "The fields with their types: the whole list, beside what the topic captures. Left out: an event may have any."},
 			{"watermark", js.Ref(watermarkPlace.ref()), "How far event time may be trusted."},
+			{"late", js.Listed(aName()), "What becomes of events that come too late, beside being counted: drop (the default), a stream that is declared with nothing but its name, or sinks."},
 			{"retained", js.Enum(retainedWords...), "What becomes of a message that an MQTT broker had kept: state (judged, but raises no alert), event, or ignore."},
 		},
 		idPlace: {
@@ -143,7 +144,7 @@ func inputProperties() map[*place][]property {
 		watermarkPlace: {
 			{"lag", aDuration(), "How much later than the newest event another may come and still be in order; 0s if left out."},
 			{"idle", aDuration(), "Silence after which event time goes on with the clock; 30s if left out, 0s for never."},
-			{"per", js.Enum("stream"), "Whose watermark it is."},
+			{"per", js.Enum(perWords...), "Whose watermark it is: stream (the default), or key: each key of each `by` has its own."},
 			{"max_future", aDuration(), "How far ahead of its arrival an event may be; 5m if left out, 0s for any."},
 		},
 		tablePlace: {

@@ -37,10 +37,13 @@ type Stream struct {
 	Format    string        // "json", "value" or "csv"
 	Schema    *event.Schema
 	Producer  string        // the rule whose `emit` it is; empty for a stream from a source
+	Unordered bool          // derived from keys that each have a time of their own: see [Stream.Watermark]
 	Level     int           // 0 for a stream from a source, else one more than the producer's
 	Time      *expr.Program // event time; nil: the arrival time
 	ID        ID            // how an event is known that comes again
 	Watermark Watermark
+	Late      Late     // what becomes of events that come too late, beside being counted
+	LateOf    *Stream  // for a stream that receives late events: the one that they were too late for
 	Retained  Retained // what a message is that the broker had kept
 
 	// Conditions are the distinct conditions that rules ask of a single event
@@ -74,7 +77,31 @@ type Watermark struct {
 	Lag       event.Duration // how much later than the latest event others may come
 	Idle      event.Duration // silence after which event time runs on with the clock; 0: never
 	MaxFuture event.Duration // how far ahead of its arrival an event may be; 0: any
+	// PerKey says that each key of each `by` has a watermark of its own, which
+	// its own events move. Idle is then about the stream's time, the highest of
+	// its keys', by which silence is judged.
+	PerKey bool
+	// KeyIdle is the silence of a key after which its own time runs on with the
+	// clock; 0: never.
+	KeyIdle event.Duration
 }
+
+// Late says who receives events that come too late.
+type Late struct {
+	Stream *Stream  // nil: no stream
+	To     []string // sinks
+}
+
+// Marks says by what time a rule judges the events of an input.
+type Marks uint8
+
+// Whose watermark it may be.
+const (
+	MarksStream   Marks = iota // the stream's
+	MarksKey                   // the key's own, which its events move
+	MarksProducer              // that of the key of the rule that emits the events, see [Input.Follows]
+	MarksLatest                // the stream's time, the highest of its keys': for silence
+)
 
 // Key is one `by` clause over one stream.
 type Key struct {
@@ -98,6 +125,7 @@ type Rule struct {
 	Window  *Window  // nil where there is none
 	Detect  *Detect  // nil where there is none
 	Absent  bool     // silence is what it looks for, see NoData and Silence
+	PerKey  bool     // each key is judged by a time of its own: some input has MarksKey or MarksProducer
 
 	For        event.Duration // how long `when` must hold before an alert is raised
 	ClearFor   event.Duration // how long the clear condition must hold
@@ -160,6 +188,10 @@ type Input struct {
 	Where  int           // index into Stream.Conditions; -1: every event
 	When   int           // index into Stream.Conditions; -1: there is none
 	Clear  int           // index into Stream.Conditions; -1: when `when` is false
+	Marks  Marks         // by what time the events are judged
+	// Follows are, with [MarksProducer], the parts of this rule's key that make
+	// up the key of the rule that emits the events, in its order.
+	Follows []int
 	// Plain is for each predicate of the pattern the index into
 	// Stream.Conditions; -1 where the predicate is linked or takes its events
 	// from another stream.

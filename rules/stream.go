@@ -12,13 +12,6 @@ import (
 	"github.com/cepd/cepd/expr"
 )
 
-// What `watermark` is where nothing is said. An event may be five minutes ahead
-// of its arrival, so that one fast clock does not make all others late.
-const (
-	defaultIdle      = 30 * time.Second
-	defaultMaxFuture = 5 * time.Minute
-)
-
 // How long an id is known where nothing is said: longer than a device or a
 // broker tries again after a lost connection, and as many as fit in 10 MB.
 const (
@@ -37,6 +30,7 @@ type streamDecl struct {
 	stream *Stream
 	keys   map[string]int // number of each `by` clause
 	conds  map[string]int // number of each condition
+	late   *streamDecl    // of a stream that receives late events: the stream that they were too late for
 }
 
 func (l *loader) declareStream(name, body *node) {
@@ -60,7 +54,11 @@ func (l *loader) stream(d *streamDecl) {
 	s.Watermark = Watermark{Idle: defaultIdle, MaxFuture: defaultMaxFuture}
 	s.ID = ID{Within: defaultIDWithin, Keep: defaultIDKeep}
 	d.stream = s
-	if d.body.kind == scalarNode && (d.body.typ == emptyType || d.body.typ == nullType) && !d.body.bad && !l.options.NeedSource {
+	if d.late != nil {
+		l.lateStream(d)
+		return
+	}
+	if d.empty() && !l.options.NeedSource {
 		return // a name is enough for a replayed stream
 	}
 	if !l.keys(d.body, streamPlace) {
@@ -87,6 +85,9 @@ func (l *loader) stream(d *streamDecl) {
 	if n := d.body.get("watermark"); n != nil {
 		l.watermark(d, n)
 	}
+	if n := d.body.get("late"); n != nil {
+		l.late(d, n)
+	}
 	if n := d.body.get("retained"); n != nil {
 		switch l.choice(n, "`retained`", retainedWords...) {
 		case "event":
@@ -95,6 +96,11 @@ func (l *loader) stream(d *streamDecl) {
 			s.Retained = RetainedIgnore
 		}
 	}
+}
+
+// empty reports whether a stream is declared with nothing but its name.
+func (d *streamDecl) empty() bool {
+	return d.body.kind == scalarNode && (d.body.typ == emptyType || d.body.typ == nullType) && !d.body.bad
 }
 
 func (l *loader) source(n *node) string {
@@ -261,32 +267,6 @@ func (l *loader) id(d *streamDecl, n *node) {
 		}
 	}
 	s.ID.Value = l.expression(value, "`id`", &expr.Scope{Event: s.Schema, NoKey: true, Self: -1}, expr.WantKey)
-}
-
-func (l *loader) watermark(d *streamDecl, n *node) {
-	if !l.keys(n, watermarkPlace) {
-		return
-	}
-	w := &d.stream.Watermark
-	if v := n.get("lag"); v != nil {
-		w.Lag = l.duration(v, "`lag`", true)
-	}
-	if v := n.get("idle"); v != nil {
-		w.Idle = l.duration(v, "`idle`", true)
-	}
-	if v := n.get("max_future"); v != nil {
-		w.MaxFuture = l.duration(v, "`max_future`", true)
-	}
-	if v := n.get("per"); v != nil {
-		if v.text == "key" {
-			l.errorf(v, "", "`per: key` is not supported by this version of cepd")
-		} else {
-			l.choice(v, "`per`", "stream")
-		}
-	}
-	if d.body.get("time") == nil {
-		l.warnf(n, "add `time`, or remove `watermark`", "`watermark` does nothing in a stream without `time`, whose events are as old as their arrival")
-	}
 }
 
 // keyOf returns the number of a `by` clause over a stream.

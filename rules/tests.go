@@ -191,9 +191,9 @@ func (l *loader) testStream(n *node) *streamDecl {
 		}
 		return nil
 	}
-	own := slices.DeleteFunc(slices.Clone(l.order), func(s *streamDecl) bool { return s.name.src != n.src })
+	own := slices.DeleteFunc(slices.Clone(l.order), func(s *streamDecl) bool { return s.name.src != n.src || s.late != nil })
 	if len(own) == 0 {
-		own = l.order
+		own = slices.DeleteFunc(slices.Clone(l.order), func(s *streamDecl) bool { return s.late != nil })
 	}
 	if len(own) == 1 {
 		return own[0]

@@ -122,6 +122,10 @@ func listing(r *rules.Rule) string {
 func streamsOf(set *rules.Set, r *rules.Rule) []string {
 	var names []string
 	for _, in := range r.Inputs {
+		if of := in.Stream.LateOf; of != nil {
+			names = append(names, of.Name)
+			continue
+		}
 		if in.Stream.Producer == "" {
 			names = append(names, in.Stream.Name)
 			continue

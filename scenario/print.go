@@ -109,7 +109,12 @@ func (p *jsonPrinter) Match(m *engine.Match) error {
 }
 
 func (p *jsonPrinter) Derived(d *alerting.Derived) error {
-	p.head("event", d.Rule, d.Key, d.KeyNames, d.Time)
+	if d.Late {
+		p.buf = event.AppendQuoted(append(p.buf[:0], `{"kind":"late","stream":`...), d.Rule)
+		p.buf = append(d.Time.Append(append(p.buf, `,"time":"`...)), '"')
+	} else {
+		p.head("event", d.Rule, d.Key, d.KeyNames, d.Time)
+	}
 	p.buf = event.AppendObject(append(p.buf, `,"event":`...), d.Fields)
 	p.buf = append(p.buf, '}')
 	return p.line()

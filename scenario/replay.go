@@ -109,7 +109,7 @@ func FindStream(set *rules.Set, name string) (*rules.Stream, error) {
 	var names []string
 	var found *rules.Stream
 	for _, s := range set.Streams {
-		if s.Producer != "" {
+		if s.Producer != "" || s.LateOf != nil {
 			continue
 		}
 		names = append(names, s.Name)

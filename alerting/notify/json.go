@@ -58,8 +58,15 @@ func AppendJSON(dst []byte, t *alerting.Transition) []byte {
 }
 
 // AppendDerived appends a derived event as one JSON object, without line
-// breaks, to dst. It is what every sink sends.
+// breaks, to dst. It is what every sink sends. A late event names its stream in
+// place of a rule and key.
 func AppendDerived(dst []byte, d *alerting.Derived) []byte {
+	if d.Late {
+		dst = appendText(dst, '{', "late", d.Rule)
+		dst = appendTime(dst, "time", d.Time)
+		dst = appendText(dst, ',', "id", d.ID)
+		return append(event.AppendObject(append(dst, `,"event":`...), d.Fields), '}')
+	}
 	dst = appendText(dst, '{', "rule", d.Rule)
 	dst = alerting.KeyValue(d.Key, d.KeyNames).AppendJSON(append(dst, `,"key":`...))
 	dst = appendTime(dst, "time", d.Time)

@@ -56,6 +56,10 @@ func TestDerivedJSON(t *testing.T) {
 	if got, want := string(notify.AppendDerived(nil, &d)), `{"rule":"readings","key":null,"time":"2026-03-01T12:00:20Z","id":"00112233445566778899aabbccddeeff","event":{}}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	d.Late = true
+	if got, want := string(notify.AppendDerived(nil, &d)), `{"late":"readings","time":"2026-03-01T12:00:20Z","id":"00112233445566778899aabbccddeeff","event":{}}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 }
 
 // Kept payloads come in all shapes.

@@ -110,7 +110,7 @@ func TestFormat(t *testing.T) {
 // What a message says survives: a sink sends the same bytes.
 func TestMessageSurvives(t *testing.T) {
 	for _, m := range []notify.Message{notify.Changed(fullChange()), notify.Emitted(fullEvent()),
-		notify.Changed(alerting.Transition{Change: alerting.Raised}), notify.Emitted(alerting.Derived{})} {
+		notify.Changed(alerting.Transition{Change: alerting.Raised}), notify.Emitted(alerting.Derived{}), notify.Emitted(alerting.Derived{Late: true})} {
 		got, err := readMessage(event.NewReader(appendMessage(nil, m)))
 		if err != nil {
 			t.Fatal(err)

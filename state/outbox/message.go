@@ -18,6 +18,7 @@ const messageVersion = 1
 const (
 	isTransition = 1
 	isDerived    = 2
+	isLate       = 3 // a derived event that is none, but one that came too late
 )
 
 // maxAhead bounds how many elements get memory before they have been read, so
@@ -28,7 +29,9 @@ const maxAhead = 256
 // to send is left out: rendered texts, labels, evidence, targets.
 func appendMessage(dst []byte, m notify.Message) []byte {
 	dst = append(dst, messageVersion)
-	if d := m.Derived; d != nil {
+	if d := m.Derived; d != nil && d.Late {
+		return appendDerived(append(dst, isLate), d)
+	} else if d != nil {
 		return appendDerived(append(dst, isDerived), d)
 	}
 	return appendTransition(append(dst, isTransition), m.Transition)
@@ -108,6 +111,10 @@ func readMessage(r *event.Reader) (notify.Message, error) {
 	case isTransition:
 		t := readTransition(r)
 		m = notify.Message{Transition: &t}
+	case isLate:
+		d := readDerived(r)
+		d.Late = true
+		m = notify.Message{Derived: &d}
 	case isDerived:
 		d := readDerived(r)
 		m = notify.Message{Derived: &d}

@@ -62,7 +62,11 @@ func Append(dst []byte, t *alerting.Transition, o Options) []byte {
 func AppendDerived(dst []byte, d *alerting.Derived, o Options) []byte {
 	p := printer{dst: dst, Options: o}
 	p.colored(dim, d.Time.String())
-	p.add("  event  ")
+	if d.Late {
+		p.add("  late   ")
+	} else {
+		p.add("  event  ")
+	}
 	p.colored(bold, clean(d.Rule))
 	if d.Key != "" {
 		p.add("  ")
