@@ -226,11 +226,11 @@ func failOnce(u *user, n int, x *vfs.Failure, power bool) (failed bool, err erro
 		if err != nil || lost { // Close has failed
 			durable = u.durable
 		}
+		if err := u.check(m, durable); err != nil {
+			return failed, err
+		}
 	} else {
 		m.Kill()
-	}
-	if err := u.check(m, durable); err != nil {
-		return failed, err
 	}
 	if err := u.work(m); err != nil { // it goes on
 		return failed, err

@@ -121,17 +121,16 @@ func (l *Log) takeUp(s *scan, temps []string) (err error) {
 	if err != nil {
 		return err
 	}
-	if !s.closed {
-		if err := l.harden(a, s); err != nil {
-			return errors.Join(err, a.f.Close())
-		}
+	if err := l.harden(a, s); err != nil {
+		return errors.Join(err, a.f.Close())
 	}
 	l.active = a
 	return nil
 }
 
-// harden makes certain of what a crash left: it cuts off a torn tail, and
-// writes again what can be read but need not be on the disk.
+// harden makes certain of what was left: it cuts off a torn tail, and writes
+// again what can be read but need not be on the disk. That may be the mark of a
+// log that was closed: it proves all that is before it, and not itself.
 func (l *Log) harden(a *active, s *scan) error {
 	if s.repair != nil {
 		if err := a.f.Truncate(s.end.size); err != nil {
@@ -144,7 +143,7 @@ func (l *Log) harden(a *active, s *scan) error {
 		}
 	}
 	if err := a.f.Sync(); err != nil {
-		return fmt.Errorf("making durable what a crash left: %w", err)
+		return fmt.Errorf("making durable what was left: %w", err)
 	}
 	return l.fs.SyncDir(l.dir)
 }
@@ -281,9 +280,7 @@ func scanBytes(name string, h header, data []byte) (*scan, error) {
 		proven = max(proven, int64(min(g.synced, uint64(s.end.size))))
 		s.end.size += size
 		s.end.next += uint64(g.count)
-		if s.closed = g.flags&markClosed != 0; s.closed {
-			proven = s.end.size
-		}
+		s.closed = g.flags&markClosed != 0
 	}
 	s.closed = s.closed && s.repair == nil
 	s.unproven = data[proven:s.end.size]

@@ -66,6 +66,20 @@ func (m *Mem) SetCapacity(bytes int64) {
 	m.capacity = bytes
 }
 
+// Bytes returns the size of all files together.
+func (m *Mem) Bytes() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.bytes()
+}
+
+func (m *Mem) bytes() (n int64) {
+	for _, ino := range m.names {
+		n += int64(len(ino.data))
+	}
+	return n
+}
+
 // Kill ends the process that uses the file system: its files and locks are of no
 // use any more, and nothing is lost.
 func (m *Mem) Kill() {
@@ -355,11 +369,7 @@ func (m *Mem) free() int64 {
 	if m.capacity == 0 {
 		return 1 << 50
 	}
-	left := m.capacity
-	for _, ino := range m.names {
-		left -= int64(len(ino.data))
-	}
-	return max(left, 0)
+	return max(m.capacity-m.bytes(), 0)
 }
 
 // memFile is an open file of a [Mem].
