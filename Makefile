@@ -6,10 +6,12 @@
 # make cover   test coverage by function
 # make zones   cron ticks at every change of the clock since 1970, in every zone
 # make nab     NAB=DIR: every detector over the Numenta Anomaly Benchmark in DIR
+# make sim     10,000 lives of a daemon whose disk, power and sinks fail (SEEDS=N); SEED=N lives through one and tells it
 # make demo    build, then 'cepd try'
 
 GO       ?= go
 FUZZTIME ?= 30s
+SEEDS    ?= 10000
 BENCH    ?= .
 COUNT    ?= 1
 
@@ -18,7 +20,7 @@ COUNT    ?= 1
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: all build test lint bench fuzz cover zones demo clean nab detectors-doc
+.PHONY: all build test lint bench fuzz cover zones demo clean nab detectors-doc sim
 
 all: lint build test
 
@@ -59,6 +61,9 @@ nab:
 # The manual of the detectors is made of their descriptions.
 detectors-doc:
 	$(GO) test -count 1 -run TestManual ./internal/detectrun -rewrite
+
+sim:
+	$(GO) test -count 1 -timeout 60m -run TestLives -v ./internal/sim $(if $(SEED),-seed $(SEED),-seeds $(SEEDS))
 
 demo: build
 	./bin/cepd try

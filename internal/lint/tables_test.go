@@ -71,6 +71,7 @@ var imports = map[string]string{
 	"internal/mosquitto": "",
 	"internal/detectrun": "event detectors",
 	"internal/nab":       "event detectors",
+	"internal/sim":       "event alerting alerting/notify durable engine rules state state/outbox state/vfs state/wal",
 	"detectors/faults":   "event detectors",
 }
 
