@@ -1,7 +1,9 @@
 # make build   bin/cepd, one static binary
 # make test    every test, with the race detector
 # make lint    gofmt, go vet, staticcheck
-# make bench   benchmarks, in the form that benchstat reads
+# make bench   cepd against its baselines: a table, and bench.out for benchstat
+# make bench-peers     the same against Flink CEP and Siddhi, through Maven
+# make bench-packages  the benchmarks of every package
 # make fuzz    every fuzz target for FUZZTIME (default 30s)
 # make cover   test coverage by function
 # make zones   cron ticks at every change of the clock since 1970, in every zone
@@ -20,7 +22,7 @@ COUNT    ?= 1
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: all build test lint bench fuzz cover zones demo clean nab detectors-doc sim
+.PHONY: all build test lint bench bench-peers bench-packages fuzz cover zones demo clean nab detectors-doc sim
 
 all: lint build test
 
@@ -36,6 +38,14 @@ lint:
 	$(GO) tool staticcheck ./...
 
 bench:
+	$(GO) test -run '^$$' -bench '$(BENCH)' -count $(COUNT) -benchtime 3x -timeout 60m ./bench | tee bench.out
+	@echo; $(GO) run ./bench/table < bench.out
+
+bench-peers:
+	COUNT=$(COUNT) ./bench/peers/run | tee peers.out
+	@echo; $(GO) run ./bench/table < peers.out
+
+bench-packages:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
 
 # The go command fuzzes one target at a time, so each is named.

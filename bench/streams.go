@@ -119,3 +119,9 @@ func (t *Trade) AppendJSON(b []byte) []byte {
 	b = strconv.AppendFloat(append(b, `,"price":`...), t.Price, 'f', 2, 64)
 	return append(b, '}')
 }
+
+// What the streams of most rows are made of.
+const (
+	Devices = 10_000 // of the telemetry
+	Names   = 26     // of the trades
+)

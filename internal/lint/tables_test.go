@@ -47,11 +47,13 @@ var imports = map[string]string{
 	"engine": "event expr nfa window detectors decode rules alerting internal/deepsize",
 
 	// Layer 4: the engine driven from a file; settings; what operators look at.
-	"config":   "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook ingest/http internal/jsonschema mqttconn rules",
-	"bench":    "event decode rules engine",
-	"scenario": "event expr detectors nfa rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
-	"web":      "event alerting",
-	"doctor":   "config mqttconn rules state/vfs",
+	"config":         "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook ingest/http internal/jsonschema mqttconn rules",
+	"bench":          "event decode rules engine",
+	"bench/generate": "bench",
+	"bench/table":    "",
+	"scenario":       "event expr detectors nfa rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
+	"web":            "event alerting",
+	"doctor":         "config mqttconn rules state/vfs",
 
 	"durable": "event rules engine alerting alerting/notify state state/vfs",
 
