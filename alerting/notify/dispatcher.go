@@ -21,7 +21,7 @@ type Sink struct {
 	// Notifier sends to it.
 	Notifier Notifier
 	// Workers is how many deliveries may be on their way at once, each
-	// about another subject. Default 4.
+	// about another subject. Default 4; a [Keeper] has one.
 	Workers int
 	// Timeout bounds one try. Default 15s.
 	Timeout time.Duration
@@ -55,6 +55,9 @@ func (c *Config) EnsureDefaults() {
 	for i := range c.Sinks {
 		s := &c.Sinks[i]
 		orDefault(&s.Workers, 4)
+		if _, ok := s.Notifier.(Keeper); ok {
+			s.Workers = 1
+		}
 		orDefault(&s.Timeout, 15*time.Second)
 	}
 	if c.DefaultTo == nil {

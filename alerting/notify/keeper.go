@@ -37,15 +37,15 @@ func (s *sink) notify(ctx context.Context, v Delivery) (Note, error) {
 	if err != nil {
 		return n, err
 	}
-	if !s.noted[n.Name] {
+	if last, ok := s.noted[n.Name]; !ok || n.Length < last { // new to us, or begun anew
 		if err := s.d.cfg.Outbox.Note(s.Name, n); err != nil {
 			return n, err
 		}
 		if len(s.noted) >= maxNoted {
 			clear(s.noted)
 		}
-		s.noted[n.Name] = true
 	}
+	s.noted[n.Name] = n.Length
 	if err := k.Notify(ctx, v); err != nil {
 		return n, err
 	}

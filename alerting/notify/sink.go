@@ -43,7 +43,7 @@ type sink struct {
 	busy    int       // lanes that workers have
 	held    time.Time // nothing is sent before: the receiver limits our rate, or the breaker is open
 	breaker breaker
-	noted   map[string]bool // names of notes that are durable
+	noted   map[string]int64 // lengths in notes that are durable, or older than what is
 
 	draining bool
 	deadline time.Time // of draining; zero: none
@@ -83,7 +83,7 @@ func (r *readyLanes) Pop() any {
 }
 
 func newSink(d *Dispatcher, cfg Sink) *sink {
-	s := &sink{Sink: cfg, d: d, lanes: map[subject]*lane{}, more: true, failed: map[Reason]uint64{}, noted: map[string]bool{}}
+	s := &sink{Sink: cfg, d: d, lanes: map[subject]*lane{}, more: true, failed: map[Reason]uint64{}, noted: map[string]int64{}}
 	s.changed = sync.NewCond(&s.mu)
 	return s
 }

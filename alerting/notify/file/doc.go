@@ -12,7 +12,9 @@
 // the disk before that, and outlives a loss of power; with SyncNever a file is
 // synced when it is closed only. A line that was written in part is taken back,
 // and one that a crash cut off is left on a line of its own, so that no other is
-// damaged. After a crash a line may be there twice, with the same id.
+// damaged. The sink is a [notify.Keeper]: the outbox notes how long each file was
+// when a delivery was marked as sent, and after a crash files are cut to that, so
+// that no line is there twice. A loss of power may take lines that were not synced.
 //
 // A file that was moved or removed meanwhile is made anew within a second.
 // One process writes to a file: two would damage each other's repairs.

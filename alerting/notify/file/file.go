@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -115,6 +116,44 @@ func (s *Sink) Notify(_ context.Context, d notify.Delivery) error {
 		if err := f.Sync(); err != nil {
 			// What the disk has now is not known: the line is written once more.
 			return errors.Join(err, s.close(path))
+		}
+	}
+	return nil
+}
+
+// Note returns the file that a delivery goes to and its length; see
+// [notify.Keeper].
+func (s *Sink) Note(d notify.Delivery) (notify.Note, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return notify.Note{}, errors.New("the sink is closed")
+	}
+	path := s.path.expand(d.Rule(), d.Time())
+	f, err := s.open(path)
+	if err != nil {
+		return notify.Note{}, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return notify.Note{}, err
+	}
+	return notify.Note{Name: path, Length: info.Size()}, nil
+}
+
+// Restore cuts files to the lengths that were noted before a crash: what comes
+// after is written again.
+func (s *Sink) Restore(ns []notify.Note) error {
+	for _, n := range ns {
+		info, err := os.Stat(n.Name)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || info.Size() <= n.Length) {
+			continue
+		}
+		if err == nil {
+			err = os.Truncate(n.Name, n.Length)
+		}
+		if err != nil {
+			return fmt.Errorf("cutting %s to what was delivered before a crash: %w", n.Name, err)
 		}
 	}
 	return nil
