@@ -123,6 +123,9 @@ func (l *loader) detectCondition(d *ruleDecl, key string, set func(*DetectInput,
 	if n == nil {
 		return
 	}
+	if key == "when" {
+		l.warnNever(n, "`when`", "")
+	}
 	for i, in := range d.rule.Inputs {
 		if p := l.expression(n, "`"+key+"`", d.detectScope(i, false), expr.WantBool); p != nil {
 			set(in.Detect, p)

@@ -30,6 +30,7 @@ func (l *loader) pattern(d *ruleDecl, n *node) {
 	names := l.patternNames(d, n, p, defs)
 	d.rule.Pattern = &Pattern{Text: strings.TrimSpace(n.text), Aggregates: &expr.Aggregates{}, Predicates: names}
 	d.steps = d.stepsOf(p.Steps(), defs)
+	l.neverMatched(p.Steps(), defs)
 	o := nfa.Options{Predicates: map[string]nfa.Predicate{}, MaxRuns: l.runs(d)}
 	for id, name := range names {
 		if def := defs[name]; def != nil {
@@ -68,6 +69,24 @@ func (l *loader) pattern(d *ruleDecl, n *node) {
 	}
 	d.rule.Pattern.Prog = prog
 	d.patternShape(prog, p, o)
+}
+
+// neverMatched warns of conditions of steps that are never true.
+func (l *loader) neverMatched(steps []nfa.StepInfo, defs map[string]*definition) {
+	for _, s := range steps {
+		def := defs[s.Name]
+		if def == nil || def.where == nil || def.where.kind != scalarNode {
+			continue
+		}
+		follows := ""
+		switch {
+		case s.Negated:
+			follows = ", so `!" + s.Name + "` forbids nothing"
+		case !s.Optional:
+			follows = ", so the pattern never matches"
+		}
+		l.warnNever(def.where, "`"+s.Name+"` of `define`", follows)
+	}
 }
 
 // patternShape notes what the state of a pattern depends on.

@@ -301,6 +301,9 @@ func (l *loader) each(d *ruleDecl, key string, slot func(*Input) *int) {
 	if n == nil {
 		return
 	}
+	if key != "clear" {
+		l.warnNever(n, "`"+key+"`", "")
+	}
 	for i, in := range d.rule.Inputs {
 		scope := &expr.Scope{Event: in.Stream.Schema, Self: -1, NoKey: key == "where"}
 		if !scope.NoKey {

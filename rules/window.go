@@ -50,6 +50,7 @@ func (l *loader) windows(d *ruleDecl, n *node) {
 		l.lets(d, n)
 	}
 	if n := d.body.get("when"); n != nil {
+		l.warnNever(n, "`when`", "")
 		d.rule.Window.When = l.overWindow(d, n, "`when`", expr.WantBool)
 	}
 	if n := d.body.get("clear"); n != nil {
