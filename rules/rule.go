@@ -76,6 +76,7 @@ func (l *loader) rule(body *node) *Rule {
 	}
 	l.limits(d)
 	l.mode(d)
+	l.oneKey(d)
 	r.Shape = hashShape(d.shape)
 	return r
 }

@@ -97,6 +97,22 @@ func (l *loader) lateStream(d *streamDecl) {
 	s.Schema = event.NewSchema(d.name.text, slices.Clone(from.Schema.Declared()))
 }
 
+// oneKey warns of a rule without `by` over a stream whose keys have a time of
+// their own: all its events are one key, which no event of a backlog is in time
+// for.
+func (l *loader) oneKey(d *ruleDecl) {
+	if d.body.get("by") != nil || d.body.partial || d.rule.Absent {
+		return
+	}
+	for i, in := range d.rule.Inputs {
+		if in.Stream.Watermark.PerKey && d.name != nil {
+			l.warnf(d.name, "add `by`, or take the events from another stream of the same source, without `per: key`",
+				"rule `%s` has no `by`: all of `%s` is one key, and what a device sends that was offline is late for it", d.rule.Name, d.streams[i].stream.Name)
+			return
+		}
+	}
+}
+
 // timing finds out by what time each rule judges. A rule of a higher level
 // comes after those that it reads from.
 func (l *loader) timing(set *Set) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cepd/cepd/config"
 	"github.com/cepd/cepd/engine"
+	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/rules"
 )
 
@@ -139,17 +140,34 @@ type checked struct {
 
 // footprint is what a rule keeps of a key.
 type footprint struct {
-	Rule  string `json:"rule"`
-	Bytes int    `json:"bytes_per_key"`
-	With  string `json:"with"`
-	Each  int    `json:"bytes_each_further,omitempty"`
+	Rule  string    `json:"rule"`
+	Bytes int       `json:"bytes_per_key"`
+	With  string    `json:"with"`
+	Each  int       `json:"bytes_each_further,omitempty"`
+	Waits []waiting `json:"waits_for,omitempty"` // the streams of a rule over several
+}
+
+// waiting is a stream whose silence holds a rule up.
+type waiting struct {
+	Stream  string  `json:"stream"`
+	PerKey  bool    `json:"per_key,omitempty"` // each key is waited for on its own
+	Seconds float64 `json:"seconds"`           // 0: until its next event
+}
+
+func waitsOf(set *rules.Set, rule string) []rules.Wait {
+	i := slices.IndexFunc(set.Rules, func(r *rules.Rule) bool { return r.Name == rule })
+	return set.Waits(set.Rules[i])
 }
 
 func writeCheck(w io.Writer, set *rules.Set, report *rules.Report) error {
 	out := checked{Report: report}
 	if report.OK() {
 		for _, f := range byName(engine.Footprints(set)) {
-			out.Rules = append(out.Rules, footprint{f.Rule, f.Bytes, f.With, f.Each})
+			r := footprint{Rule: f.Rule, Bytes: f.Bytes, With: f.With, Each: f.Each}
+			for _, w := range waitsOf(set, f.Rule) {
+				r.Waits = append(r.Waits, waiting{w.Stream, w.PerKey, w.For.Seconds()})
+			}
+			out.Rules = append(out.Rules, r)
 		}
 	}
 	e := json.NewEncoder(w)
@@ -171,14 +189,32 @@ func footprints(set *rules.Set) string {
 	var b strings.Builder
 	for _, f := range byName(engine.Footprints(set)) {
 		if f.Bytes == 0 {
-			fmt.Fprintf(&b, "  %s: keeps nothing\n", f.Rule)
-			continue
+			fmt.Fprintf(&b, "  %s: keeps nothing", f.Rule)
+		} else {
+			fmt.Fprintf(&b, "  %s: about %s for each key with %s", f.Rule, bytesText(f.Bytes), f.With)
 		}
-		fmt.Fprintf(&b, "  %s: about %s for each key with %s", f.Rule, bytesText(f.Bytes), f.With)
 		if f.Each > 0 {
 			fmt.Fprintf(&b, ", %s for each further %s", bytesText(f.Each), f.Per)
 		}
-		b.WriteByte('\n')
+		b.WriteString("\n" + waitText(waitsOf(set, f.Rule)))
+	}
+	return b.String()
+}
+
+// waitText says for how long a rule over several streams may wait for one that
+// is quiet.
+func waitText(all []rules.Wait) string {
+	var b strings.Builder
+	for _, w := range all {
+		who := w.Stream
+		if w.PerKey {
+			who = "a key of " + who
+		}
+		long := "up to " + event.FormatDuration(w.For)
+		if w.For == 0 {
+			long = "until its next event"
+		}
+		fmt.Fprintf(&b, "    waits %s where %s is quiet\n", long, who)
 	}
 	return b.String()
 }
