@@ -70,7 +70,7 @@ nab:
 
 # The manual of the detectors is made of their descriptions.
 detectors-doc:
-	$(GO) test -count 1 -run TestManual ./internal/detectrun -rewrite
+	$(GO) test -count 1 -run 'TestManual|TestPictures' ./internal/detectrun -rewrite
 
 sim:
 	$(GO) test -count 1 -timeout 60m -run TestLives -v ./internal/sim $(if $(SEED),-seed $(SEED),-seeds $(SEEDS))

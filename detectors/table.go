@@ -38,7 +38,7 @@ var table = map[string]kind{
 	"novelty":                     {&noveltyDoc, newNovelty, 0.984},
 	"page_hinkley":                {&pageHinkleyDoc, newPageHinkley, usualThreshold},
 	"profile":                     {&profileDoc, newProfile, 0.997},
-	"random_cut_forest":           {&forestDoc, newForest, 0.98},
+	"random_cut_forest":           {&forestDoc, newForest, 0.997},
 	"quantile":                    {&quantileDoc, newQuantile, 0.997},
 	"range":                       {&rangeDoc, newRange, usualThreshold},
 	"rate":                        {&rateDoc, newRate, 0.999},

@@ -27,6 +27,7 @@ func manual() string {
 			b.WriteString(" *Also for several channels together.*")
 		}
 		fmt.Fprintf(&b, " %s\n", strings.ReplaceAll(d.Text, "\n", " "))
+		fmt.Fprintf(&b, "\n![What %s says of a series with five faults](detectors/%s.svg)\n", d.Name, d.Name)
 		if len(d.Params) == 0 {
 			continue
 		}
