@@ -6,6 +6,7 @@
 # make bench-packages  the benchmarks of every package
 # make fuzz    every fuzz target for FUZZTIME (default 30s)
 # make cover   test coverage by function
+# make chaos   kill -9 under load, ROUNDS times (default 200), needs mosquitto
 # make zones   cron ticks at every change of the clock since 1970, in every zone
 # make nab     NAB=DIR: every detector over the Numenta Anomaly Benchmark in DIR
 # make sim     10,000 lives of a daemon whose disk, power and sinks fail (SEEDS=N); SEED=N lives through one and tells it
@@ -16,13 +17,14 @@ FUZZTIME ?= 30s
 SEEDS    ?= 10000
 BENCH    ?= .
 COUNT    ?= 1
+ROUNDS   ?= 200
 
 # The version is what git says of the commit; without git or a tag it is the
 # commit's short hash or "unknown", which is no reason to fail.
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: all build test lint bench bench-peers bench-packages fuzz cover zones demo clean nab detectors-doc sim
+.PHONY: all build test lint bench bench-peers bench-packages fuzz cover chaos zones demo clean nab detectors-doc sim
 
 all: lint build test
 
@@ -60,6 +62,9 @@ fuzz:
 cover:
 	$(GO) test -coverprofile=cover.out ./...
 	$(GO) tool cover -func=cover.out
+
+chaos:
+	$(GO) test -count 1 -v -timeout 2h ./internal/chaos -rounds $(ROUNDS)
 
 zones:
 	$(GO) test -run TestChangesOfTheClock -v ./rules -all-years

@@ -70,6 +70,7 @@ var imports = map[string]string{
 
 	// Measurements and checks.
 	"internal/lint":      "",
+	"internal/chaos":     "",
 	"internal/mosquitto": "",
 	"internal/detectrun": "event detectors",
 	"internal/nab":       "event detectors",
