@@ -45,7 +45,7 @@ const (
 const (
 	minSnapshot = time.Second // more often, the daemon would do little else
 	minMemory   = 32 << 20    // less does not hold the program and its buffers
-	minMinFree  = 1 << 20     // less does not hold what is written after the check
+	minMinFree  = 32 << 20    // less does not hold what one snapshot may write
 )
 
 func (s *State) ensureDefaults() {
@@ -80,7 +80,7 @@ func (s *State) validate(bad func(path, format string, args ...any)) {
 		bad("state.memory", "%d bytes are less than 32MB, which is what cepd needs without any state", s.Memory)
 	}
 	if s.MinFree < minMinFree {
-		bad("state.min_free", "%d bytes are less than 1MB", s.MinFree)
+		bad("state.min_free", "%d bytes are less than 32MB, which a snapshot may write", s.MinFree)
 	}
 	if s.Dir == "" && s.History != 0 {
 		bad("state.history", "without state.dir there is no log to keep; write dir: data")

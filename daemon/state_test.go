@@ -21,7 +21,7 @@ func keptRig(t *testing.T, rules, dir string) *rig {
 	t.Helper()
 	return newRigWith(t, rules, func(o *Options) {
 		o.Config.State.Dir = dir
-		o.Config.State.MinFree = 1 << 20
+		o.Config.State.MinFree = 32 << 20
 		o.Log = nil
 	})
 }

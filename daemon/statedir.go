@@ -193,6 +193,10 @@ func (d *Daemon) openState(ctx context.Context) (err error) {
 	return nil
 }
 
+// snapshotRoom is what the database of snapshots may need at once: tables and
+// memory-mapped files, for which it asks nobody.
+const snapshotRoom = 24 << 20
+
 // stateOptions returns how cepd.yaml wants its state to be kept.
 func (d *Daemon) stateOptions() stateOptions {
 	c := d.cfg.State
@@ -206,7 +210,7 @@ func (d *Daemon) stateOptions() stateOptions {
 			Encoding: engine.Encoding, Semantics: engine.Semantics,
 			// The log stops before, so that a snapshot can still be written and
 			// the log be cut.
-			MinFree: c.MinFree / 2, Ballast: min(16<<20, c.MinFree/4),
+			MinFree: max(c.MinFree/2, snapshotRoom), Ballast: min(16<<20, c.MinFree/4),
 		},
 	}
 }

@@ -67,7 +67,7 @@ rules:
 const config = `
 rules: [rules.yaml]
 watch: false
-state: {dir: state, snapshot: 1s, min_free: 16MB}
+state: {dir: state, snapshot: 1s, min_free: 32MB}
 http: {listen: off}
 sources:
   plant: {type: mqtt, url: "mqtt://%s"}
