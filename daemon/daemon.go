@@ -46,6 +46,7 @@ type Daemon struct {
 	pool       *pool
 	dispatcher *notify.Dispatcher
 	delivery   atomic.Pointer[delivery] // for the HTTP server, which is there before
+	refresh    refresher
 	metrics    *web.Metrics
 	addr       string
 
@@ -269,6 +270,7 @@ func (d *Daemon) startSinks(context.Context) error {
 		return err
 	}
 	d.delivery.Store(&delivery{box, d.dispatcher})
+	d.refresh.begin(d.dispatcher, d.log)
 	if err := d.publishAddress(); err != nil {
 		d.log.Warn("commands will not find this cepd by its state directory", "err", err)
 	}

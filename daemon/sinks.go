@@ -51,7 +51,12 @@ func (d *Daemon) openSink(s config.Sink, open *sinks) (notify.Notifier, error) {
 		if err != nil {
 			return nil, err
 		}
-		client, err := mqtt.Dial(mqtt.ClientConfig{Conn: conn, StatusTopic: s.MQTT.StatusTopic, Logger: d.log.With("sink", s.Name)})
+		cfg := mqtt.ClientConfig{Conn: conn, StatusTopic: s.MQTT.StatusTopic, Logger: d.log.With("sink", s.Name)}
+		cfg.Session = s.MQTT.QoS < 2 && (d.cfg.State.Dir != "" || s.MQTT.Conn.ClientID != "") // else the id is another one after each start
+		if s.MQTT.Retain {
+			cfg.Forgotten = func() { d.refresh.ask(s.Name) }
+		}
+		client, err := mqtt.Dial(cfg)
 		if err != nil {
 			return nil, err
 		}

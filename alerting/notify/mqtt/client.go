@@ -23,6 +23,15 @@ type ClientConfig struct {
 	// that it is offline, by retained messages. Default: cepd/CLIENT_ID/status,
 	// the id encoded like a part of a topic. "-": nowhere.
 	StatusTopic string
+	// Session has the broker keep a session for the client id, so that the client
+	// can tell whether the broker has forgotten everything. It is for ids that
+	// stay the same, and not for QoS 2, where the session would bring back what
+	// was cut short.
+	Session bool
+	// Forgotten is called after each connection to a broker that keeps no session
+	// of the client: what was retained there may be lost. Without Session it is
+	// called after every connection. It must return soon.
+	Forgotten func()
 	// Logger is told when a connection is made or lost. Default: nobody.
 	Logger *slog.Logger
 }
@@ -32,6 +41,9 @@ func (c *ClientConfig) EnsureDefaults() {
 	c.Conn.EnsureDefaults()
 	if c.StatusTopic == "" {
 		c.StatusTopic = statusTopic(c.Conn.ClientID)
+	}
+	if c.Forgotten == nil {
+		c.Forgotten = func() {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -77,7 +89,7 @@ func Dial(cfg ClientConfig) (*Client, error) {
 	}
 	options.SetAutoReconnect(false) // see the package comment
 	options.SetConnectRetry(false)
-	options.SetCleanSession(true) // we subscribe to nothing, and keep what is unsent ourselves
+	options.SetCleanSession(!cfg.Session) // we subscribe to nothing, and keep what is unsent ourselves
 	if cfg.StatusTopic != "-" {
 		options.SetWill(cfg.StatusTopic, "offline", 1, true)
 	}
@@ -170,7 +182,7 @@ func (c *Client) run(ctx context.Context) {
 	logger := c.cfg.Logger.With("broker", mqttconn.Redact(c.cfg.Conn.URL), "client_id", c.cfg.Conn.ClientID)
 	for failures := 0; ctx.Err() == nil; {
 		lost := make(chan error, 1)
-		conn, err := c.connect(ctx, lost)
+		conn, known, err := c.connect(ctx, lost)
 		if err != nil {
 			failures++
 			if ctx.Err() == nil {
@@ -181,6 +193,9 @@ func (c *Client) run(ctx context.Context) {
 		}
 		failures = 0
 		logger.Info("connected")
+		if !known {
+			c.cfg.Forgotten()
+		}
 		select {
 		case err := <-lost:
 			c.set(nil)
@@ -194,26 +209,30 @@ func (c *Client) run(ctx context.Context) {
 	}
 }
 
-// connect makes a connection and says that we are online.
-func (c *Client) connect(ctx context.Context, lost chan error) (paho.Client, error) {
+// connect makes a connection and says that we are online. It reports whether the
+// broker has a session of ours.
+func (c *Client) connect(ctx context.Context, lost chan error) (_ paho.Client, known bool, err error) {
 	options := *c.options
 	options.SetConnectionLostHandler(func(_ paho.Client, err error) { lost <- err })
 	conn := paho.NewClient(&options)
 	token := conn.Connect()
 	<-token.Done() // bounded by ConnectTimeout
 	if err := token.Error(); err != nil {
-		return nil, err
+		return nil, false, err
+	}
+	if t, ok := token.(*paho.ConnectToken); ok {
+		known = t.SessionPresent()
 	}
 	if c.cfg.StatusTopic != "-" {
 		ctx, cancel := context.WithTimeout(ctx, c.cfg.Conn.ConnectTimeout)
 		defer cancel()
 		if err := publish(ctx, conn, c.cfg.StatusTopic, 1, true, []byte("online")); err != nil {
 			conn.Disconnect(disconnectWait)
-			return nil, fmt.Errorf("saying that we are online: %w", err)
+			return nil, false, fmt.Errorf("saying that we are online: %w", err)
 		}
 	}
 	c.set(conn)
-	return conn, nil
+	return conn, known, nil
 }
 
 // set notes the connection there is.

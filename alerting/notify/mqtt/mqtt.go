@@ -28,7 +28,8 @@ type Config struct {
 	// Topic of an alert's messages, in which {rule}, {key} and {fingerprint}
 	// are replaced. The parts of a key are levels of the topic; in each, and in
 	// a rule's name, / + # % and control characters are percent-encoded. A rule
-	// without a key leaves out the level that is {key} alone. Default:
+	// without a key leaves out the level that is {key} alone. In the alert of a
+	// rule's `timeout`, {rule} is its name and ":timeout". Default:
 	// [DefaultTopic].
 	Topic string
 	// EventTopic is the topic of derived events, in which {rule} and {key} are
@@ -114,5 +115,19 @@ func (s *Sink) topicOf(m notify.Message) (string, error) {
 	if d := m.Derived; d != nil {
 		return s.eventTopic.expand(d.Rule, d.Key, "")
 	}
-	return s.topic.expand(m.Transition.Rule, m.Transition.Key, m.Transition.Fingerprint)
+	return s.topic.expand(ruleOf(m.Transition), m.Transition.Key, m.Transition.Fingerprint)
+}
+
+// timeoutSuffix follows the rule's name in the topic of the alert of its
+// `timeout`, so that this one and the rule's other alert do not take each other's
+// place. No rule's name has a colon.
+const timeoutSuffix = ":timeout"
+
+func ruleOf(t *alerting.Transition) string {
+	for _, l := range t.Labels {
+		if l.Name == "timeout" && l.Value == "true" {
+			return t.Rule + timeoutSuffix
+		}
+	}
+	return t.Rule
 }

@@ -56,7 +56,10 @@ func (k *link) run() {
 		if err != nil {
 			return
 		}
-		out, err := net.Dial("tcp", k.to)
+		k.mu.Lock()
+		to := k.to
+		k.mu.Unlock()
+		out, err := net.Dial("tcp", to)
 		k.mu.Lock()
 		if err != nil || k.down {
 			in.Close()
@@ -87,6 +90,58 @@ func (k *link) cut(stay bool) {
 		c.Close()
 	}
 	k.conns = nil
+}
+
+// point leads new connections to another broker.
+func (k *link) point(to string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.to = strings.TrimPrefix(to, "mqtt://")
+}
+
+// TestForgotten tells a broker that kept what was published from one that did
+// not, such as one that started anew without its files.
+func TestForgotten(t *testing.T) {
+	_, url := startBroker(t)
+	k := newLink(t, url)
+	forgotten := make(chan struct{}, 10)
+	c, err := Dial(ClientConfig{Conn: mqttconn.Config{URL: k.url(), ClientID: "keeps"}, Session: true, Forgotten: func() { forgotten <- struct{}{} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	s, err := New(Config{Publisher: c, QoS: 1, Retain: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-forgotten // it has never known us
+	box := listen(t, url, "listener")
+	expect(t, box, "retained cepd/keeps/status online")
+	k.cut(false)
+	expect(t, box, "retained cepd/keeps/status online", "cepd/keeps/status offline", "cepd/keeps/status online")
+	notifyNow(t, s, delivery(t, "t2", alerting.Raised))
+	if len(forgotten) > 0 {
+		t.Error("the broker has the session, and counts as having forgotten it")
+	}
+	_, other := startBroker(t)
+	k.point(other)
+	k.cut(false)
+	<-forgotten
+}
+
+// The two alerts that a rule can have do not share a topic.
+func TestTimeoutTopic(t *testing.T) {
+	var got published
+	s, err := New(Config{Publisher: &got, Topic: "a/{rule}/{key}", QoS: 1, Retain: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, labels := range [][]alerting.Label{nil, {{Name: "alertname", Value: "door"}, {Name: "timeout", Value: "true"}}} {
+		notifyNow(t, s, notify.NewDelivery(notify.Changed(alerting.Transition{Rule: "door", Change: alerting.Cleared, Labels: labels}), "plant", 0))
+	}
+	if diff := cmp.Diff(published{"a/door retain=true ", "a/door:timeout retain=true "}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }
 
 // listen subscribes to everything of cepd, with a client of its own.
