@@ -21,8 +21,8 @@ rules:
   - {name: with-clocked, from: [a, clocked], emit: {x: e.x}}
   - {name: two, from: [a, b], by: e.x, emit: {x: e.x}}
   - {name: derived, from: [one, two], by: e.x, emit: {x: e.x}}
-  - {name: keys, from: [k, b], by: e.x, emit: {x: e.x}}
-  - {name: after-keys, from: [keys, a], by: e.y, emit: {x: e.x}}
+  - {name: keys, from: [k, b], by: e.x, emit: {y: e.y}}
+  - {name: after-keys, from: [keys, a], by: e.y, emit: {y: e.y}}
   - {name: silent, from: [k, a], by: e.x, absent: {for: 1m}, emit: {x: e.x}}
 `)}}, Options{})
 	if !report.OK() {
