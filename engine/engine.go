@@ -281,7 +281,7 @@ func (c *clock) disconnect(source string) {
 // over several streams did not wait for any more. What they have judged by then
 // stays judged: an event before it is late.
 func (e *Engine) firstHeard(rec *event.Record) {
-	for _, rt := range e.router.sources[rec.Source] {
+	for _, rt := range e.router.streamsOf(rec.Source) {
 		if rt.marks.clocked || rt.marks.mark != event.MinTime || len(rt.marks.parts) == 0 {
 			continue
 		}

@@ -175,15 +175,25 @@ func (l *lane) unhold() item {
 
 // sortArrived puts new events into the order of judgment. They mostly are.
 func (l *lane) sortArrived() {
-	compare := func(a, b item) int { return a.compare(&b) }
-	if !slices.IsSortedFunc(l.arrived, compare) {
-		slices.SortStableFunc(l.arrived, compare)
+	for i := 1; i < len(l.arrived); i++ {
+		a, b := &l.arrived[i-1], &l.arrived[i]
+		if a.at >= b.at && a.compare(b) > 0 {
+			slices.SortStableFunc(l.arrived, func(a, b item) int { return a.compare(&b) })
+			return
+		}
 	}
 }
 
 // fire lets the timers of a queue go off that come before a phase of a time.
 func (l *lane) fire(s *Shard, q *heap[timer], at event.Time, phase uint8) {
-	for t := l.timer(q); t != nil && t.before(at, phase); t = l.timer(q) {
+	for {
+		// An entry may be earlier than its deadline, never later.
+		if t := q.top(); t == nil || !t.before(at, phase) {
+			return
+		}
+		if t := l.timer(q); t == nil || !t.before(at, phase) {
+			return
+		}
 		l.fireTop(s, q)
 	}
 }

@@ -18,6 +18,8 @@ type router struct {
 	options *options
 	streams []*routed // by number
 	sources map[string][]*routed
+	source  string    // of the last message
+	taking  []*routed // its streams
 	clock   clock
 	stats   Stats
 	rejects []Reject
@@ -131,10 +133,18 @@ func (r *router) batch(held bool) {
 // keyBytes is how much memory for keys is taken at once.
 const keyBytes = 4096
 
+// streamsOf returns the streams of a source. Messages of one come in batches.
+func (r *router) streamsOf(source string) []*routed {
+	if source != r.source || r.taking == nil {
+		r.source, r.taking = source, r.sources[source]
+	}
+	return r.taking
+}
+
 // message routes one message.
 func (r *router) message(rec *event.Record, to func(shard int, it item, lane int)) {
 	taken := false
-	for _, rt := range r.sources[rec.Source] {
+	for _, rt := range r.streamsOf(rec.Source) {
 		if rec.Flags.Retained() && rt.Retained == rules.RetainedIgnore {
 			taken = true
 			r.stats.Rejected.add(rt.Name, "retained", 1)

@@ -17,6 +17,8 @@ type Program struct {
 	closure   valueFn  // closures, of any other value
 	library   *library // where closures do not cover it
 	guard     *Guard   // of a condition
+	field     int      // 1 + the slot of `e` that is the value as it stands, where it is of a kind
+	kind      event.Kind
 }
 
 // Compile parses, checks and compiles one expression. It returns either a
@@ -49,6 +51,11 @@ func (p *Program) Bool(f *Frame) (bool, error) {
 // Value evaluates the expression. The error is an [*EvalError]. A text may
 // share memory with the event's payload.
 func (p *Program) Value(f *Frame) (event.Value, error) {
+	if p.field > 0 { // nothing but a field, as keys and times mostly are
+		if s := f.Event.Slots; p.field <= len(s) && s[p.field-1].Kind() == p.kind {
+			return s[p.field-1], nil
+		}
+	}
 	v, r := p.eval(f)
 	if r != 0 {
 		return event.Missing, evalErrors[r]
@@ -122,6 +129,11 @@ func (p *Program) Source() string { return p.src }
 // library.
 func (p *Program) Compiled() bool { return p.library == nil }
 
+// fieldKinds are the kinds that fields have whose types are declared.
+var fieldKinds = map[form]event.Kind{
+	formString: event.KindString, formTime: event.KindTime, formInt: event.KindInt, formDouble: event.KindDouble,
+}
+
 // build makes closures of the tree, or where one part of it is not covered, a
 // program of the library.
 func (c *compilation) build(p *Program) {
@@ -135,6 +147,9 @@ func (c *compilation) build(p *Program) {
 		p.condition, p.guard = root.truth(), root.guard
 	case c.want != WantBool && root.isScalar():
 		p.closure = root.box()
+		if k, ok := fieldKinds[root.form]; ok && p.want.allows(k) {
+			p.field, p.kind = root.slot, k
+		}
 	default:
 		lib, err := c.plan()
 		if err != nil {
