@@ -27,7 +27,7 @@ func TestDeadLetters(t *testing.T) {
 	defer receiver.Close()
 	dir := filepath.Join(t.TempDir(), "state")
 	r := newRigWith(t, tooHot, func(o *Options) {
-		o.Config.State.Dir, o.Config.State.MinFree, o.Log = dir, 1<<20, nil
+		o.Config.State.Dir, o.Config.State.MinFree, o.Log = dir, 32<<20, nil
 		o.Config.HTTP.Listen = "127.0.0.1:0"
 		o.Config.Sinks = []config.Sink{{Name: "ops", Type: "webhook", Webhook: config.WebhookSink{Config: webhook.Config{URL: receiver.URL}}}}
 	})
