@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -92,7 +94,7 @@ type keyWake struct {
 }
 
 func newWakes() heap[keyWake] {
-	return heap[keyWake]{less: func(a, b *keyWake) bool { return a.at < b.at }}
+	return heap[keyWake]{less: func(a, b *keyWake) bool { return a.at < b.at || a.at == b.at && a.clock.key < b.clock.key }}
 }
 
 func newKeyLane(p *lanePlan) keyLane {
@@ -324,7 +326,7 @@ func (l *lane) producerMoved(s *Shard, it *item) {
 		move(kc)
 	}
 	if n < len(l.under) {
-		for kc := range l.under[n][it.key] { // keys do not see each other
+		for _, kc := range inOrderOf(maps.Keys(l.under[n][it.key]), l.tables[it.table].limited) {
 			move(kc)
 		}
 	}
@@ -537,12 +539,22 @@ func (l *lane) fireSilence(s *Shard, upTo event.Time) {
 // runAll moves the time of every key to the end of the input.
 func (l *lane) runAll(s *Shard) {
 	for _, t := range l.tables {
-		for _, kc := range t.clocks { // keys do not see each other
+		for _, kc := range inOrderOf(maps.Values(t.clocks), t.limited) {
 			if !kc.gone {
 				l.runKey(s, kc)
 			}
 		}
 	}
+}
+
+// inOrderOf lists keys whose time has come: in order if they see each other,
+// since a rule keeps so many at most, else as they come.
+func inOrderOf(keys iter.Seq[*keyClock], ordered bool) []*keyClock {
+	list := slices.Collect(keys)
+	if ordered {
+		slices.SortFunc(list, func(a, b *keyClock) int { return strings.Compare(a.key, b.key) })
+	}
+	return list
 }
 
 // endOf sees to it that a key is dropped when nothing is kept of it for long.

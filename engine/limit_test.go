@@ -65,6 +65,8 @@ rules: [{name: r, from: t, by: e.d, when: e.x > 0, limits: {keys: 1}, alert: {}}
 	}
 }
 
+// limitedRun runs records in batches, with the state written and read now and
+// then; all in one batch without rng.
 func limitedRun(t *testing.T, set *rules.Set, records []event.Record, shards int, rng *rand.Rand) string {
 	t.Helper()
 	c := Config{Shards: shards, Load: func(string) (*rules.Set, error) { return set, nil }}
@@ -75,12 +77,15 @@ func limitedRun(t *testing.T, set *rules.Set, records []event.Record, shards int
 		records[i].Pos = event.Position{Seq: uint64(i + 1)}
 	}
 	for len(records) > 0 {
-		n := 1 + rng.Intn(min(len(records), 1000))
+		n := len(records)
+		if rng != nil {
+			n = 1 + rng.Intn(min(n, 1000))
+		}
 		out := e.Step(Input{Records: records[:n]})
 		for _, tr := range out.Transitions {
 			fmt.Fprintf(&got, "%s %s %s %s\n", tr.Time, tr.Change, event.KeyText(tr.Key), tr.Reason)
 		}
-		if records = records[n:]; rng.Intn(4) == 0 {
+		if records = records[n:]; rng != nil && rng.Intn(4) == 0 {
 			again, _, err := Restore(c, set, inOrder(e.Rows()))
 			if err != nil {
 				t.Fatal(err)
@@ -104,5 +109,43 @@ func TestGroupKeys(t *testing.T) {
 			t.Errorf("of %d keys one group has %d, and the limit leaves room for %d", limit, most, groupKeys(limit))
 		}
 		t.Logf("%d keys: at most %d", limit, groupKeys(limit)*event.Groups)
+	}
+}
+
+// TestLimitedKeysOfTheirOwnTime limits keys that have a time of their own, and
+// keys that follow those: the output is the same whatever the number of shards,
+// the batches and the restarts.
+func TestLimitedKeysOfTheirOwnTime(t *testing.T) {
+	const text = `
+streams: {t: {source: in, time: e.ts, watermark: {lag: 2s, idle: 3s, per: key}}}
+rules:
+  - {name: r, from: t, by: e.d, when: e.x > 0, for: 1s, limits: {keys: 1}, alert: {}}
+  - {name: emits, from: t, by: e.d, where: e.x > 1, emit: {d: e.d, x: e.x}}
+  - {name: follows, from: emits, by: {d: e.d, x: e.x}, pattern: a -> b, define: {a: e.x > 1, b: e.x > 5}, within: 90s, limits: {keys: 1}, timeout: {alert: {}}}
+`
+	set, report := rules.Load([]rules.File{{Name: "r.yaml", Data: []byte(text)}}, rules.Options{})
+	if report.Errors > 0 {
+		t.Fatal(report)
+	}
+	for seed := range int64(2) {
+		rng := rand.New(rand.NewSource(seed))
+		var records []event.Record
+		start := event.Time(1_772_366_400_000_000_000)
+		for i := range 4000 {
+			key := rng.Intn(3000)
+			at := start.Add(event.Duration(i)*1e8 - event.Duration(key%7)*1e9 - event.Duration(rng.Intn(2000))*1e6)
+			records = append(records, event.Record{Kind: event.KindMessage, Source: "in", Arrival: start.Add(event.Duration(i) * 1e8),
+				Payload: fmt.Appendf(nil, `{"ts":"%s","d":"k%d","x":%d}`, at, key, rng.Intn(4))})
+		}
+		records = append(records, event.Record{Kind: event.KindEnd, Arrival: event.MaxTime})
+		want := limitedRun(t, set, slices.Clone(records), 1, nil)
+		if n := strings.Count(want, "evicted"); n < 100 {
+			t.Fatalf("seed %d: %d keys were evicted; too few to say anything", seed, n)
+		}
+		for _, shards := range []int{1, 8} {
+			if got := limitedRun(t, set, slices.Clone(records), shards, rng); sorted(got, "") != sorted(want, "") {
+				t.Errorf("seed %d, %d shards: output differs:\n%s", seed, shards, firstDifference(sorted(got, ""), sorted(want, "")))
+			}
+		}
 	}
 }
