@@ -17,7 +17,8 @@ import (
 
 // Open opens the snapshots in a directory, which is made if there is none. The
 // recovery says what was found, also where it comes with an error of what was
-// found. Nothing is touched unless a state was found that can be used.
+// found. What is refused for its format is not touched; to look at what may be
+// damaged without badger mending it, there is [OpenCopy].
 func Open(dir string, o Options) (*Store, *Recovery, error) {
 	o.EnsureDefaults()
 	h, err := prepare(dir, &o)
@@ -32,9 +33,13 @@ func Open(dir string, o Options) (*Store, *Recovery, error) {
 }
 
 func open(dir string, o *Options, h *head) (*Store, *Recovery, error) {
-	db, err := openBadger(dir, o)
+	b, err := openBadger(dir, o)
 	if err != nil {
 		return nil, nil, err
+	}
+	var db database = b
+	if o.Fault != nil {
+		db = faulty{b, o.Fault}
 	}
 	rec, kept, err := examine(db, h)
 	var s *Store

@@ -7,13 +7,15 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"maps"
+	"math"
 	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -21,8 +23,12 @@ import (
 var kills = flag.Int("kills", 8, "how often TestKill kills")
 
 // writerDir, in the environment, makes the test binary a process that writes
-// epochs until it is killed.
-const writerDir = "CEPD_STATE_TEST_WRITER"
+// epochs until it is killed; with killAt it kills itself before an operation on
+// the database, by number, and writes no more than a few epochs.
+const (
+	writerDir = "CEPD_STATE_TEST_WRITER"
+	killAt    = "CEPD_STATE_TEST_KILL_AT"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(writerDir); dir != "" {
@@ -50,66 +56,115 @@ func epochRows(seq uint64) []Row {
 // writeEpochs goes on where a store is, and prints each sequence that it has
 // committed.
 func writeEpochs(dir string) error {
-	s, _, err := Open(dir, plenty())
+	o, last := plenty(), uint64(math.MaxUint64)
+	if at, err := strconv.Atoi(os.Getenv(killAt)); err == nil {
+		last = 4
+		o.Fault = func(string) error {
+			if at--; at == 0 {
+				return errors.Join(syscall.Kill(os.Getpid(), syscall.SIGKILL), errors.New("still alive"))
+			}
+			return nil
+		}
+	}
+	s, _, err := Open(dir, o)
 	if err != nil {
 		return err
 	}
 	m, _ := s.Newest()
 	fmt.Println("open", m.Position.Seq)
-	for seq := m.Position.Seq + 1; ; seq++ {
-		if err := write(s, false, seq, epochRows(seq)); err != nil {
+	for seq := m.Position.Seq + 1; seq <= last; seq++ {
+		if err := write(s, seq == 3, seq, epochRows(seq)); err != nil {
 			return err
 		}
 		fmt.Println("committed", seq)
 	}
+	fmt.Println("done", last)
+	return nil
 }
 
-// TestKill kills a process that writes epochs, at random moments: what it said
-// that it had committed is there, whole, and at most one epoch more.
+// written is what a store must hold that writeEpochs wrote.
+type written struct {
+	seq   uint64
+	model map[string]string
+}
+
+// goOn takes in the epochs up to a sequence.
+func (w *written) goOn(seq uint64, fullAt uint64) {
+	for w.seq < seq {
+		if w.seq++; w.model == nil || w.seq == fullAt {
+			w.model = map[string]string{}
+		}
+		for _, r := range epochRows(w.seq) {
+			if delete(w.model, string(r.Name)); r.Value != nil {
+				w.model[string(r.Name)] = string(r.Value)
+			}
+		}
+	}
+}
+
+// check opens a store after a kill: what was said to be committed is there,
+// whole, and at most one epoch more.
+func (w *written) check(dir string, said, fullAt uint64) error {
+	s, rec, err := Open(dir, plenty())
+	if err != nil {
+		return err
+	}
+	m, _ := s.Newest()
+	if rec.Back() || len(rec.Damaged) > 0 || m.Position.Seq < said || m.Position.Seq > said+1 {
+		return fmt.Errorf("epoch %d is there and %d was committed:\n%s", m.Position.Seq, said, rec)
+	}
+	w.goOn(m.Position.Seq, fullAt)
+	if m.Epoch > 0 {
+		if got, err := rowsOf(s, m.Epoch); err != nil || !maps.Equal(got, w.model) {
+			return fmt.Errorf("%v, %s", err, differ(got, w.model))
+		}
+	}
+	return s.Close()
+}
+
+// TestKill kills a process that writes epochs, at random moments.
 func TestKill(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "snapshots")
 	rng := rand.New(rand.NewSource(1))
-	model := map[string]string{}
-	seq := uint64(0)
+	var w written
 	for round := range *kills {
-		said := killWriter(t, dir, time.Duration(rng.Intn(300))*time.Millisecond)
-		s, rec, err := Open(dir, plenty())
-		if err != nil {
+		after := time.Duration(rng.Intn(300)) * time.Millisecond
+		said, _ := runWriter(t, dir, "", func(cmd *exec.Cmd) { time.AfterFunc(after, func() { _ = cmd.Process.Kill() }) })
+		if err := w.check(dir, said, 3); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
-		m, _ := s.Newest()
-		if rec.Back() || len(rec.Damaged) > 0 || m.Position.Seq < said || m.Position.Seq > said+1 {
-			t.Fatalf("round %d: epoch %d is there and %d was committed:\n%s", round, m.Position.Seq, said, rec)
-		}
-		for seq < m.Position.Seq {
-			seq++
-			for _, r := range epochRows(seq) {
-				if delete(model, string(r.Name)); r.Value != nil {
-					model[string(r.Name)] = string(r.Value)
-				}
-			}
-		}
-		if m.Epoch > 0 {
-			if got, err := rowsOf(s, m.Epoch); err != nil || !maps.Equal(got, model) {
-				t.Fatalf("round %d: %v, %s", round, err, differ(got, model))
-			}
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
 	}
-	t.Logf("%d epochs in %d rounds", seq, *kills)
-	if seq < uint64(*kills)/2 {
+	t.Logf("%d epochs in %d rounds", w.seq, *kills)
+	if w.seq < uint64(*kills)/2 {
 		t.Error("too few epochs to say anything")
 	}
 }
 
-// killWriter starts a process that writes, kills it a while after it has opened
-// the store, and returns the last sequence that it said it had committed.
-func killWriter(t *testing.T, dir string, after time.Duration) (said uint64) {
+// TestKillAtEveryOperation lets a process kill itself before the first operation
+// on the database, the second, and so on, until it comes to its end.
+func TestKillAtEveryOperation(t *testing.T) {
+	for n := 1; ; n++ {
+		dir := filepath.Join(t.TempDir(), "snapshots")
+		said, done := runWriter(t, dir, fmt.Sprint(n), func(*exec.Cmd) {})
+		if err := new(written).check(dir, said, 3); err != nil {
+			t.Fatalf("killed before operation %d: %v", n, err)
+		}
+		if done {
+			if n < 20 {
+				t.Errorf("only %d operations", n)
+			}
+			return
+		}
+	}
+}
+
+// runWriter starts a process that writes, tells opened when it has opened the
+// store, and returns the last sequence that it said it had committed, and
+// whether it came to its end.
+func runWriter(t *testing.T, dir, at string, opened func(*exec.Cmd)) (said uint64, done bool) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), writerDir+"="+dir)
+	cmd.Env = append(os.Environ(), writerDir+"="+dir, killAt+"="+at)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -118,20 +173,23 @@ func killWriter(t *testing.T, dir string, after time.Duration) (said uint64) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(out)
-	timer := (*time.Timer)(nil)
-	for lines.Scan() {
+	for lines := bufio.NewScanner(out); lines.Scan(); {
 		var what string
-		if _, err := fmt.Sscan(lines.Text(), &what, &said); err != nil {
+		var seq uint64
+		_, _ = fmt.Sscan(lines.Text(), &what, &seq)
+		switch what {
+		case "open":
+			said = seq
+			opened(cmd)
+		case "committed":
+			said = seq
+		case "done":
+			done = true
+		case "<nil>": // that is how it ends
+		default:
 			t.Fatalf("the writer says %q", lines.Text())
 		}
-		if timer == nil {
-			timer = time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
-		}
-	}
-	if err := lines.Err(); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
-		t.Fatal(err)
 	}
 	_ = cmd.Wait() // it was killed
-	return said
+	return said, done
 }

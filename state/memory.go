@@ -40,7 +40,10 @@ func (m *Memory) Open(o Options) (*Store, *Recovery, error) {
 		}
 	}
 	m.opened++
-	db := &memoryDB{m, m.opened}
+	var db database = &memoryDB{m, m.opened}
+	if o.Fault != nil {
+		db = faulty{db, o.Fault}
+	}
 	if err := db.room(); err != nil {
 		return nil, nil, err
 	}

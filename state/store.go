@@ -26,6 +26,10 @@ type Options struct {
 	// Free returns how many bytes are free where dir is. Default: as the
 	// operating system says.
 	Free func(dir string) (int64, error)
+	// Fault, if not nil, is asked before each operation on the database, by its
+	// name: "write", "head", "view" or "room". What it returns is what the
+	// operation fails with; nothing of it happens then.
+	Fault func(operation string) error
 }
 
 // EnsureDefaults fills in what is not set.
@@ -55,6 +59,40 @@ type database interface {
 	// room returns an error if there is no room to write.
 	room() error
 	close() error
+}
+
+// faulty is a database that fails as its fault says.
+type faulty struct {
+	database
+	fault func(operation string) error
+}
+
+func (f faulty) write(changes []change) error {
+	if err := f.fault("write"); err != nil {
+		return err
+	}
+	return f.database.write(changes)
+}
+
+func (f faulty) view(do func(reader) error) error {
+	if err := f.fault("view"); err != nil {
+		return err
+	}
+	return f.database.view(do)
+}
+
+func (f faulty) setHead(text []byte) error {
+	if err := f.fault("head"); err != nil {
+		return err
+	}
+	return f.database.setHead(text)
+}
+
+func (f faulty) room() error {
+	if err := f.fault("room"); err != nil {
+		return err
+	}
+	return f.database.room()
 }
 
 // change is a key with its new value; nil removes it.
