@@ -77,8 +77,9 @@ type Daemon struct {
 	sources map[string]*runningSource
 	reading int // sources that have not ended
 	stats   engine.Stats
-	firing  map[string]int64    // alerts that fired after recovery, by rule
-	coming  map[string]*ruleSet // that a record names which did not take effect yet, by hash
+	times   map[string]engine.StreamTime // how far streams have come, by name
+	firing  map[string]int64             // alerts that fired after recovery, by rule
+	coming  map[string]*ruleSet          // that a record names which did not take effect yet, by hash
 	err     error
 	ended   bool
 	done    chan struct{} // closed when the daemon should stop by itself

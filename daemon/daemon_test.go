@@ -454,6 +454,9 @@ func TestHTTP(t *testing.T) {
 			t.Errorf("/metrics lacks %s", want)
 		}
 	}
+	if !strings.Contains(metrics, "cepd_watermark_lag_seconds{stream=\"telemetry\"} ") {
+		t.Error("/metrics does not say how far the watermark is behind")
+	}
 	if t.Failed() {
 		t.Log(metrics)
 	}

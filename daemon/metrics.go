@@ -83,6 +83,10 @@ func (d *Daemon) observe(out *engine.Output, records []event.Record) {
 		for stream, t := range d.durable.Watermarks() {
 			m.SetTime(web.Watermark, t, stream)
 		}
+		times := d.durable.StreamTimes()
+		d.mu.Lock()
+		d.times = times
+		d.mu.Unlock()
 	}
 }
 
@@ -119,6 +123,7 @@ func (d *Daemon) collect() {
 	if !d.running.Load() {
 		return
 	}
+	d.collectLags()
 	d.mu.Lock()
 	firing := maps.Clone(d.firing)
 	for k, n := range d.stats.Raised {
@@ -193,6 +198,21 @@ func (d *Daemon) watchdog() float64 {
 	case <-ctx.Done():
 	}
 	return 0
+}
+
+// collectLags tells how far watermarks are behind the clock. A stream that is
+// quiet goes on with it, also where no rule wants that, so that nobody ticks.
+func (d *Daemon) collectLags() {
+	d.mu.Lock()
+	times := d.times
+	d.mu.Unlock()
+	now := d.clock.now()
+	d.metrics.Reset(web.WatermarkLag)
+	for stream, t := range times {
+		if at := t.At(now); at != event.MaxTime {
+			d.metrics.Set(web.WatermarkLag, now.Sub(at).Seconds(), stream)
+		}
+	}
 }
 
 // collectState sets the metrics of the state directory.

@@ -199,6 +199,10 @@ func (e *Engine) Arrival() event.Time { return e.arrival }
 // Watermarks returns the watermark of each stream, by name.
 func (e *Engine) Watermarks() map[string]event.Time { return e.engine.Watermarks() }
 
+// StreamTimes returns how far the time of each stream has come, by name; what it
+// returns may be used while the engine goes on.
+func (e *Engine) StreamTimes() map[string]engine.StreamTime { return e.engine.StreamTimes() }
+
 // Firing counts the alerts that fire, by rule.
 func (e *Engine) Firing() map[string]int64 {
 	firing := map[string]int64{}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/cepd/cepd/event"
@@ -191,4 +192,33 @@ func (m *marks) leftOut(c *clock) event.Time {
 // heard reports whether any partition has had an event.
 func (m *marks) heard() bool {
 	return slices.ContainsFunc(m.parts, func(p partition) bool { return p.highest != event.MinTime })
+}
+
+// StreamTime is how far the time of a stream has come, with what is needed to
+// say how far the clock takes it if nothing else comes.
+type StreamTime struct {
+	marks marks
+	down  map[string]event.Time
+}
+
+// At returns the watermark that the stream would have if a tick came now.
+func (t StreamTime) At(now event.Time) event.Time {
+	m := t.marks // its partitions are only read
+	m.tick(&clock{now: now, down: t.down})
+	return m.mark
+}
+
+// StreamTimes returns how far the streams have come that have a watermark of
+// their own, by name. It may be used while the engine goes on.
+func (e *Engine) StreamTimes() map[string]StreamTime {
+	all := map[string]StreamTime{}
+	down := maps.Clone(e.router.clock.down)
+	for _, rt := range e.router.streams {
+		if rt.marked() && rt.marks.mark != event.MinTime {
+			t := StreamTime{*rt.marks, down}
+			t.marks.parts = slices.Clone(rt.marks.parts)
+			all[rt.Name] = t
+		}
+	}
+	return all
 }

@@ -96,3 +96,37 @@ func TestDownBeforeAnyClock(t *testing.T) {
 		}
 	}
 }
+
+// TestStreamTimes: how far streams are behind the clock is known without a tick.
+func TestStreamTimes(t *testing.T) {
+	set := loadSet(t, `
+streams:
+  t: {source: in, time: e.ts, watermark: {lag: 5s, idle: 30s}}
+  k: {source: other, time: e.ts, watermark: {per: key}}
+  never: {source: third, time: e.ts}
+rules: [{name: hot, from: [t, k, never], by: e.d, when: e.x > 80, alert: {summary: "${key}"}}]
+`)
+	at := event.Time(1_772_366_400_000_000_000)
+	e := New(Config{Load: func(string) (*rules.Set, error) { return set, nil }})
+	e.Step(Input{Records: withRules(set, []event.Record{
+		{Kind: event.KindMessage, Source: "in", Arrival: at, Payload: []byte(`{"ts":"2026-03-01T12:00:00Z","d":"a","x":1}`)},
+		{Kind: event.KindMessage, Source: "other", Arrival: at, Payload: []byte(`{"ts":"2026-03-01T11:59:50Z","d":"a","x":1}`)},
+		{Kind: event.KindSourceDown, Source: "other", Arrival: at},
+	})})
+	times := e.StreamTimes()
+	for _, c := range []struct {
+		stream      string
+		after, want time.Duration // since the event came; behind the clock
+	}{
+		{"t", 0, 5 * time.Second}, {"t", 29 * time.Second, 34 * time.Second}, {"t", time.Minute, 5 * time.Second},
+		{"k", 0, 10 * time.Second}, {"k", time.Hour, time.Hour + 10*time.Second}, // disconnected
+	} {
+		now := at.Add(c.after)
+		if got := now.Sub(times[c.stream].At(now)); got != c.want {
+			t.Errorf("%s is %v behind after %v, want %v", c.stream, got, c.after, c.want)
+		}
+	}
+	if _, ok := times["never"]; ok {
+		t.Error("a stream without events has a time")
+	}
+}

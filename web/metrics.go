@@ -36,6 +36,7 @@ const (
 	AlertsCleared                  // by rule and reason
 	AlertsFiring                   // by rule; may go down
 	Watermark                      // by stream; may go down
+	WatermarkLag                   // by stream; may go down
 	SourceUp                       // by source; may go down
 	SourceMessages                 // by source
 	SourceRequests                 // by source and code
@@ -87,6 +88,7 @@ var definitions = [...]struct {
 	AlertsCleared:    {"alerts_cleared_total", "Alerts cleared, by reason.", []string{"rule", "reason"}},
 	AlertsFiring:     {"alerts_firing", "Alerts that are firing now.", []string{"rule"}},
 	Watermark:        {"watermark_timestamp_seconds", "Event time up to which a stream has been judged.", []string{"stream"}},
+	WatermarkLag:     {"watermark_lag_seconds", "How far the watermark of a stream is behind the clock.", []string{"stream"}},
 	SourceUp:         {"source_up", "Whether a source is connected: 1 or 0.", []string{"source"}},
 	SourceMessages:   {"source_messages_total", "Messages received from a source.", []string{"source"}},
 	SourceRequests:   {"source_requests_total", "Requests to an HTTP source that were answered, by status code.", []string{"source", "code"}},
@@ -117,7 +119,7 @@ var definitions = [...]struct {
 // mayGoDown says which metrics are gauges.
 func (id Metric) mayGoDown() bool {
 	switch id {
-	case AlertsFiring, Watermark, SourceUp, Pending, SinkFailing, DeadLetterCount, ReloadSuccessful, LogBytes, OutboxBytes, OutboxAge, DiskFree,
+	case AlertsFiring, Watermark, WatermarkLag, SourceUp, Pending, SinkFailing, DeadLetterCount, ReloadSuccessful, LogBytes, OutboxBytes, OutboxAge, DiskFree,
 		SnapshotTime, SnapshotDuration, SnapshotPause, SnapshotRows, RecoverySeconds, RecoveryRecords, Watchdog:
 		return true
 	}
