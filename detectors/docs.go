@@ -19,6 +19,9 @@ type Doc struct {
 	Params []Param
 	// Multivariate says that it judges several channels together.
 	Multivariate bool
+	// Expects and Band say that it tells what it expected, and where the band of
+	// what is usual ends; of several channels, none but Expects.
+	Expects, Band bool
 	// Since is the version that it came with.
 	Since string
 }

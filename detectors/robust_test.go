@@ -194,6 +194,26 @@ func TestStartsWithAnomaly(t *testing.T) {
 	}
 }
 
+// TestSaysWhatItHas: a method has an expected value and a band where its
+// description says so, and only there.
+func TestSaysWhatItHas(t *testing.T) {
+	for _, doc := range Methods() {
+		d, err := New(doc.Name, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		expects, band := false, false
+		for i, x := range wave(4000) {
+			s := d.Step(event.Time(i)*5*minute, []float64{x})
+			expects = expects || !math.IsNaN(s.Expected)
+			band = band || !math.IsNaN(s.Lower) && !math.IsNaN(s.Upper)
+		}
+		if expects != doc.Expects || band != doc.Band {
+			t.Errorf("%s: expects %t, band %t; its description says %t, %t", doc.Name, expects, band, doc.Expects, doc.Band)
+		}
+	}
+}
+
 // TestRestart: the state goes over a restart bit by bit, at any moment.
 func TestRestart(t *testing.T) {
 	for _, cfg := range []Config{{}, {Every: 15 * 60e9, By: ReduceMax}, {Direction: Up, Learn: LearnWarmup}} {

@@ -91,6 +91,14 @@ func Methods() []Doc {
 	return docs
 }
 
+// expecting and banded are the methods that say what they expect, and where the
+// band of what is usual ends.
+var (
+	expecting = []string{"auto", "adwin", "cusum", "dspot", "ewma", "holt", "holt_winters", "holt_winters_multiplicative", "median", "page_hinkley",
+		"profile", "quantile", "rate", "ses", "t2"}
+	banded = []string{"auto", "ewma", "holt", "holt_winters", "holt_winters_multiplicative", "median", "profile", "quantile", "range", "ses", "spot"}
+)
+
 // DocOf describes one method.
 func DocOf(method string) (Doc, bool) {
 	k, ok := table[method]
@@ -98,6 +106,7 @@ func DocOf(method string) (Doc, bool) {
 		return Doc{}, false
 	}
 	d := *k.doc
+	d.Expects, d.Band = slices.Contains(expecting, method), slices.Contains(banded, method)
 	d.Params = slices.Clone(d.Params)
 	for i, p := range d.Params {
 		if p.Name == thresholdParam.Name {

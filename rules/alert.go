@@ -48,7 +48,7 @@ func (l *loader) emits(d *ruleDecl, n *node) {
 		}
 		if r.Detect != nil {
 			for _, f := range e.Fields {
-				r.Detect.reads(f.Value)
+				l.detectReads(r.Detect, n.get(f.Name), f.Value)
 			}
 		}
 		l.output(d, n, e)

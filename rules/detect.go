@@ -130,14 +130,27 @@ func (l *loader) detectCondition(d *ruleDecl, key string, set func(*DetectInput,
 		if p := l.expression(n, "`"+key+"`", d.detectScope(i, false), expr.WantBool); p != nil {
 			set(in.Detect, p)
 			d.uses(i, p)
-			d.rule.Detect.reads(p)
+			l.detectReads(d.rule.Detect, n, p)
 		}
 	}
 }
 
-// reads notes what an expression that is asked of every judgment reads.
-func (det *Detect) reads(p *expr.Program) {
-	det.Reason = det.Reason || slices.Contains(p.Variables(), DetReason)
+// detectReads notes what an expression that is asked of every judgment reads, and
+// warns of what the method never says.
+func (l *loader) detectReads(det *Detect, n *node, p *expr.Program) {
+	doc, _ := detectors.DocOf(det.Method)
+	for _, v := range p.Variables() {
+		switch {
+		case v == DetReason:
+			det.Reason = true
+		case v == DetExpected && !doc.Expects:
+			l.warnf(n, "compare `value` or `score`, or use a method that expects a value, such as `auto`",
+				"`expected` is never there: `%s` expects no value", det.Method)
+		case (v == DetLower || v == DetUpper) && (!doc.Band || len(det.Channels) > 1):
+			l.warnf(n, "compare `value` or `score`, or use a method that has one, such as `median` for one value",
+				"`%s` is never there: `%s` has no band of what is usual", detectVars[v].Name, doc.Name)
+		}
+	}
 }
 
 // detectValues compiles `value`: one expression, or a list of them.
