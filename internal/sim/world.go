@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"syscall"
 
 	"github.com/cepd/cepd/event"
@@ -37,6 +38,7 @@ type world struct {
 	fuse  int  // operations until the power goes; 0: none
 	flaw  int  // operations until one fails; 0: none
 	dead  bool // the power is gone
+	tight bool // the outbox has no room, and all else has
 
 	p      *process
 	broker broker
@@ -105,6 +107,9 @@ func (w *world) fail(what string) *vfs.Failure {
 	if w.dead {
 		return &vfs.Failure{Err: vfs.ErrCrashed, Effect: vfs.Effect(w.rng.IntN(3))}
 	}
+	if w.tight && strings.HasPrefix(what, "write /outbox") {
+		return &vfs.Failure{Err: syscall.ENOSPC, Effect: vfs.Half}
+	}
 	if w.flaw > 0 {
 		if w.flaw--; w.flaw == 0 {
 			w.log("%s fails", what)
@@ -150,6 +155,7 @@ func (w *world) live() error {
 			w.log("calm")
 			w.fuse, w.flaw = 0, 0
 			w.disk.SetCapacity(0)
+			w.tight = false
 		}
 		if w.steps == patience {
 			return errors.New("nothing goes on any more: " + w.String())
@@ -210,8 +216,12 @@ func (w *world) storm() {
 		w.disk.SetCapacity(w.disk.Bytes() + int64(w.rng.IntN(3000)))
 	case 3, 4, 5:
 		w.disk.SetCapacity(0)
+		w.tight = false
 	case 6:
 		w.broker.hangUp()
+	case 7:
+		w.log("the outbox has no room")
+		w.tight = true
 	}
 }
 
