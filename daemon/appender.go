@@ -7,6 +7,7 @@ import (
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest"
+	"github.com/cepd/cepd/internal/failpoint"
 )
 
 // tickEvery is the shortest time between two ticks: deadlines closer together
@@ -178,6 +179,9 @@ func (a *appender) append(c *command) error {
 	var err error
 	if len(g.records) > 0 {
 		err = a.log(g.records)
+	}
+	if err == nil {
+		err = failpoint.Hit("daemon", "before-ack")
 	}
 	for _, ack := range a.acks {
 		ack(err)

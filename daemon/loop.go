@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/internal/failpoint"
 )
 
 // smallBatch is the number of records below which one goroutine is faster than
@@ -73,7 +74,10 @@ func (l *loop) step(g group) error {
 	d.pool.serial = len(g.records) < smallBatch
 	out := d.durable.Step(g.records)
 	l.saving.busy += time.Since(start)
-	err := l.deliver()
+	err := failpoint.Hit("daemon", "before-outbox")
+	if err == nil {
+		err = l.deliver()
+	}
 	l.publish(deadline{out.Deadline, d.durable.Last()})
 	d.observe(&out, g.records)
 	if g.after != nil {

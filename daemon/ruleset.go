@@ -9,6 +9,7 @@ import (
 	"github.com/cepd/cepd/durable"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/internal/failpoint"
 	"github.com/cepd/cepd/rules"
 	"github.com/cepd/cepd/web"
 )
@@ -137,7 +138,14 @@ func (d *Daemon) readRules() (*ruleSet, *rules.Report, error) {
 
 // bringIntoForce writes the record that makes a set the one in force.
 func (d *Daemon) bringIntoForce(ctx context.Context, next *ruleSet) (ReloadReport, error) {
-	if err := d.keepRules(next); err != nil {
+	err := failpoint.Hit("reload", "before-bundle")
+	if err == nil {
+		err = d.keepRules(next)
+	}
+	if err == nil {
+		err = failpoint.Hit("reload", "before-record")
+	}
+	if err != nil {
 		return ReloadReport{}, fmt.Errorf("bringing rules into force: %w", err)
 	}
 	d.mu.Lock()
@@ -159,6 +167,9 @@ func (d *Daemon) bringIntoForce(ctx context.Context, next *ruleSet) (ReloadRepor
 		done: make(chan error, 1),
 	}
 	if err := d.send(ctx, c); err != nil {
+		return ReloadReport{}, fmt.Errorf("bringing rules into force: %w", err)
+	}
+	if err := failpoint.Hit("reload", "after-record"); err != nil {
 		return ReloadReport{}, fmt.Errorf("bringing rules into force: %w", err)
 	}
 	if done.Err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/cepd/cepd/durable"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/internal/failpoint"
 	"github.com/cepd/cepd/state"
 	"github.com/cepd/cepd/state/outbox"
 	"github.com/cepd/cepd/state/segment"
@@ -98,7 +99,13 @@ func (s *stateDir) markNew(name string) error {
 			return fmt.Errorf("%s is missing, and %s is not empty: restore it from a copy, or begin with an empty directory", name, part)
 		}
 	}
-	return vfs.WriteFile(s.fs, name, fmt.Appendf(nil, "cepd state %d\n", stateFormat))
+	if err := failpoint.Hit("state", "before-format"); err != nil {
+		return err
+	}
+	if err := vfs.WriteFile(s.fs, name, fmt.Appendf(nil, "cepd state %d\n", stateFormat)); err != nil {
+		return err
+	}
+	return failpoint.Hit("state", "after-format")
 }
 
 // stateOptions say how the parts of a state directory are kept.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/internal/failpoint"
 	"github.com/cepd/cepd/state"
 )
 
@@ -54,12 +55,21 @@ func (s *Snapshot) Next(max int) (rows []state.Row, done bool) {
 // abandoned.
 func (s *Snapshot) Write(rows []state.Row) (err error) {
 	if s.epoch == nil {
-		if s.epoch, err = s.engine.keep.Store.Begin(s.Full); err != nil {
+		if err = failpoint.Hit("snapshot", "before-begin"); err == nil {
+			s.epoch, err = s.engine.keep.Store.Begin(s.Full)
+		}
+		if err != nil {
 			return fmt.Errorf("beginning a snapshot: %w", err)
 		}
 	}
 	s.rows += len(rows)
-	if err := s.epoch.Put(rows); err != nil {
+	if err = failpoint.Hit("snapshot", "before-rows"); err == nil {
+		err = s.epoch.Put(rows)
+	}
+	if err == nil {
+		err = failpoint.Hit("snapshot", "after-rows")
+	}
+	if err != nil {
 		return fmt.Errorf("writing a snapshot: %w", err)
 	}
 	return nil
@@ -83,14 +93,23 @@ func (s *Snapshot) Seal(taken event.Time) error {
 			return err
 		}
 	}
-	err := s.epoch.Commit(state.Marker{
-		Log: k.Log.ID(), Position: s.Position, RuleSet: s.rules,
-		Encoding: engine.Encoding, Semantics: k.Semantics, Taken: taken,
-	})
+	err := failpoint.Hit("snapshot", "before-marker")
+	if err == nil {
+		err = s.epoch.Commit(state.Marker{
+			Log: k.Log.ID(), Position: s.Position, RuleSet: s.rules,
+			Encoding: engine.Encoding, Semantics: k.Semantics, Taken: taken,
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("sealing a snapshot: %w", err)
 	}
-	if err := k.cut(); err != nil {
+	if err = failpoint.Hit("snapshot", "before-cut"); err == nil {
+		err = k.cut()
+	}
+	if err == nil {
+		err = failpoint.Hit("snapshot", "after-cut")
+	}
+	if err != nil {
 		return &CutError{err}
 	}
 	return nil

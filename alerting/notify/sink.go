@@ -6,6 +6,8 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"github.com/cepd/cepd/internal/failpoint"
 )
 
 // window is how many entries of one sink are in memory for sending, and
@@ -224,6 +226,9 @@ func (s *sink) try(l *lane, e Entry) {
 	v := NewDelivery(e.Message, s.Name, e.Repeat)
 	ctx, cancel := context.WithTimeout(s.d.ctx, s.Timeout)
 	note, err := s.notify(ctx, v)
+	if err == nil {
+		err = failpoint.Hit("sink", "after-send")
+	}
 	timedOut := err != nil && ctx.Err() == context.DeadlineExceeded
 	cancel()
 	if err == nil {

@@ -7,7 +7,9 @@ var imports = map[string]string{
 	// Layer 0: what an event is.
 	"event": "",
 
-	// Layer 0 too: the tz database, and how editors are told of settings.
+	// Layer 0 too: the tz database, how editors are told of settings, and the
+	// moments at which tests let the program die.
+	"internal/failpoint":  "",
 	"internal/zone":       "",
 	"internal/jsonschema": "",
 	"internal/deepsize":   "",
@@ -25,7 +27,7 @@ var imports = map[string]string{
 
 	// Layer 1 too: what is on disk.
 	"state":         "event state/vfs",
-	"state/segment": "state/vfs",
+	"state/segment": "internal/failpoint state/vfs",
 	"state/wal":     "event state/segment state/vfs",
 
 	// Layer 2: rules from files, sources, sinks.
@@ -33,7 +35,7 @@ var imports = map[string]string{
 	"ingest/file":             "event ingest",
 	"ingest/http":             "event decode ingest",
 	"ingest/mqtt":             "event ingest mqttconn",
-	"alerting/notify":         "event alerting",
+	"alerting/notify":         "event alerting internal/failpoint",
 	"alerting/notify/file":    "event alerting/notify",
 	"alerting/notify/mqtt":    "event alerting alerting/notify mqttconn",
 	"alerting/notify/stdout":  "event alerting alerting/notify alerting/notify/text",
@@ -55,10 +57,10 @@ var imports = map[string]string{
 	"web":            "event alerting",
 	"doctor":         "config mqttconn rules state/vfs",
 
-	"durable": "event rules engine alerting alerting/notify state state/vfs",
+	"durable": "internal/failpoint event rules engine alerting alerting/notify state state/vfs",
 
 	// Layer 5: wiring, and all long-lived goroutines.
-	"daemon": "event config doctor durable rules engine alerting alerting/notify alerting/notify/file alerting/notify/mqtt alerting/notify/stdout alerting/notify/text " +
+	"daemon": "internal/failpoint event config doctor durable rules engine alerting alerting/notify alerting/notify/file alerting/notify/mqtt alerting/notify/stdout alerting/notify/text " +
 		"alerting/notify/webhook ingest ingest/file ingest/http ingest/mqtt mqttconn state state/outbox state/segment state/vfs state/wal web",
 	"trydemo": "event alerting/notify/mqtt config engine daemon mqttconn",
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/cepd/cepd/internal/failpoint"
 	"github.com/cepd/cepd/state/vfs"
 )
 
@@ -229,7 +230,14 @@ func (l *Log) mustRotate(size int64) bool {
 func (l *Log) put(groups []byte, n uint64) error {
 	a := l.active
 	sum(groups, a.salt32, uint64(a.synced.size))
-	if _, err := a.f.WriteAt(groups, a.end.size); err != nil {
+	if err := failpoint.Hit(l.opts.Kind, "before-write"); err != nil {
+		return err
+	}
+	_, err := a.f.WriteAt(groups, a.end.size)
+	if err == nil {
+		err = failpoint.Hit(l.opts.Kind, "after-write")
+	}
+	if err != nil {
 		if undo := a.f.Truncate(a.end.size); undo != nil {
 			a.full = true
 			err = errors.Join(err, undo)
@@ -282,7 +290,11 @@ func (l *Log) flush() error {
 
 func (l *Log) sync() error {
 	began := time.Now()
-	if err := l.active.f.Sync(); err != nil {
+	err := l.active.f.Sync()
+	if err == nil {
+		err = failpoint.Hit(l.opts.Kind, "after-sync")
+	}
+	if err != nil {
 		l.active.failed = true
 		return err
 	}
@@ -341,10 +353,17 @@ func create(fs vfs.FS, dir string, h header, committed func()) (*active, error) 
 		return nil, errors.Join(err, f.Close(), vfs.RemoveAny(fs, temp))
 	}
 	committed()
-	if err := fs.Rename(temp, name); err != nil {
+	err = failpoint.Hit(h.kind, "before-rename")
+	if err == nil {
+		err = fs.Rename(temp, name)
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.Close(), vfs.RemoveAny(fs, temp))
 	}
-	if err := fs.SyncDir(dir); err != nil {
+	if err = failpoint.Hit(h.kind, "after-rename"); err == nil {
+		err = fs.SyncDir(dir)
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	a := &active{header: h, f: f, salt32: saltSum(h.salt)}
@@ -471,7 +490,14 @@ func (l *Log) Truncate(below uint64) error {
 			return nil
 		}
 		l.dirBad = true
-		if err := vfs.RemoveAny(l.fs, filepath.Join(l.dir, fileName(first.first))); err != nil {
+		err := failpoint.Hit(l.opts.Kind, "before-remove")
+		if err == nil {
+			err = vfs.RemoveAny(l.fs, filepath.Join(l.dir, fileName(first.first)))
+		}
+		if err == nil {
+			err = failpoint.Hit(l.opts.Kind, "after-remove")
+		}
+		if err != nil {
 			return fmt.Errorf("truncating the log: %w", err)
 		}
 		l.mu.Lock()
