@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -96,6 +99,25 @@ func TestFailpoints(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The manual lists the failpoints that there are, and no others.
+func TestFailpointsInManual(t *testing.T) {
+	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "durability.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, tried := map[string]bool{}, map[string]bool{}
+	for _, m := range regexp.MustCompile("`([a-z]+\\.(?:before|after)-[a-z]+)`").FindAllStringSubmatch(string(manual), -1) {
+		listed[m[1]] = true
+	}
+	for _, p := range failpoints {
+		name, _, _ := strings.Cut(p.name, "@")
+		tried[name] = true
+	}
+	if !maps.Equal(listed, tried) {
+		t.Errorf("the manual lists %v, and tried are %v", slices.Sorted(maps.Keys(listed)), slices.Sorted(maps.Keys(tried)))
 	}
 }
 
