@@ -169,9 +169,12 @@ func (o *offline) sayEpoch(e *state.EpochReport) {
 		o.say("snapshots", doctor.OK, text)
 		return
 	}
-	advice := "a start uses an older one, and the log from there on"
-	if e.Epoch == o.found.Chosen {
+	advice := "no epoch is whole, and a start refuses to go on; " + adviceCopy
+	switch {
+	case e.Epoch == o.found.Chosen:
 		advice = "a start uses it all the same: what is damaged starts afresh"
+	case o.found.Chosen != 0:
+		advice = fmt.Sprintf("a start uses epoch %d, and the log from there on", o.found.Chosen)
 	}
 	for _, p := range e.Problems {
 		o.say("snapshots", doctor.Fail, text+": "+p, advice)
@@ -230,7 +233,7 @@ func (o *offline) tryStart(ctx context.Context) {
 		return
 	}
 	for _, d := range rec.Damage {
-		o.say("start", doctor.Fail, "lost: "+d.What, "the row is damaged: "+d.Err.Error())
+		o.say("start", doctor.Fail, "lost: "+d.What, d.Err.Error())
 	}
 	if rec.Missing {
 		o.say("start", doctor.Fail, "the beginning of the log is missing, and no snapshot stands for it: the state is made of what is left")

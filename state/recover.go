@@ -161,11 +161,11 @@ func (rec *Recovery) audit(r reader) error {
 			continue
 		}
 		if n := len(e.damaged) + e.stray; n > 0 {
-			e.Problems = append(e.Problems, fmt.Sprintf("%d parts of rows are damaged", n))
+			e.Problems = append(e.Problems, fmt.Sprintf("%d of its rows damaged", n))
 		}
 		switch {
 		case e.rows+uint64(len(e.damaged)+e.stray) != e.Rows:
-			e.Problems = append(e.Problems, fmt.Sprintf("%d parts of rows are there instead of %d", e.rows, e.Rows))
+			e.Problems = append(e.Problems, fmt.Sprintf("%d rows are there instead of %d", e.rows, e.Rows))
 		case e.sum != e.Sum && len(e.damaged)+e.stray == 0:
 			e.Problems = append(e.Problems, "the sum of its rows is another one")
 		}
