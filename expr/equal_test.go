@@ -192,7 +192,11 @@ func checkEqual(t fataler, src string, draw func(from []string) string, linked b
 	if len(issues) > 0 {
 		t.Fatalf("%s: compiled with aggregates kept up, but not walked: %v", src, issues)
 	}
+	condition, _ := Compile(src, &w.scope, WantBool)
 	w.fill(t)
+	if condition != nil {
+		checkGuarded(t, condition, &w.frame)
+	}
 	got, r := p.eval(&w.frame)
 	want, wantR := lib.eval(&w.frame)
 	if r != wantR || r == 0 && !same(got, want) {
@@ -206,6 +210,29 @@ func checkEqual(t fataler, src string, draw func(from []string) string, linked b
 		closures = 1
 	}
 	return closures, 1
+}
+
+// checkGuarded holds a condition to its guard: false, without an error, where
+// the field is another text or number.
+func checkGuarded(t fataler, p *Program, f *Frame) {
+	g := p.Guard()
+	if g == nil {
+		return
+	}
+	v := f.Event.Slot(g.Slot)
+	switch v.Kind() {
+	case event.KindString, event.KindInt, event.KindUint, event.KindDouble:
+	default:
+		return
+	}
+	for _, want := range g.Values {
+		if equal(v, want) {
+			return
+		}
+	}
+	if holds, err := p.Bool(f); holds || err != nil {
+		t.Fatalf("%s with %s: %v, %v, in spite of its guard", p.Source(), show(v), holds, err)
+	}
 }
 
 func show(v event.Value) string { return v.Kind().String() + " " + v.Text() }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/expr"
+	"github.com/cepd/cepd/nfa"
 	"github.com/cepd/cepd/rules"
 )
 
@@ -112,9 +113,30 @@ func listing(r *rules.Rule) string {
 		text += "conditions\n"
 	}
 	for _, n := range names {
-		text += fmt.Sprintf("  %-*s  %s\n", width, n, strings.Join(strings.Fields(cond(n)), " "))
+		text += fmt.Sprintf("  %-*s  %s%s\n", width, n, strings.Join(strings.Fields(cond(n)), " "), inLibrary(r, n))
 	}
-	return text
+	return text + "runs on\n  " + machineOf(r.Pattern.Prog) + "\n"
+}
+
+// machineOf says which machine runs a pattern: it tells what an event costs.
+func machineOf(p *nfa.Prog) string {
+	if p.Compact() {
+		return "the compact machine: an event costs the same however many partial matches are open"
+	}
+	return "the run machine: an event costs what it does to each partial match"
+}
+
+// inLibrary says of a condition that it is left to the CEL library, which takes
+// several times as long.
+func inLibrary(r *rules.Rule, name string) string {
+	for i, n := range r.Pattern.Predicates {
+		for _, in := range r.Inputs {
+			if c := in.Plain[i]; n == name && (c >= 0 && !in.Stream.Conditions[c].Compiled() || in.Linked[i] != nil && !in.Linked[i].Compiled()) {
+				return "  (evaluated by the CEL library)"
+			}
+		}
+	}
+	return ""
 }
 
 // streamsOf returns the names of the streams from sources that a rule reads,
