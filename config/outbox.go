@@ -11,9 +11,9 @@ type Outbox struct {
 	DeadLetters int
 }
 
-// minOutbox is the least room of an outbox: less does not hold a few alerts with
-// their evidence and the ids that a recovery asks for.
-const minOutbox = 1 << 20
+// minOutbox is the least room of an outbox: it holds the ids, about 20 bytes each,
+// of all that may be decided between three snapshots.
+const minOutbox = 64 << 20
 
 // maxDeadLetters bounds how many dead letters are kept: more are looked at by
 // nobody.
@@ -35,6 +35,6 @@ func (o *Outbox) fields() fields {
 
 func (o *Outbox) validate(bad func(path, format string, args ...any)) {
 	if o.MaxBytes < minOutbox {
-		bad("outbox.max_bytes", "%d bytes are less than 1MB", o.MaxBytes)
+		bad("outbox.max_bytes", "%d bytes are less than 64MB", o.MaxBytes)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/alerting/notify"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest/mqtt"
@@ -151,10 +152,14 @@ func (d *Daemon) collect() {
 	delivered := d.dispatcher.Stats()
 	d.metrics.Set(web.DeadLetterCount, float64(delivered.Outbox.DeadLetters))
 	d.metrics.Set(web.DeadLettersLost, 0)
+	d.metrics.Set(web.RepeatsLost, 0)
 	for l, n := range delivered.Outbox.Losses {
-		if l.Sink == "" {
+		switch {
+		case l.Sink == "" && l.Reason == notify.ReasonTooMany:
 			d.metrics.Set(web.DeadLettersLost, float64(n))
-		} else {
+		case l.Sink == "":
+			d.metrics.Set(web.RepeatsLost, float64(n))
+		default:
 			d.metrics.Set(web.Deliveries, float64(n), l.Sink, string(l.Reason))
 		}
 	}

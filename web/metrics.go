@@ -46,6 +46,7 @@ const (
 	SinkFailing                    // by sink; may go down
 	DeadLetterCount                // may go down
 	DeadLettersLost                //
+	RepeatsLost                    //
 	Reloads                        // by result
 	ReloadSuccessful               // may go down
 	SessionsLost                   // by source
@@ -97,6 +98,7 @@ var definitions = [...]struct {
 	Pending:          {"deliveries_pending", "Changes of alerts that a sink is still to get.", []string{"sink"}},
 	SinkFailing:      {"sink_failing", "Whether the circuit breaker of a sink is open, so that one delivery at a time is tried: 1 or 0.", []string{"sink"}},
 	DeadLetterCount:  {"dead_letters", "Deliveries that were given up and are kept to be looked at.", nil},
+	RepeatsLost:      {"repeats_dropped_total", "Alerts that fire and are not sent again any more, since the outbox was full.", nil},
 	DeadLettersLost:  {"dead_letters_dropped_total", "Dead letters that newer ones, or the size of the outbox, have pushed out.", nil},
 	Reloads:          {"reloads_total", "Reloads of the rules, by result: success or failure.", []string{"result"}},
 	ReloadSuccessful: {"config_last_reload_successful", "Whether the last reload of the rules succeeded: 1 or 0.", nil},

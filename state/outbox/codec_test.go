@@ -89,6 +89,7 @@ func TestFormat(t *testing.T) {
 		{"event", appendMessage(nil, notify.Emitted(d))},
 		{"record", rec.append(nil)},
 		{"marks", m.append(nil)},
+		{"ids", appendIDs(nil, []knownID{{idKey{1}, event.Position{Seq: 3}}, {idKey{2}, event.Position{Seq: 300}}})},
 	} {
 		all.WriteString("# " + part.name + "\n" + hex.Dump(part.data))
 	}
@@ -150,6 +151,7 @@ func FuzzRecord(f *testing.F) {
 	rec.body = appendMessage(nil, notify.Changed(fullChange()))
 	f.Add(rec.append(nil))
 	f.Add(m.append(nil))
+	f.Add(appendIDs(nil, []knownID{{idKey{1}, event.Position{Seq: 3}}, {idKey{2}, event.Position{Seq: 300}}}))
 	rec = record{kind: kindNew, id: "x", to: []ticket{{"a", 1}}, body: appendMessage(nil, notify.Emitted(fullEvent()))}
 	f.Add(rec.append(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -163,6 +165,11 @@ func FuzzRecord(f *testing.F) {
 			}
 			o := blank(&memory{}, Options{})
 			o.applyMarks(m)
+		}
+		if ids, err := readIDs(data); err == nil {
+			if again, err := readIDs(appendIDs(nil, ids)); err != nil || len(again) != len(ids) {
+				t.Fatal("ids are not what they were")
+			}
 		}
 		rec, err := readRecord(data)
 		if err != nil {

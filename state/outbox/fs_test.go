@@ -352,7 +352,7 @@ func (w *world) anything(rng *rand.Rand) error {
 	if len(w.box.extents) < 2 {
 		return nil
 	}
-	err := w.box.carry(w.box.extents[0], keepAll)
+	err := errors.Join(w.box.carry(w.box.extents[0], keepAll), w.box.carryIDs(w.box.extents[0]))
 	w.box.pop()
 	return errors.Join(err, w.box.truncate())
 }

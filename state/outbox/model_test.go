@@ -167,8 +167,14 @@ func checkModel(t *rapid.T) {
 			if err := o.carry(o.extents[0], keepAll); err != nil {
 				t.Fatal(err)
 			}
-			if rapid.Bool().Draw(t, "whole") && o.extents[0].through.Compare(o.forgotten) <= 0 {
+			if rapid.Bool().Draw(t, "whole") {
+				if err := o.carryIDs(o.extents[0]); err != nil {
+					t.Fatal(err)
+				}
 				o.pop()
+				if err := o.truncate(); err != nil {
+					t.Fatal(err)
+				}
 			}
 		},
 		"": func(t *rapid.T) { m.compare(t, o, sinks) },

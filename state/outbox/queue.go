@@ -88,6 +88,7 @@ type item struct {
 	size int
 	record
 	message *notify.Message // nil: not decoded
+	ids     []knownID       // of a record of ids
 }
 
 // extentFor returns the extent for the next record of the log.

@@ -123,6 +123,11 @@ func (o *Outbox) load(x *extent) ([]item, error) {
 		if len(data) > 0 && data[0] == kindMarks {
 			return nil
 		}
+		if len(data) > 0 && data[0] == kindIDs {
+			ids, err := readIDs(data)
+			items = append(items, item{seq: seq, size: len(data), ids: ids})
+			return err
+		}
 		rec, err := readRecord(append([]byte(nil), data...))
 		if err != nil {
 			return fmt.Errorf("record %d: %w", seq, err)

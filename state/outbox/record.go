@@ -19,6 +19,7 @@ const (
 	kindMoved   = 2 // a message that moves to another queue: given up, tried again, or told again
 	kindMarks   = 3 // what needs messages no more, and notes of sinks
 	kindCarried = 4 // a message that is written again, at the end of the log, with the places that wait
+	kindIDs     = 5 // ids that are written again, without their messages
 )
 
 // ticket is a place in a queue.
@@ -215,6 +216,35 @@ func readMarks(data []byte) (*marks, error) {
 		r.Fail()
 	}
 	return m, r.Err()
+}
+
+// appendIDs appends a record of ids to dst.
+func appendIDs(dst []byte, all []knownID) []byte {
+	dst = binary.AppendUvarint(append(dst, kindIDs, recordVersion), uint64(len(all)))
+	for _, id := range all {
+		dst = append(id.through.AppendBinary(dst), id.key[:]...)
+	}
+	return dst
+}
+
+func readIDs(data []byte) ([]knownID, error) {
+	r := event.NewReader(data)
+	if r.Byte() != kindIDs || r.Byte() != recordVersion {
+		r.Fail()
+	}
+	n := r.Count()
+	out := make([]knownID, 0, min(n, maxAhead))
+	for range n {
+		id := knownID{through: r.Position()}
+		for i := range id.key {
+			id.key[i] = r.Byte()
+		}
+		out = append(out, id)
+	}
+	if r.Len() > 0 {
+		r.Fail()
+	}
+	return out, r.Err()
 }
 
 func appendTickets(dst []byte, all []ticket) []byte {

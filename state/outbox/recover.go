@@ -18,6 +18,14 @@ func (o *Outbox) recover() error {
 			o.applyMarks(m)
 			return nil
 		}
+		if len(data) > 0 && data[0] == kindIDs {
+			ids, err := readIDs(data)
+			if err != nil {
+				return fmt.Errorf("record %d: %w", seq, err)
+			}
+			o.applyIDs(seq, len(data), ids)
+			return nil
+		}
 		rec, err := readRecord(data)
 		if err != nil {
 			return fmt.Errorf("record %d: %w", seq, err)
@@ -26,5 +34,10 @@ func (o *Outbox) recover() error {
 		o.apply(seq, len(data), rec, nil)
 		return nil
 	})
+	for fp, f := range o.firing { // the raises that were given up for want of room
+		if !o.queue(firingQueue).waits.has(f.seq) {
+			o.cease(fp)
+		}
+	}
 	return err
 }

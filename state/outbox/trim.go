@@ -101,12 +101,14 @@ func (o *Outbox) wasteful() bool {
 	return all > wasteExtents*o.opts.extent && useless > all/2
 }
 
-// What carry does with a record that waits.
-type fate bool
+// fate says what carry gives up.
+type fate uint8
 
 const (
-	keepAll    fate = false
-	keepAlerts fate = true // derived events and dead letters are given up
+	keepAll    fate = iota
+	keepAlerts      // derived events and dead letters are given up
+	keepUnsent      // so are the raises that fire and that every sink has: they are told again no more
+	fates           // how many there are
 )
 
 // carry moves what waits in an extent to the end of the log.
@@ -122,8 +124,10 @@ func (o *Outbox) carry(x *extent, what fate) error {
 	}
 	var recs []*fresh
 	for i := range items {
-		rec := o.moved(&items[i], what)
-		if len(rec.to) > 0 {
+		if len(items[i].to) == 0 {
+			continue
+		}
+		if rec := o.moved(&items[i], what); len(rec.to) > 0 {
 			recs = append(recs, rec)
 		}
 	}
@@ -138,6 +142,57 @@ func (o *Outbox) carry(x *extent, what fate) error {
 	return nil
 }
 
+// carryIDs moves the ids of an extent that may come again to the end of the log,
+// so that a log that is full does not have to wait for the next snapshot.
+func (o *Outbox) carryIDs(x *extent) error {
+	o.mu.Lock()
+	if o.forgettable(x) {
+		o.mu.Unlock()
+		return nil
+	}
+	items := x.items
+	if !x.cached {
+		var err error
+		if items, err = o.load(x); err != nil {
+			o.mu.Unlock()
+			return err
+		}
+	}
+	var ids []knownID
+	for _, it := range items {
+		all := it.ids
+		if it.kind == kindNew {
+			all = []knownID{{keyOf(it.id), it.through}}
+		}
+		for _, id := range all {
+			if id.through.Compare(o.forgotten) > 0 {
+				ids = append(ids, id)
+			}
+		}
+	}
+	o.mu.Unlock()
+	data := appendIDs(nil, ids)
+	first, err := o.log.Append([][]byte{data})
+	if err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	x.through = event.Position{}
+	o.applyIDs(first, len(data), ids)
+	return nil
+}
+
+// applyIDs lets a record of ids take effect.
+func (o *Outbox) applyIDs(seq uint64, size int, ids []knownID) {
+	x := o.extentFor(seq, size, &record{})
+	o.drop(x)
+	for _, id := range ids {
+		o.ids.add(id.key, id.through)
+		x.through = later(x.through, id.through)
+	}
+}
+
 // moved returns the record that takes over what waits of another one.
 func (o *Outbox) moved(it *item, what fate) *fresh {
 	rec := &fresh{record: it.record}
@@ -146,10 +201,13 @@ func (o *Outbox) moved(it *item, what fate) *fresh {
 	for _, t := range it.to {
 		switch {
 		case !o.queue(t.queue).waits.has(t.seq):
-		case what == keepAlerts && t.queue == deadQueue:
+		case what >= keepAlerts && t.queue == deadQueue:
 			o.giveUp(t, notify.Loss{Reason: notify.ReasonTooMany})
-		case what == keepAlerts && it.about.change == 0:
+		case what >= keepAlerts && it.about.change == 0:
 			o.giveUp(t, notify.Loss{Sink: t.queue, Reason: notify.ReasonOutboxFull})
+		case what >= keepUnsent && t.queue == firingQueue:
+			o.giveUp(t, notify.Loss{Reason: notify.ReasonOutboxFull})
+			o.cease(it.about.fingerprint)
 		default:
 			rec.to = append(rec.to, t)
 		}
@@ -162,7 +220,8 @@ func (o *Outbox) moved(it *item, what fate) *fresh {
 
 // makeRoom sees to it that records of a size may be added.
 func (o *Outbox) makeRoom(size int64) error {
-	over := func() bool { return o.log.Bytes()+size > o.opts.MaxBytes }
+	// What is carried is there twice for a moment, and records have headers.
+	over := func() bool { return o.log.Bytes()+size+int64(o.opts.extent) > o.opts.MaxBytes }
 	if !over() {
 		return nil
 	}
@@ -174,14 +233,9 @@ func (o *Outbox) makeRoom(size int64) error {
 	}
 	o.mu.Lock()
 	fruitless := o.stuck && o.closes == o.stuckAt
-	tries := len(o.extents) - 1
 	o.mu.Unlock()
-	for i := 0; over() && i < tries && !fruitless && o.forgettable(o.extents[0]); i++ {
-		if err := o.carry(o.extents[0], keepAlerts); err != nil {
-			return err
-		}
-		o.pop()
-		if err := o.truncate(); err != nil {
+	for what := keepAlerts; what < fates && over() && !fruitless; what++ {
+		if err := o.shed(what, over); err != nil {
 			return err
 		}
 	}
@@ -190,6 +244,27 @@ func (o *Outbox) makeRoom(size int64) error {
 	o.stuck, o.stuckAt = over(), o.closes
 	if o.stuck {
 		return ErrFull
+	}
+	return nil
+}
+
+// shed gives up, from the start of the log on, what may be given up, while there
+// is too little room.
+func (o *Outbox) shed(what fate, over func() bool) error {
+	o.mu.Lock()
+	tries := len(o.extents) - 1
+	o.mu.Unlock()
+	for i := 0; i < tries && over(); i++ {
+		if err := o.carry(o.extents[0], what); err != nil {
+			return err
+		}
+		if err := o.carryIDs(o.extents[0]); err != nil {
+			return err
+		}
+		o.pop()
+		if err := o.truncate(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
