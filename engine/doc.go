@@ -34,6 +34,12 @@
 // and reads it back in restore.go. [Restore] gives an engine that goes on as if
 // it had never stopped.
 //
+// With `watermark: {per: key}` each key of a table has a time of its own: its
+// lane is keyed, and its events and timers wait in queues of the key. Only
+// silence goes by the lane's time, the highest of all keys'. Since what comes
+// out of such a lane into others depends on the order of the log, a plan with
+// such ties is run record by record, by one goroutine.
+//
 // An Engine may be used by one goroutine at a time. [Config.Do] may run its
 // shards on several.
 package engine

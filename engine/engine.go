@@ -287,7 +287,7 @@ func (e *Engine) firstHeard(rec *event.Record) {
 		}
 		ran := false
 		for i, l := range e.plan.lanes {
-			if len(l.streams) > 1 && slices.Contains(l.streams, rt.streamPlan) {
+			if len(l.streams) > 1 && !l.keyed && slices.Contains(l.streams, rt.streamPlan) {
 				if !ran {
 					e.run()
 					ran = true

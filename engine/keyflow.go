@@ -91,7 +91,7 @@ func (e *Engine) firstDerived(rt *routed) {
 		return
 	}
 	for i, l := range e.plan.lanes {
-		if n := slices.Index(l.streams, rt.streamPlan); n >= 0 && len(l.streams) > 1 && l.own(n) {
+		if n := slices.Index(l.streams, rt.streamPlan); n >= 0 && len(l.streams) > 1 && !l.keyed && l.own(n) {
 			rt.marks.raise(e.clocks[i].mark)
 		}
 	}

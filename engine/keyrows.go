@@ -66,16 +66,16 @@ func (kc *keyClock) settled(gen uint32) {
 // more is left out: its rules have gone, or begin afresh.
 func (r *restoring) key(name, value *event.Reader) error {
 	e := r.engine
-	group := name.Byte()
-	lane := e.laneByName(name)
+	group, level, streams := name.Byte(), int(name.Byte()), name.Text()
 	sig, key := name.Text(), name.Rest()
 	if err := name.Err(); err != nil {
 		return err
 	}
-	at := -1
-	if lane >= 0 {
-		at = slices.IndexFunc(e.plan.lanes[lane].tables, func(t *tablePlan) bool { return t.sig == sig })
+	lane := slices.IndexFunc(e.plan.lanes, func(l *lanePlan) bool { return l.level == level && l.name == streams })
+	if lane < 0 {
+		return r.bequeath(r.heirs(level, streams), value)
 	}
+	at := slices.IndexFunc(e.plan.lanes[lane].tables, func(t *tablePlan) bool { return t.sig == sig })
 	if at < 0 || !e.plan.lanes[lane].keyed {
 		r.leftOut = true
 		return nil
@@ -95,6 +95,24 @@ func (r *restoring) key(name, value *event.Reader) error {
 	return nil
 }
 
+// bequeath gives what waited for a key whose lane is no more to lanes that take
+// its place.
+func (r *restoring) bequeath(lanes []int, value *event.Reader) error {
+	r.leftOut = true
+	for range 3 { // its own time
+		value.Varint()
+	}
+	for range value.Count() {
+		value.Varint()
+		value.Varint()
+	}
+	return r.engine.readWaiting(value, func(s *streamPlan, ev *event.Event, quiet bool) error {
+		r.inherit(lanes, s, ev, string(appendWho(nil, ev)), item{at: ev.Time, quiet: quiet})
+		return nil
+	})
+}
+
+// readClock reads the value of a key's row.
 func (e *Engine) readClock(l *lane, kc *keyClock, table int32, value *event.Reader) error {
 	kc.mark, kc.heard, kc.latest = event.Time(value.Varint()), event.Time(value.Varint()), event.Time(value.Varint())
 	if value.Count() != len(kc.streams) {
@@ -103,11 +121,24 @@ func (e *Engine) readClock(l *lane, kc *keyClock, table int32, value *event.Read
 	for i := range kc.streams {
 		kc.streams[i] = keyStream{highest: event.Time(value.Varint()), arrived: event.Time(value.Varint())}
 	}
+	return e.readWaiting(value, func(s *streamPlan, ev *event.Event, quiet bool) error {
+		if !slices.Contains(l.plan.streams, s) {
+			return event.ErrEncoding
+		}
+		kc.waiting.push(item{at: ev.Time, event: ev, stream: int32(s.number), table: table, quiet: quiet, key: kc.key})
+		l.held++
+		return nil
+	})
+}
+
+// readWaiting reads the events that waited for a key, up to the end of the row.
+// One of a stream that is no more is left out with all behind it.
+func (e *Engine) readWaiting(value *event.Reader, take func(s *streamPlan, ev *event.Event, quiet bool) error) error {
 	for range value.Count() {
 		quiet := value.Byte() == 1
 		s := e.plan.streams[value.Text()]
-		if s == nil || !slices.Contains(l.plan.streams, s) {
-			return event.ErrEncoding
+		if s == nil {
+			return value.Err()
 		}
 		ev := value.Event(s.Schema)
 		if value.Err() != nil {
@@ -116,8 +147,9 @@ func (e *Engine) readClock(l *lane, kc *keyClock, table int32, value *event.Read
 		if rt := e.router.streams[s.number]; rt.decoder != nil {
 			rt.decodeAgain(ev)
 		}
-		kc.waiting.push(item{at: ev.Time, event: ev, stream: int32(s.number), table: table, quiet: quiet, key: kc.key})
-		l.held++
+		if err := take(s, ev, quiet); err != nil {
+			return err
+		}
 	}
 	if value.Err() != nil || value.Len() > 0 {
 		return event.ErrEncoding

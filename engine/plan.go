@@ -44,6 +44,7 @@ type target struct{ lane, table int }
 // same time.
 type lanePlan struct {
 	name      string // of the streams, joined; part of the name of stored rows
+	plain     string // the same without what tells apart by what time they are judged
 	level     int
 	streams   []*streamPlan
 	marks     []rules.Marks // of the streams
@@ -260,9 +261,9 @@ func (p *plan) adopt(parent, child int, rule string) {
 func (p *plan) lane(r *rules.Rule) (int, *lanePlan) {
 	inputs := slices.Clone(r.Inputs)
 	slices.SortFunc(inputs, func(a, b *rules.Input) int { return strings.Compare(a.Stream.Name, b.Stream.Name) })
-	names := make([]string, len(inputs))
+	names, plain := make([]string, len(inputs)), make([]string, len(inputs))
 	for i, in := range inputs {
-		names[i] = in.Stream.Name + marksName[in.Marks]
+		names[i], plain[i] = in.Stream.Name+marksName[in.Marks], in.Stream.Name
 	}
 	name := strings.Join(names, "+")
 	for i, l := range p.lanes {
@@ -270,7 +271,7 @@ func (p *plan) lane(r *rules.Rule) (int, *lanePlan) {
 			return i, l
 		}
 	}
-	l := &lanePlan{name: name, level: r.Level, keyed: r.PerKey}
+	l := &lanePlan{name: name, plain: strings.Join(plain, "+"), level: r.Level, keyed: r.PerKey}
 	for _, in := range inputs {
 		l.streams = append(l.streams, p.streams[in.Stream.Name])
 		l.marks = append(l.marks, in.Marks)
@@ -278,6 +279,14 @@ func (p *plan) lane(r *rules.Rule) (int, *lanePlan) {
 	}
 	p.lanes = append(p.lanes, l)
 	return len(p.lanes) - 1, l
+}
+
+// plainName is the name of a lane without the time by which it judges.
+func plainName(lane string) string {
+	for _, suffix := range marksName[1:] {
+		lane = strings.ReplaceAll(lane, suffix, "") // no name of a stream holds a slash
+	}
+	return lane
 }
 
 // marksName tells lanes apart that read the same streams by another time.

@@ -368,11 +368,13 @@ type oldLanes struct {
 	taken map[string]bool // number of a new lane, and an event that it has
 }
 
-// heirs returns the lanes that take what waited in an old one.
+// heirs returns the lanes that take what waited in an old one: itself, and those
+// over the same streams that were not there, at another level or by another
+// time.
 func (r *restoring) heirs(level int, name string) []int {
 	var lanes []int
 	for i, l := range r.engine.plan.lanes {
-		if l.name == name && (l.level == level || !r.old.names[string(l.rowName(rowLane)[1:])]) {
+		if l.name == name && l.level == level || l.plain == plainName(name) && !r.old.names[string(l.rowName(rowLane)[1:])] {
 			lanes = append(lanes, i)
 		}
 	}
@@ -399,10 +401,15 @@ func (r *restoring) waiting(name, value *event.Reader) {
 	if rt := e.router.streams[s.number]; rt.decoder != nil {
 		rt.decodeAgain(ev)
 	}
+	r.inherit(lanes, s, ev, who, item{at: at, late: late, quiet: quiet})
+}
+
+// inherit puts an event among those that lanes hold back, in each once.
+func (r *restoring) inherit(lanes []int, s *streamPlan, ev *event.Event, who string, like item) {
 	for _, lane := range lanes {
 		if mine := fmt.Sprint(lane, " ", who); !r.old.taken[mine] {
 			r.old.taken[mine] = true
-			e.wait(lane, s, ev, item{at: at, late: late, quiet: quiet})
+			r.engine.wait(lane, s, ev, like)
 		}
 	}
 }
@@ -410,7 +417,13 @@ func (r *restoring) waiting(name, value *event.Reader) {
 // wait puts an event among those that a lane holds back.
 func (e *Engine) wait(lane int, s *streamPlan, ev *event.Event, like item) {
 	e.router.route(s, ev, func(shard int, it item, to int) {
-		if to != lane || like.late && e.plan.lanes[lane].tables[it.table].lateness == 0 {
+		p := e.plan.lanes[lane]
+		if to != lane || like.late && (p.keyed || p.tables[it.table].lateness == 0) {
+			return
+		}
+		if p.keyed { // it waited by another time, and comes to its key now
+			it.quiet = like.quiet
+			e.deliver(shard, it, to)
 			return
 		}
 		it.at, it.late, it.quiet = like.at, like.late, like.quiet

@@ -121,11 +121,16 @@ func (l *lane) heldName(it *item) []byte {
 		name = event.AppendText(event.AppendText(name, p.rule), p.key)
 		return p.order.appendBinary(name)
 	}
-	name := it.event.Time.AppendOrdered(l.plan.rowName(rowWaiting))
-	name = binary.BigEndian.AppendUint64(name, it.event.Pos.Seq)
-	name = binary.BigEndian.AppendUint32(name, it.event.Pos.Partition)
-	name = event.AppendText(name, it.event.Schema.Stream())
-	if o := it.event.Origin; o != nil {
+	return appendWho(l.plan.rowName(rowWaiting), it.event)
+}
+
+// appendWho appends what tells an event apart from all others.
+func appendWho(name []byte, e *event.Event) []byte {
+	name = e.Time.AppendOrdered(name)
+	name = binary.BigEndian.AppendUint64(name, e.Pos.Seq)
+	name = binary.BigEndian.AppendUint32(name, e.Pos.Partition)
+	name = event.AppendText(name, e.Schema.Stream())
+	if o := e.Origin; o != nil {
 		name = binary.BigEndian.AppendUint32(event.AppendText(name, o.Key), uint32(o.Ordinal))
 	}
 	return name
