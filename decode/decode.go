@@ -63,7 +63,7 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("%s (at byte %d)", e.Message, e.Offset) }
 
 // Formats returns the names of the formats that [New] knows.
-func Formats() []string { return []string{"json", "csv", "value"} }
+func Formats() []string { return []string{"json", "csv", "value", "influx"} }
 
 // FixedFields returns the names of the only fields that events of a format
 // can have beside captured ones; nil where a payload names its own fields.
@@ -83,6 +83,8 @@ func New(format string, schema *event.Schema, captured ...string) (Decoder, erro
 		return newJSON(schema, captured), nil
 	case "value":
 		return newValue(schema, captured), nil
+	case "influx":
+		return newInflux(schema, captured), nil
 	}
 	return nil, fmt.Errorf("unknown format %q; formats are %s", format, strings.Join(Formats(), ", "))
 }

@@ -286,7 +286,7 @@ func TestValue(t *testing.T) {
 
 func TestUnknownFormat(t *testing.T) {
 	_, err := New("xml", schemaOf(nil))
-	if err == nil || err.Error() != `unknown format "xml"; formats are json, csv, value` {
+	if err == nil || err.Error() != `unknown format "xml"; formats are json, csv, value, influx` {
 		t.Error(err)
 	}
 }
