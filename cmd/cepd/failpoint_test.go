@@ -54,7 +54,7 @@ var failpoints = []struct {
 const failpointConfig = `
 rules: [rules.yaml]
 watch: false
-state: {dir: state, snapshot: 1s, min_free: 1MB}
+state: {dir: state, snapshot: 1s, min_free: 32MB}
 http: {listen: 127.0.0.1:0}
 sources:
   plant: {type: http, listen: 127.0.0.1:0}
@@ -179,7 +179,7 @@ func (s *survivor) live(much bool) {
 	for i := range 4 {
 		s.post(i, 90, "")
 	}
-	write(s.t, s.dir, "rules.yaml", failpointRules+strings.Replace(failpointRules[strings.Index(failpointRules, "  - name"):], "name: hot", "name: hotter", 1))
+	s.rulesOfTwo()
 	s.reload()
 	if much {
 		for range 90 {
@@ -195,6 +195,13 @@ func (s *survivor) live(much bool) {
 		s.post(4+i, 50, "")
 	}
 	s.post(8, 20, "") // all before it is decided
+}
+
+// rulesOfTwo adds a second rule to the files.
+func (s *survivor) rulesOfTwo() {
+	s.t.Helper()
+	_, rule, _ := strings.Cut(failpointRules, "rules:\n")
+	write(s.t, s.dir, "rules.yaml", failpointRules+strings.Replace(rule, "name: hot", "name: hotter", 1))
 }
 
 // up sees to it that the program runs.
