@@ -24,6 +24,15 @@ type queue struct {
 	waits   runs
 	waiting int // how many places wait
 	notes   []notify.Note
+	read    reading
+}
+
+// reading is where a sink that keeps up has read to, so that it need not look
+// for the place again.
+type reading struct {
+	x     *extent
+	item  int    // the next one in x
+	after uint64 // all before it are up to this place
 }
 
 // maxNotes is how many notes of a sink are kept, the newest ones.

@@ -77,7 +77,11 @@ func (o *Outbox) scan(name string, after uint64, limit int) ([]found, error) {
 				return nil, err
 			}
 		}
-		for i := range items {
+		start := 0
+		if x.cached && q.read.x == x && q.read.after <= after {
+			start = q.read.item
+		}
+		for i := start; i < len(items); i++ {
 			t, has := items[i].in(name)
 			if !has || t <= after || !q.waits.has(t) {
 				continue
@@ -88,6 +92,7 @@ func (o *Outbox) scan(name string, after uint64, limit int) ([]found, error) {
 			out = append(out, found{items[i], t})
 			size += items[i].size
 			after = t
+			q.read = reading{x, i + 1, t}
 		}
 		if after < n && q.waits.has(n) {
 			return nil, fmt.Errorf("place %d of %s is not where it should be, in records %d to %d", n, name, x.first, x.last)
