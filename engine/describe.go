@@ -31,6 +31,12 @@ func DescribeRow(name []byte) RowInfo {
 	case rowState:
 		rd.Byte()
 		return RowInfo{What: "state", Rule: rd.Text(), Key: rd.Rest()}
+	case rowKey:
+		rd.Byte()
+		rd.Byte()
+		rd.Text()
+		rd.Text()
+		return RowInfo{What: "times of keys", Key: rd.Rest()}
 	case rowWaiting:
 		return RowInfo{What: "events held back"}
 	case rowParent, rowChange:
@@ -44,8 +50,10 @@ func DescribeRow(name []byte) RowInfo {
 // String names what the row holds.
 func (i RowInfo) String() string {
 	switch {
-	case i.Rule == "":
+	case i.Rule == "" && i.Key == "":
 		return i.What
+	case i.Rule == "":
+		return fmt.Sprintf("%s: key %q", i.What, event.KeyText(i.Key))
 	case i.Key == "":
 		return fmt.Sprintf("%s of rule %s", i.What, i.Rule)
 	}

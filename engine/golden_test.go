@@ -36,6 +36,11 @@ func TestGoldenRows(t *testing.T) {
 			t.Fatal(report)
 		}
 		rows := readGolden(t, base+".rows")
+		for _, row := range rows {
+			if about := DescribeRow(row.Name); about.What == "unknown" {
+				t.Errorf("encoding %d: row %q is not described", encoding, row.Name)
+			}
+		}
 		e, damage, err := Restore(Config{}, set, inOrder(rows))
 		if err != nil || len(damage) > 0 {
 			t.Errorf("encoding %d: %v, damage %v%s", encoding, err, damage, rewriteHint)
