@@ -15,15 +15,21 @@ import (
 type memo struct {
 	known, holds, failed []uint64 // a bit for each condition
 	errs                 []error  // of those that failed
+	guards               *guardIndex
+	looked               uint64 // fields of guards, of which each is looked at once
 }
 
-func (m *memo) init(conditions int) {
+func (m *memo) init(conditions int, guards *guardIndex) {
+	m.guards = guards
 	words := (conditions + 63) / 64
 	m.known, m.holds, m.failed = make([]uint64, words), make([]uint64, words), make([]uint64, words)
 	m.errs = make([]error, conditions)
 }
 
-func (m *memo) forget() { clear(m.known) }
+func (m *memo) forget() {
+	clear(m.known)
+	m.looked = 0
+}
 
 // env answers what a machine asks about the event at hand. It implements
 // [nfa.Env].
@@ -49,6 +55,9 @@ func (v *env) begin(r *rulePlan, in *rules.Input, m *memo, e *event.Event) {
 // holds answers a condition of the stream.
 func (v *env) holds(condition int) bool {
 	m, word, bit := v.memo, condition/64, uint64(1)<<(condition%64)
+	if m.known[word]&bit == 0 && m.guards != nil {
+		m.look(condition, v.shard.frame.Event)
+	}
 	if m.known[word]&bit == 0 {
 		ok, err := v.input.Stream.Conditions[condition].Bool(&v.shard.frame)
 		m.known[word] |= bit

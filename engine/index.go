@@ -153,24 +153,32 @@ func merge(a, b []int32, buf *[]int32) []int32 {
 
 // rules returns those that are filed under a value.
 func (f *fieldIndex) rules(v event.Value) []int32 {
-	switch v.Kind() {
-	case event.KindString:
-		return f.texts[v.AsString()]
-	case event.KindInt:
-		return f.ints[v.AsInt()]
-	case event.KindUint:
-		if u := v.AsUint(); u <= math.MaxInt64 {
-			return f.ints[int64(u)]
-		}
-		return nil
-	case event.KindDouble:
-		d := v.AsDouble()
-		if d == math.Trunc(d) && d >= math.MinInt64 && d < math.MaxInt64 {
-			return f.ints[int64(d)]
-		}
-		return nil
+	if found, ok := byValue(v, f.texts, f.ints); ok {
+		return found
 	}
 	return f.all
+}
+
+// byValue returns what is filed under the constants of guards that a value
+// equals, and false for one of another kind, which says nothing.
+func byValue[T any](v event.Value, texts map[string]T, ints map[int64]T) (found T, ok bool) {
+	switch v.Kind() {
+	case event.KindString:
+		return texts[v.AsString()], true
+	case event.KindInt:
+		return ints[v.AsInt()], true
+	case event.KindUint:
+		if u := v.AsUint(); u <= math.MaxInt64 {
+			return ints[int64(u)], true
+		}
+		return found, true
+	case event.KindDouble:
+		if d := v.AsDouble(); d == math.Trunc(d) && d >= math.MinInt64 && d < math.MaxInt64 {
+			return ints[int64(d)], true
+		}
+		return found, true
+	}
+	return found, false
 }
 
 // withState adds to rules found those that are shown every event of a key for

@@ -35,6 +35,7 @@ type streamPlan struct {
 	number   int
 	keys     [][]target // by number of the `by` clause
 	producer int        // lane of the rule that emits it, for a derived stream
+	guards   *guardIndex
 }
 
 // target is a table that an event goes to.
@@ -114,7 +115,7 @@ func (r *rulePlan) input(kept *event.Event) *rules.Input {
 func newPlan(set *rules.Set) *plan {
 	p := &plan{set: set, streams: map[string]*streamPlan{}, places: map[string]place{}, children: map[string][]int{}}
 	for i, s := range set.Streams {
-		sp := &streamPlan{Stream: s, number: i, keys: make([][]target, len(s.Keys))}
+		sp := &streamPlan{Stream: s, number: i, keys: make([][]target, len(s.Keys)), guards: newGuardIndex(s)}
 		p.streams[s.Name] = sp
 		p.order = append(p.order, sp)
 	}

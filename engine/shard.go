@@ -89,7 +89,7 @@ func newShard(p *plan, o *options) *Shard {
 	}
 	s.memos = make([]memo, len(p.order))
 	for i, st := range p.order {
-		s.memos[i].init(len(st.Conditions))
+		s.memos[i].init(len(st.Conditions), st.guards)
 	}
 	s.env.shard = s
 	return s

@@ -1,0 +1,114 @@
+package engine
+
+import (
+	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/rules"
+)
+
+// guardIndex finds the conditions of a stream that an event cannot meet, many
+// at once. A pattern of twenty steps that asks each time for another value of
+// one field is twenty conditions, of which one look at that field's value
+// decides nineteen.
+type guardIndex struct {
+	fields []guardedField
+	of     []int8 // by condition: the number of its field, -1 for none
+}
+
+// guardedField holds the conditions that want a field to be a certain value.
+type guardedField struct {
+	slot  int
+	all   []uint64            // a bit for each condition
+	texts map[string][]uint64 // those that a value leaves open
+	ints  map[int64][]uint64
+}
+
+// One look at a field pays from so many conditions on. Beyond the most, setting
+// the bits costs more than asking the few conditions that somebody asks about.
+const (
+	minGuarded = 6
+	maxGuarded = 512
+)
+
+// newGuardIndex returns the index of a stream's conditions, nil where it would be
+// of no use.
+func newGuardIndex(s *rules.Stream) *guardIndex {
+	if len(s.Conditions) < minGuarded || len(s.Conditions) > maxGuarded {
+		return nil
+	}
+	count := map[int]int{}
+	for _, c := range s.Conditions {
+		if g := c.Guard(); g != nil {
+			count[g.Slot]++
+		}
+	}
+	x := &guardIndex{of: make([]int8, len(s.Conditions))}
+	place := map[int]int8{}
+	for i, c := range s.Conditions {
+		x.of[i] = -1
+		g := c.Guard()
+		if g == nil || count[g.Slot] < minGuarded {
+			continue
+		}
+		n, ok := place[g.Slot]
+		if !ok && len(x.fields) == 64 {
+			continue
+		}
+		if !ok {
+			n = int8(len(x.fields))
+			place[g.Slot] = n
+			x.fields = append(x.fields, guardedField{slot: g.Slot, texts: map[string][]uint64{}, ints: map[int64][]uint64{}})
+		}
+		x.of[i] = n
+		x.fields[n].add(i, g.Values, len(s.Conditions))
+	}
+	if len(x.fields) == 0 {
+		return nil
+	}
+	return x
+}
+
+func (f *guardedField) add(condition int, values []event.Value, conditions int) {
+	set := func(mask []uint64) []uint64 {
+		if mask == nil {
+			mask = make([]uint64, (conditions+63)/64)
+		}
+		mask[condition/64] |= 1 << (condition % 64)
+		return mask
+	}
+	f.all = set(f.all)
+	for _, v := range values {
+		if v.Kind() == event.KindString {
+			f.texts[v.AsString()] = set(f.texts[v.AsString()])
+		} else {
+			f.ints[v.AsInt()] = set(f.ints[v.AsInt()])
+		}
+	}
+}
+
+// look looks at the field that decides most about a condition, once for an event.
+func (m *memo) look(condition int, e *event.Event) {
+	n := m.guards.of[condition]
+	if n < 0 || m.looked&(1<<n) != 0 {
+		return
+	}
+	m.looked |= 1 << n
+	f := &m.guards.fields[n]
+	m.exclude(f, e.Slot(f.slot))
+}
+
+// exclude notes that the conditions which a field's value rules out do not hold.
+func (m *memo) exclude(f *guardedField, v event.Value) {
+	open, ok := byValue(v, f.texts, f.ints)
+	if !ok {
+		return
+	}
+	for i, all := range f.all {
+		out := all &^ m.known[i]
+		if open != nil {
+			out &^= open[i]
+		}
+		m.known[i] |= out
+		m.holds[i] &^= out
+		m.failed[i] &^= out
+	}
+}
