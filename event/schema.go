@@ -115,17 +115,46 @@ func (s *Schema) Fields() []Field { return s.fields }
 // of the projection s and shares no memory with e's payload. With raw, it
 // keeps a copy of the payload as well.
 func (s *Schema) Keep(e *Event, raw bool) *Event {
-	k := &Event{Time: e.Time, Pos: e.Pos, Origin: e.Origin, Schema: s, Topic: e.Topic}
-	if len(s.from) > 0 {
-		k.Slots = make([]Value, len(s.from))
-		for i, at := range s.from {
-			k.Slots[i] = e.Slot(at).Clone()
-		}
+	k := newEvent(len(s.from))
+	k.Time, k.Pos, k.Origin, k.Schema, k.Topic = e.Time, e.Pos, e.Origin, s, e.Topic
+	for i, at := range s.from {
+		k.Slots[i] = e.Slot(at).Clone()
 	}
 	if raw {
 		k.Raw = slices.Clone(e.Raw)
 	}
 	return k
+}
+
+// newEvent returns an event with so many slots, in one piece of memory where
+// they are few, as of events that are kept they mostly are.
+func newEvent(slots int) *Event {
+	switch slots {
+	case 0:
+		return &Event{}
+	case 1:
+		k := &struct {
+			Event
+			slots [1]Value
+		}{}
+		k.Slots = k.slots[:]
+		return &k.Event
+	case 2:
+		k := &struct {
+			Event
+			slots [2]Value
+		}{}
+		k.Slots = k.slots[:]
+		return &k.Event
+	case 3:
+		k := &struct {
+			Event
+			slots [3]Value
+		}{}
+		k.Slots = k.slots[:]
+		return &k.Event
+	}
+	return &Event{Slots: make([]Value, slots)}
 }
 
 // Slot returns the slot of a field, and false where nobody uses it.
