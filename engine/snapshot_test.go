@@ -403,7 +403,7 @@ func TestDescribeRow(t *testing.T) {
 	for _, row := range e.Rows() {
 		said[DescribeRow(row.Name).String()] = true
 	}
-	for _, want := range []string{"clock", "watermark", "definition of rule hot", `state of rule quiet and key "d1"`, "state of rule site-hot", "events held back"} {
+	for _, want := range []string{"clock", "watermark", "definition of rule hot", `state of rule quiet and key "d1"`, "state of rule any", "events held back"} {
 		if !said[want] {
 			t.Errorf("no row is said to be %s", want)
 		}
