@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -13,6 +12,7 @@ import (
 	"github.com/cepd/cepd/detectors"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/internal/detectrun"
+	"github.com/cepd/cepd/internal/zone"
 )
 
 // detectFlags are what 'cepd detect' takes.
@@ -158,7 +158,7 @@ func (f *detectFlags) options() (detectrun.Options, error) {
 	note("by", err)
 	c.Gap, err = detectors.ParseGap(f.gap)
 	note("gap", err)
-	o.Zone, err = time.LoadLocation(f.zone)
+	o.Zone, err = zone.Load(f.zone)
 	note("tz", err)
 	c.Location = o.Zone
 	c.Warmup, c.Every = span("warmup", f.warmup), span("every", f.every)

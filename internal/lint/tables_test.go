@@ -65,7 +65,7 @@ var imports = map[string]string{
 	"trydemo": "event alerting/notify/mqtt config engine daemon mqttconn",
 
 	// Layer 6: flags.
-	"cmd/cepd": "detectors doctor internal/detectrun event config alerting alerting/notify alerting/notify/text engine ingest/file rules scenario state/vfs state/wal daemon trydemo",
+	"cmd/cepd": "detectors doctor internal/detectrun internal/zone event config alerting alerting/notify alerting/notify/text engine ingest/file rules scenario state/vfs state/wal daemon trydemo",
 
 	// What tests share.
 	"alerting/notify/internal/sample": "event alerting",
