@@ -4,10 +4,13 @@ import "math"
 
 // autoMany is auto for several channels. Its members look at how the channels go
 // together, now and on the average of the last values, and at each channel alone.
+// The average is one of vectors, as in the multivariate EWMA chart of Lowry et al.
+// (Technometrics, 1992): what one value does by chance fades in it, and what stays
+// adds up.
 type autoMany struct {
 	together t2
-	channels []ewmean // of each channel
-	smooth   float64  // of the distance of t2, an average
+	channels []ewmean  // of each channel
+	smooth   []float64 // average of the channels in deviations
 	raw      [3]float64
 	tails    [3]tail
 	n        int
@@ -19,13 +22,17 @@ type autoMany struct {
 }
 
 const (
-	manyLimit = 7.0 // of the sum of three members that speak at every value
-	manyAlpha = 0.1 // of the smoothed distance: some ten values
+	manyLimit = 8.0 // of the sum of three members that speak at every value
+	manyAlpha = 0.1 // of the average: some ten values
+	// manyYoung is from where on half of the past distances are forgotten whenever
+	// the past has doubled: the channels go on to show how they go together, such as
+	// by day, and the first distances were larger than any will be.
+	manyYoung = 128
 )
 
 func newAutoMany(s settings) model {
 	s.doc = &t2Doc
-	return &autoMany{together: *newT2(s).(*t2), channels: make([]ewmean, s.Channels)}
+	return &autoMany{together: *newT2(s).(*t2), channels: make([]ewmean, s.Channels), smooth: make([]float64, s.Channels)}
 }
 
 var manyNames = [3]string{"together", "together for a while", "single channel"}
@@ -34,12 +41,16 @@ func (m *autoMany) judge(in *input, o *opinion) {
 	var joint opinion
 	m.together.judge(in, &joint)
 	worst, z := m.worst(in)
-	channel := worst
+	blamed := [3]int{worst, worst, worst}
+	m.raw = [3]float64{0, 0, z}
 	if joint.raw > 0 {
-		channel = joint.channel
+		for i, v := range m.together.z {
+			m.smooth[i] += manyAlpha * (v - m.smooth[i])
+		}
+		m.raw[0], blamed[0] = joint.raw, joint.channel
+		m.raw[1], blamed[1] = m.together.distance(m.smooth)
 	}
-	m.raw = [3]float64{joint.raw, m.smooth + manyAlpha*(joint.raw-m.smooth), z}
-	reasons := [3]Reason{joint.reason, joint.reason,
+	reasons := [3]Reason{joint.reason, {Cause: CauseRelation, A: m.raw[1]},
 		{Cause: CauseDeviation, A: in.x[worst], B: m.channels[worst].mean}}
 	at := m.n % autoHold
 	m.sum = 0
@@ -66,10 +77,7 @@ func (m *autoMany) judge(in *input, o *opinion) {
 			best = i
 		}
 	}
-	if best == 2 {
-		channel = worst
-	}
-	m.decide(in, o, channel, best)
+	m.decide(in, o, blamed[best], best)
 }
 
 // worst is the channel farthest from its own mean, and how far.
@@ -104,19 +112,22 @@ func (m *autoMany) decide(in *input, o *opinion, channel, best int) {
 }
 
 func (m *autoMany) update(in *input, learn bool) {
-	m.smooth = m.raw[1]
 	m.n++
 	if in.frozen {
 		return
+	}
+	m.all.add(m.sum)
+	if !learn {
+		return // an anomaly that lasts would make the next one look usual
 	}
 	for i := range m.tails {
 		if m.raw[i] > 0 && m.n >= residualReady/2 {
 			m.tails[i].add(m.raw[i])
 		}
 	}
-	m.all.add(m.sum)
-	if !learn {
-		return
+	if m.n >= manyYoung && m.n&(m.n-1) == 0 {
+		m.tails[0].fade()
+		m.tails[1].fade()
 	}
 	for i, x := range in.x {
 		w := &m.channels[i]
@@ -138,7 +149,7 @@ func (m *autoMany) state(c *codec) {
 	for i := range m.channels {
 		m.channels[i].state(c)
 	}
-	c.f64(&m.smooth)
+	c.array(m.smooth)
 	c.array(m.raw[:])
 	c.int(&m.n)
 	for i := range m.held {
@@ -152,5 +163,5 @@ func (m *autoMany) state(c *codec) {
 }
 
 func (m *autoMany) size() int {
-	return 500 + m.all.size() + 3*m.tails[0].size() + 24*len(m.channels) + m.together.size()
+	return 500 + m.all.size() + 3*m.tails[0].size() + 32*len(m.channels) + m.together.size()
 }

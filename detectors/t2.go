@@ -36,9 +36,10 @@ func newT2(s settings) model {
 		cov: make([]float64, k*k), chol: make([]float64, k*k), z: make([]float64, k), y: make([]float64, k)}
 }
 
-// wants is how many values come before the first judgment: enough for the
-// covariance not to be degenerate.
-func (m *t2) wants() int { return max(residualReady, 3*m.k) }
+// wants is how many values come before the first judgment. A covariance from a few
+// values for each channel finds the next value far away, and distances that large
+// would make the tail blind for long.
+func (m *t2) wants() int { return max(residualReady, 10*m.k) }
 
 // standardize fills z.
 func (m *t2) standardize(in *input) {
@@ -49,15 +50,29 @@ func (m *t2) standardize(in *input) {
 }
 
 func (m *t2) judge(in *input, o *opinion) {
-	o.ready = float64(m.n) / float64(m.wants())
+	// The first half is the covariance, the second the distances from it.
+	o.ready = min(float64(m.n)/float64(m.wants()), 0.999) / 2
 	if m.n < m.wants() || m.chol[0] == 0 {
 		return
 	}
+	o.ready = min(0.5+float64(m.n-m.wants())/(2*residualReady), 1)
 	m.standardize(in)
-	// Forward substitution: y = L^-1 z, and |y|^2 is the distance.
+	o.raw, o.channel = m.distance(m.z)
+	o.expected = m.mean[o.channel]
+	o.direction = Up
+	if m.z[o.channel] < 0 {
+		o.direction = Down
+	}
+	o.reason = Reason{Cause: CauseRelation, A: o.raw}
+}
+
+// distance is how far z, in deviations, is from how the channels usually go
+// together, and the channel that has the greatest share in it.
+func (m *t2) distance(z []float64) (d float64, channel int) {
+	// Forward substitution: y = L^-1 z, and |y|^2 is the square of the distance.
 	var sum, most float64
 	for i := range m.k {
-		s := m.z[i]
+		s := z[i]
 		row := m.chol[i*m.k : i*m.k+i]
 		for j, l := range row {
 			s -= l * m.y[j]
@@ -65,25 +80,18 @@ func (m *t2) judge(in *input, o *opinion) {
 		m.y[i] = s / m.chol[i*m.k+i]
 		sum += m.y[i] * m.y[i]
 	}
-	// The channel to name is the one whose own share is the greatest: z times the
-	// gradient of the distance.
+	// The share of a channel is z times the gradient of the distance.
 	for i := m.k - 1; i >= 0; i-- {
 		s := m.y[i]
 		for j := i + 1; j < m.k; j++ {
 			s -= m.chol[j*m.k+i] * m.y[j]
 		}
 		m.y[i] = s / m.chol[i*m.k+i]
-		if share := math.Abs(m.z[i] * m.y[i]); share > most {
-			most, o.channel = share, i
+		if share := math.Abs(z[i] * m.y[i]); share > most {
+			most, channel = share, i
 		}
 	}
-	o.raw = math.Sqrt(sum)
-	o.expected = m.mean[o.channel]
-	o.direction = Up
-	if m.z[o.channel] < 0 {
-		o.direction = Down
-	}
-	o.reason = Reason{Cause: CauseRelation, A: o.raw}
+	return math.Sqrt(sum), channel
 }
 
 // t2Refresh is how many values share one factorization, as a multiple of the
