@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -223,6 +224,36 @@ func TestReadOnly(t *testing.T) {
 		if diff := cmp.Diff(before, snapshot(t, fs)); diff != "" {
 			t.Fatal(diff)
 		}
+	}
+}
+
+// What is removed while somebody reads is passed over where it is the beginning,
+// and an error in the middle.
+func TestReadWhileTruncated(t *testing.T) {
+	fs := vfs.NewMem()
+	l := mustOpen(t, fs, segment.Options{})
+	var all []string
+	for i := range 30 {
+		all = append(all, texts(i, 1, 100)...)
+		mustAppend(t, l, all[i])
+	}
+	r := mustOpen(t, fs, segment.Options{ReadOnly: true})
+	if err := l.Truncate(20); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	read := func(then func() error) error {
+		got = nil
+		return r.Read(0, func(_ uint64, data []byte) error {
+			got = append(got, string(data))
+			return then()
+		})
+	}
+	if err := read(func() error { return nil }); err != nil || !slices.Equal(got, all[l.First()-1:]) {
+		t.Errorf("read %d records, error %v; want those from %d on", len(got), err, l.First())
+	}
+	if err := read(func() error { return l.Truncate(100) }); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("with a hole: %v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 
@@ -17,15 +18,25 @@ const window = 256 << 10
 
 // Read calls f for each record after a number, in order, up to the last one that
 // there was when Read was called. f may use data only until it returns. Its error
-// ends the reading and is returned.
+// ends the reading and is returned. What the writer of a log that is read only has
+// removed at its beginning is passed over.
 func (l *Log) Read(after uint64, f func(seq uint64, data []byte) error) error {
+	any := false
 	for _, file := range l.view() {
 		if file.next <= after+1 {
 			continue
 		}
-		if _, err := l.readFile(file, after, f); err != nil {
+		_, err := l.readFile(file, after, f)
+		if errors.Is(err, fs.ErrNotExist) && l.opts.ReadOnly && !any {
+			continue
+		}
+		if errors.Is(err, fs.ErrNotExist) && l.opts.ReadOnly {
+			return fmt.Errorf("the log was cut while it was read; read it again: %w", err)
+		}
+		if err != nil {
 			return err
 		}
+		any = true
 	}
 	return nil
 }
