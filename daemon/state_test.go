@@ -73,33 +73,43 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// metric returns the value of a metric.
+// metric returns the value of a metric, as it is printed.
 func (r *rig) metric(t *testing.T, name string) string {
 	t.Helper()
-	families, err := r.metrics.Registry().Gather()
+	v, ok := metricOf(t, r.Daemon, name)
+	if !ok {
+		return ""
+	}
+	return strconv.FormatFloat(v, 'f', -1, 64)
+}
+
+// metricOf returns the value of a metric.
+func metricOf(t testing.TB, d *Daemon, name string) (float64, bool) {
+	t.Helper()
+	families, err := d.metrics.Registry().Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range families {
 		for _, m := range f.Metric {
-			full := f.GetName()
 			var labels []string
 			for _, l := range m.Label {
 				labels = append(labels, l.GetName()+`="`+l.GetValue()+`"`)
 			}
+			full := f.GetName()
 			if labels != nil {
 				full += "{" + strings.Join(labels, ",") + "}"
 			}
 			switch {
 			case full != name:
 			case m.Gauge != nil:
-				return strconv.FormatFloat(m.Gauge.GetValue(), 'f', -1, 64)
+				return m.Gauge.GetValue(), true
 			case m.Counter != nil:
-				return strconv.FormatFloat(m.Counter.GetValue(), 'f', -1, 64)
+				return m.Counter.GetValue(), true
 			}
 		}
 	}
-	return ""
+	return 0, false
 }
 
 // Rules that have changed while the daemon was away come into force by a record,
