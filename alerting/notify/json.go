@@ -82,6 +82,22 @@ func AppendMessage(dst []byte, m Message) []byte {
 	return AppendJSON(dst, m.Transition)
 }
 
+// AppendDelivery appends what [AppendMessage] makes of d, with the number of the
+// repeat where it is one, as repeat.
+func AppendDelivery(dst []byte, d *Delivery) []byte {
+	return AppendRepeat(AppendMessage(dst, d.Message), d)
+}
+
+// AppendRepeat adds the number of the repeat, where d is one, to a JSON object
+// at the end of dst that has other members.
+func AppendRepeat(dst []byte, d *Delivery) []byte {
+	if d.Repeat == 0 {
+		return dst
+	}
+	dst = append(dst[:len(dst)-1], `,"repeat":`...)
+	return append(strconv.AppendInt(dst, int64(d.Repeat), 10), '}')
+}
+
 // AppendDeadLetter appends a dead letter as one JSON object, without line
 // breaks, to dst.
 func AppendDeadLetter(dst []byte, l *DeadLetter) []byte {

@@ -62,6 +62,17 @@ func TestDerivedJSON(t *testing.T) {
 	}
 }
 
+// A repeat says its number; the change itself says none.
+func TestRepeatJSON(t *testing.T) {
+	plain, last := sample.Plain(), notify.AppendMessage(nil, notify.Changed(sample.Plain()))
+	for n, want := range map[int]string{0: string(last), 3: string(last[:len(last)-1]) + `,"repeat":3}`} {
+		d := notify.NewDelivery(notify.Changed(plain), "s", n)
+		if got := string(notify.AppendDelivery(nil, &d)); got != want {
+			t.Errorf("repeat %d: %s, want %s", n, got, want)
+		}
+	}
+}
+
 // Kept payloads come in all shapes.
 func TestEvidencePayload(t *testing.T) {
 	for raw, want := range map[string]string{

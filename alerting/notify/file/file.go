@@ -108,7 +108,7 @@ func (s *Sink) Notify(_ context.Context, d notify.Delivery) error {
 	if err != nil {
 		return err
 	}
-	s.buf = append(notify.AppendMessage(s.buf[:0], d.Message), '\n')
+	s.buf = append(notify.AppendDelivery(s.buf[:0], &d), '\n')
 	if n, err := f.Write(s.buf); err != nil {
 		return errors.Join(err, s.takeBack(path, int64(n)))
 	}

@@ -93,7 +93,7 @@ func New(cfg Config) (*Sink, error) {
 }
 
 // Notify publishes a delivery and waits for the broker's confirmation. The
-// payload is what [notify.AppendMessage] gives, or nothing where a clear takes
+// payload is what [notify.AppendDelivery] gives, or nothing where a clear takes
 // away what was retained.
 func (s *Sink) Notify(ctx context.Context, d notify.Delivery) error {
 	topic, err := s.topicOf(d.Message)
@@ -103,7 +103,7 @@ func (s *Sink) Notify(ctx context.Context, d notify.Delivery) error {
 	retain := s.cfg.Retain && d.Derived == nil
 	var payload []byte
 	if !retain || d.Transition.Change != alerting.Cleared {
-		payload = notify.AppendMessage(nil, d.Message)
+		payload = notify.AppendDelivery(nil, &d)
 	}
 	if err := s.cfg.Publisher.Publish(ctx, topic, s.cfg.QoS, retain, payload); err != nil {
 		return fmt.Errorf("publishing to %s: %w", topic, err)

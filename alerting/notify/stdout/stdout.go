@@ -61,7 +61,7 @@ func (s *Sink) Notify(_ context.Context, d notify.Delivery) error {
 	defer s.mu.Unlock()
 	switch {
 	case s.cfg.Format != "text":
-		s.buf = append(notify.AppendMessage(s.buf[:0], d.Message), '\n')
+		s.buf = append(notify.AppendDelivery(s.buf[:0], &d), '\n')
 	case d.Derived != nil:
 		s.buf = text.AppendDerived(s.buf[:0], d.Derived, s.cfg.Text)
 	default:

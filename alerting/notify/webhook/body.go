@@ -44,7 +44,7 @@ func AppendBody(dst []byte, d *notify.Delivery, externalURL string) []byte {
 	dst = field(dst, "generatorURL", externalURL)
 	dst = field(dst, "fingerprint", t.Fingerprint)
 	dst = append(dst, `}],"cepd":`...)
-	return append(notify.AppendExtras(dst, t), '}')
+	return append(notify.AppendRepeat(notify.AppendExtras(dst, t), d), '}')
 }
 
 func field(dst []byte, name, value string) []byte {
