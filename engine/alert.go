@@ -41,8 +41,8 @@ type alertState struct {
 	paused event.Duration // of the lane, when the key was last heard of
 	// Where keys have a time of their own, silence goes by that of the lane, so
 	// that what sinks are told of one alert could go back in time. It does not:
-	// floor is when they were last told, and heard, until the event at hand is
-	// judged, the lane's time.
+	// floor is when they were last told, and heard, while an event is judged, what
+	// the lane's time was when the key was last heard of.
 	floor, heard event.Time
 }
 
@@ -111,8 +111,8 @@ func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, it *item) {
 // hear notes that the key is heard of.
 func (a *alertState) hear(s *Shard, l *lane) {
 	a.forgotten, a.quiet, a.paused = false, s.quiet, l.paused
-	if l.plan.keyed {
-		if a.heard = l.time; a.Silent {
+	if kc := l.current; kc != nil {
+		if a.heard = kc.heard; a.Silent {
 			a.floor = max(a.floor, a.heard)
 		}
 	}

@@ -304,7 +304,9 @@ func (l *lane) arrive(s *Shard, it *item) {
 func (l *lane) lateFor(s *Shard, kc *keyClock, it *item) {
 	if d := kc.table.lateness; d > 0 && it.at >= kc.mark.Add(-d) {
 		it.at, it.late = kc.mark, true
-		l.judgeKeyed(s, kc, it)
+		l.current = kc
+		s.judge(l, kc.table, it)
+		l.current = nil
 		l.runKey(s, kc)
 		return
 	}
@@ -410,24 +412,28 @@ func (l *lane) runKey(s *Shard, kc *keyClock) {
 	if l.keyDue(kc) <= kc.mark {
 		l.journal.touch(kc)
 		latest := l.latest
-		l.latest = kc.latest
+		l.current, l.latest = kc, kc.latest
 		for it := kc.waiting.top(); it != nil && it.at <= kc.mark; it = kc.waiting.top() {
 			l.fire(s, &kc.timers, it.at, phaseEvents)
 			w := kc.waiting.pop()
 			l.held--
-			l.judgeKeyed(s, kc, &w)
+			s.judge(l, kc.table, &w)
 		}
 		l.fire(s, &kc.timers, kc.mark, phaseSteady)
-		l.latest = latest
+		l.current, l.latest = nil, latest
 		l.endOf(kc)
 	}
 	l.lookOut(kc)
 }
 
-func (l *lane) judgeKeyed(s *Shard, kc *keyClock, it *item) {
-	l.current = kc
-	s.judge(l, kc.table, it)
-	l.current = nil
+// heardAt returns the later of the time of an event and, where keys have a time of
+// their own, what the lane's was when the key at work was last heard of. That
+// does not depend on when ticks come.
+func (l *lane) heardAt(at event.Time) event.Time {
+	if l.current != nil {
+		return max(at, l.current.heard)
+	}
+	return at
 }
 
 // keyDue returns the earliest time at which there is something to do for a key.
@@ -528,7 +534,9 @@ func (l *lane) look(s *Shard, kc *keyClock) {
 func (l *lane) fireSilence(s *Shard, upTo event.Time) {
 	for t := l.timer(&l.timers); t != nil && t.before(upTo, phaseSteady); t = l.timer(&l.timers) {
 		kc := t.keys.clock
+		l.current = kc
 		l.fireTop(s, &l.timers)
+		l.current = nil
 		if kc != nil && !kc.gone {
 			l.runKey(s, kc)
 			l.endOf(kc)

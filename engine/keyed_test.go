@@ -238,3 +238,63 @@ func words(o Output) []string {
 	slices.SortFunc(lines, cmp.Compare[string])
 	return lines
 }
+
+// TestDeadlines lets the clock run on after the last event: ticks at the times
+// that the engine asks for decide all that ticks at any time would, and come to
+// an end.
+func TestDeadlines(t *testing.T) {
+	for name, c := range map[string]struct {
+		set   *rules.Set
+		story func(seed int64, n int) []event.Record
+	}{"streams": {storySet(t), story}, "keys": {loadSet(t, keyedRules), offline}} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range int64(6) {
+				records := withRules(c.set, c.story(seed, 200))
+				records = records[:len(records)-1] // the input goes on
+				now := records[len(records)-1].Arrival
+				end := now.Add(3 * time.Hour)
+				asked, often := ticking(c.set, records), ticking(c.set, records)
+				ticks := 0
+				for at := asked.deadline; at < end; at = asked.deadline {
+					asked.tick(at)
+					if ticks++; ticks > 5000 {
+						t.Fatalf("seed %d: asks for a tick at %s, the 5000th", seed, at)
+					}
+				}
+				for at := now; at < end; at = at.Add(700 * time.Millisecond) {
+					often.tick(at)
+				}
+				asked.tick(end)
+				often.tick(end)
+				if a, b := words(asked.out), words(often.out); !slices.Equal(a, b) {
+					t.Fatalf("seed %d, after %d ticks: %s", seed, ticks, firstDifference(strings.Join(a, "\n"), strings.Join(b, "\n")))
+				}
+				if len(asked.last) > 0 {
+					t.Errorf("seed %d: at the end, long after the last tick that was asked for, this was decided: %v", seed, asked.last)
+				}
+			}
+		})
+	}
+}
+
+// ticker runs an engine by the clock.
+type ticker struct {
+	engine   *Engine
+	seq      uint64
+	deadline event.Time
+	out      Output
+	last     []string // decided by the last tick
+}
+
+func ticking(set *rules.Set, records []event.Record) *ticker {
+	e := New(Config{Emitted: true, Load: func(string) (*rules.Set, error) { return set, nil }})
+	out := e.Step(Input{Records: records})
+	return &ticker{engine: e, seq: uint64(len(records)), deadline: out.Deadline, out: out}
+}
+
+func (k *ticker) tick(at event.Time) {
+	k.seq++
+	out := k.engine.Step(Input{Records: []event.Record{{Kind: event.KindTick, Arrival: at, Pos: event.Position{Seq: k.seq}}}})
+	k.deadline, k.last = out.Deadline, words(out)
+	k.out.Transitions, k.out.Emitted = append(k.out.Transitions, out.Transitions...), append(k.out.Emitted, out.Emitted...)
+}

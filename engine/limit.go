@@ -125,7 +125,7 @@ func (s *Shard) limit(l *lane, ks *keyState, rule int, it *item) {
 		limit.order(st.place).remove(st.place)
 	}
 	p := st.place
-	p.at, p.pos = max(it.at, l.time), it.event.Pos
+	p.at, p.pos = l.heardAt(it.at), it.event.Pos
 	o := limit.order(p)
 	o.put(p)
 	for o.n > limit.most {

@@ -299,7 +299,7 @@ func (s *Shard) show(l *lane, t *table, ks *keyState, it *item, some []int32) {
 			s.emit(r, ks, in.Emit, e.Time, e.Pos)
 		}
 		if r.Idle > 0 && !ks.look(i).empty() {
-			l.arm(ks, i, timerIdle, max(it.at, l.time).Add(r.Idle))
+			l.arm(ks, i, timerIdle, l.heardAt(it.at).Add(r.Idle))
 		}
 		if t.limited {
 			s.limit(l, ks, i, it)
