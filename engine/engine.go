@@ -282,7 +282,7 @@ func (c *clock) disconnect(source string) {
 // stays judged: an event before it is late.
 func (e *Engine) firstHeard(rec *event.Record) {
 	for _, rt := range e.router.streamsOf(rec.Source) {
-		if rt.marks.clocked || rt.marks.mark != event.MinTime || len(rt.marks.parts) == 0 {
+		if rt.marks.clocked || rt.marks.heard() || len(rt.marks.parts) == 0 || !e.router.takes(rt, rec) {
 			continue
 		}
 		ran := false

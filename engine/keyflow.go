@@ -26,7 +26,7 @@ func (e *Engine) see(lane int, l *lane) {
 		switch m := e.streamMark(s, l.plan.own(i)); {
 		case s.Producer == "" && marks.clocked:
 			l.clocked = max(l.clocked, m)
-		case m == event.MinTime && (s.Producer == "" && marks.unheard(&r.clock) || l.plan.own(i)):
+		case s.Producer == "" && marks.unheard(&r.clock) && m != event.MaxTime, m == event.MinTime && l.plan.own(i):
 		default:
 			l.other = min(l.other, m)
 		}

@@ -150,11 +150,8 @@ func (r *router) message(rec *event.Record, to func(shard int, it item, lane int
 			r.stats.Rejected.add(rt.Name, "retained", 1)
 			continue
 		}
-		if !rt.standIn && rt.Topic != nil {
-			var ok bool
-			if r.captures, ok = rt.Topic.Match(rec.Topic, r.captures[:0]); !ok {
-				continue
-			}
+		if !r.takes(rt, rec) {
+			continue
 		}
 		taken = true
 		r.quiet = rec.Flags.Retained() && rt.Retained == rules.RetainedState
@@ -168,6 +165,15 @@ func (r *router) message(rec *event.Record, to func(shard int, it item, lane int
 	if !taken {
 		r.stats.Unrouted.add(rec.Source, "", 1)
 	}
+}
+
+// takes reports whether a message is of a stream, by its topic.
+func (r *router) takes(rt *routed, rec *event.Record) (ok bool) {
+	if rt.standIn || rt.Topic == nil {
+		return true
+	}
+	r.captures, ok = rt.Topic.Match(rec.Topic, r.captures[:0])
+	return ok
 }
 
 // late routes an event behind the watermark to the windows that still take it.
@@ -344,14 +350,15 @@ func (r *router) wanted(s *rules.Stream, k *rules.Key) bool {
 // whose time is arrival make nobody wait who has a time of its own.
 func (r *router) mark(l *lanePlan, streamMark func(i int) event.Time) event.Time {
 	low, clocked := event.MaxTime, event.MaxTime
-	timed, waits := false, false
+	timed, waits, left := false, false, event.MinTime
 	for i, s := range l.streams {
 		m := streamMark(i)
 		rt := r.streams[s.number]
 		switch {
 		case s.Producer == "" && rt.marks.clocked:
 			clocked = min(clocked, m)
-		case m == event.MinTime && (s.Producer == "" && rt.marks.unheard(&r.clock) || l.own(i)):
+		case s.Producer == "" && rt.marks.unheard(&r.clock), m == event.MinTime && l.own(i):
+			left = max(left, m) // it has no time but what the end of the input gave it
 			waits = true
 		default:
 			low, timed = min(low, m), true
@@ -361,7 +368,7 @@ func (r *router) mark(l *lanePlan, streamMark func(i int) event.Time) event.Time
 	case timed:
 		return low
 	case waits:
-		return event.MinTime
+		return left
 	}
 	return clocked
 }
