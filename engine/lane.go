@@ -252,7 +252,7 @@ func (l *lane) putOff(ks *keyState, rule int, kind timerKind, at event.Time) {
 	if at == never && ks.look(rule) == noState {
 		return
 	}
-	d := &ks.at(rule).deadlines[kind]
+	d := ks.at(rule).deadlines.of(kind)
 	d.at = at
 	if at < d.queued {
 		d.queued = at

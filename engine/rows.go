@@ -230,7 +230,7 @@ func (st *ruleState) appendBinary(v []byte) (out []byte, any bool) {
 			v, any = a.appendBinary(v), true
 		}
 	}
-	idle := st.deadlines[timerIdle].at
+	idle := st.deadlines.look(timerIdle).at
 	v = append(v, flag(idle != never))
 	if idle != never {
 		v = binary.AppendVarint(v, int64(idle))

@@ -76,7 +76,7 @@ type ruleState struct {
 	window    *windowState            // nil without windows
 	detect    *detectState            // nil where the detector has seen nothing
 	alerts    [alertSlots]*alertState // nil while inactive
-	deadlines [timerKinds]deadline
+	deadlines deadlines
 	place     *keyPlace // nil where the rule keeps nothing of the key, or any number of keys
 	changed   uint32    // generation of the journal in which it last changed
 	stored    bool      // a snapshot may have stored a row of it
@@ -128,11 +128,7 @@ func (ks *keyState) find(rule int) (i int, found bool) {
 var noState = newRuleState()
 
 func newRuleState() *ruleState {
-	st := &ruleState{}
-	for k := range st.deadlines {
-		st.deadlines[k] = deadline{never, never}
-	}
-	return st
+	return &ruleState{deadlines: deadlines{first: deadline{never, never}}}
 }
 
 // look returns the state of a rule to read, [noState] if it has none.
@@ -229,12 +225,7 @@ func (st *ruleState) empty() bool {
 
 // kept reports whether the queue of timers or a store still knows the state.
 func (st *ruleState) kept() bool {
-	for k := range st.deadlines {
-		if st.deadlines[k].queued != never {
-			return true
-		}
-	}
-	return st.stored
+	return st.stored || st.deadlines.queued()
 }
 
 // values returns the parts of the key.
@@ -362,9 +353,7 @@ func (s *Shard) forget(l *lane, ks *keyState, rule int, now event.Time, reason, 
 		s.out.stats.Evictions.add(s.env.rule.Name, limit, 1)
 	}
 	st.machine, st.window, st.detect, st.alerts = nil, nil, nil, [alertSlots]*alertState{}
-	for k := range st.deadlines {
-		st.deadlines[k].at = never
-	}
+	st.deadlines.cancel()
 }
 
 // Match is a match of a pattern, or a partial match that time ended.

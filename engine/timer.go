@@ -81,7 +81,73 @@ type deadline struct {
 	queued event.Time // of its entry in the queue, not later than at
 }
 
-func (t *timer) deadline() *deadline { return &t.keys.look(t.rule).deadlines[t.kind] }
+// deadlines are those of one rule and key, by kind. Most have one.
+type deadlines struct {
+	kind  timerKind // of first
+	first deadline
+	more  *[timerKinds]deadline // of the other kinds, once there is one
+}
+
+// of returns the deadline of a kind.
+func (d *deadlines) of(kind timerKind) *deadline {
+	none := deadline{never, never}
+	switch {
+	case d.kind == kind:
+		return &d.first
+	case d.more != nil:
+		return &d.more[kind]
+	case d.first == none:
+		d.kind = kind
+		return &d.first
+	}
+	d.more = &[timerKinds]deadline{}
+	for k := range d.more {
+		d.more[k] = none
+	}
+	return &d.more[kind]
+}
+
+// look returns the deadline of a kind to read.
+func (d *deadlines) look(kind timerKind) deadline {
+	switch {
+	case d.kind == kind:
+		return d.first
+	case d.more != nil:
+		return d.more[kind]
+	}
+	return deadline{never, never}
+}
+
+// queued reports whether the queue knows any of them.
+func (d *deadlines) queued() bool {
+	if d.more != nil {
+		for k := range d.more {
+			if d.more[k].queued != never {
+				return true
+			}
+		}
+	}
+	return d.first.queued != never
+}
+
+// cancel wants none of them any more.
+func (d *deadlines) cancel() {
+	d.first.at = never
+	if d.more != nil {
+		for k := range d.more {
+			d.more[k].at = never
+		}
+	}
+}
+
+// deadline returns the timer's deadline, to change if it is queued for the
+// timer.
+func (t *timer) deadline() *deadline {
+	if i, ok := t.keys.find(t.rule); ok {
+		return t.keys.states[i].deadlines.of(t.kind)
+	}
+	return &deadline{never, never}
+}
 
 func (t *timer) name() string { return t.keys.table.rules[t.rule].Name }
 
