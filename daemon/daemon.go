@@ -310,6 +310,10 @@ func (d *Daemon) stopSinks(ctx context.Context) error {
 	case all := <-stopped:
 		var errs []error
 		for _, left := range all {
+			if d.state != nil {
+				d.log.Warn("what a sink has not got is kept for the next start", "sink", left.Sink, "deliveries", left.Deliveries)
+				continue
+			}
 			errs = append(errs, fmt.Errorf("%s to sink %s could not be delivered", plural(left.Deliveries, "change"), left.Sink))
 		}
 		return errors.Join(errs...)

@@ -75,6 +75,34 @@ func TestDeadLetters(t *testing.T) {
 	}
 }
 
+// What a sink has not got when the daemon stops, it gets from the next one.
+func TestStopKeepsWhatIsLeft(t *testing.T) {
+	up := make(chan string, 10)
+	receiver := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { up <- r.Header.Get("Webhook-Id") }))
+	defer receiver.Close()
+	dir := filepath.Join(t.TempDir(), "state")
+	start := func() *rig {
+		r := newRigWith(t, tooHot, func(o *Options) {
+			o.Config.State.Dir, o.Config.State.MinFree, o.Log = dir, 64<<20, nil
+			o.StopTimeout = time.Millisecond
+			o.Config.Sinks = []config.Sink{{Name: "ops", Type: "webhook", Webhook: config.WebhookSink{Config: webhook.Config{URL: "http://" + receiver.Listener.Addr().String()}}}}
+		})
+		r.start(t)
+		return r
+	}
+	r := start() // the receiver takes connections, and answers nothing
+	r.source.feed(time.Now(), reading("p1", 85))
+	r.effect(t)
+	r.stop(t)
+	receiver.Start()
+	r = start()
+	defer http.DefaultClient.CloseIdleConnections()
+	defer r.stop(t)
+	if id := <-up; !strings.HasPrefix(id, "msg_") {
+		t.Errorf("it got %q", id)
+	}
+}
+
 func get(t *testing.T, url string) string {
 	t.Helper()
 	resp, err := http.Get(url)
