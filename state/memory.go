@@ -63,6 +63,25 @@ func (m *Memory) Clone() *Memory {
 	return &Memory{text: bytes.Clone(m.text), rows: maps.Clone(m.rows)}
 }
 
+// Damage flips a bit in the marker of the newest of two epochs, and reports
+// whether there are two.
+func (m *Memory) Damage() bool {
+	var newest string
+	markers := 0
+	for key := range m.rows {
+		if key[0] == keyMarker {
+			markers, newest = markers+1, max(newest, key)
+		}
+	}
+	if markers < 2 {
+		return false
+	}
+	damaged := bytes.Clone(m.rows[newest])
+	damaged[len(damaged)/2] ^= 1
+	m.rows[newest] = damaged
+	return true
+}
+
 // memoryDB is a store's hold on the disk.
 type memoryDB struct {
 	disk *Memory

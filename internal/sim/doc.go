@@ -20,7 +20,8 @@
 //     run without a failure (I4).
 //   - What they say is what the same messages give without any failure: nothing
 //     lost, nothing twice.
-//   - Each sink hears of a raise and its clear in turn, each once by its id.
+//   - Each sink hears of a raise and its clear in turn, each once by its id, and
+//     of none again once it is durable that it knows (I13).
 //   - No watermark goes back (I7).
 //   - The log is never cut past the oldest snapshot that is kept (I6).
 package sim

@@ -94,11 +94,19 @@ var sinkNames = []string{"log", "ops"}
 
 // receiver is a sink that knows a delivery again by its id.
 type receiver struct {
-	seen map[string]bool
-	got  []notify.Message // each once, in the order in which they came first
+	seen   map[string]bool
+	marked map[string]bool  // what is known, durably, to have been seen
+	got    []notify.Message // each once, in the order in which they came first
 }
 
-func newReceiver() *receiver { return &receiver{seen: map[string]bool{}} }
+func newReceiver() *receiver { return &receiver{seen: map[string]bool{}, marked: map[string]bool{}} }
+
+// noted takes note of marks that are durable now.
+func (w *world) noted(marks []confirmed) {
+	for _, c := range marks {
+		w.sinks[c.sink].marked[c.id] = true
+	}
+}
 
 // Notify is never called: the simulation delivers by itself.
 func (r *receiver) Notify(context.Context, notify.Delivery) error {

@@ -37,6 +37,7 @@ type process struct {
 	rows      []state.Row // of it, to be written
 	last      bool        // they are the last
 	confirmed []confirmed // by sinks, and not marked
+	sent      []confirmed // marked, and that is not durable yet
 	marks     map[string]event.Time
 	asked     bool // the rules were asked to change
 	ready     bool // those of the start are in force
@@ -59,6 +60,7 @@ type group struct {
 type confirmed struct {
 	sink string
 	seq  uint64
+	id   string // of the delivery
 }
 
 // boot starts a process on what the last one has left.
@@ -91,7 +93,7 @@ func (p *process) open() (err error) {
 	}
 	clock := func() time.Time { return time.Unix(0, int64(w.now)) }
 	salt := func() uint64 { w.salt++; return uint64(w.salt) }
-	if p.outbox, _, err = outbox.Open(files, "/outbox", outbox.Options{MarksEvery: -1, SegmentBytes: 4 << 10, Now: clock, Salt: salt}); err != nil {
+	if p.outbox, _, err = outbox.Open(files, "/outbox", outbox.Options{MarksEvery: -1, SegmentBytes: 1500, Now: clock, Salt: salt}); err != nil {
 		return err
 	}
 	if p.store, _, err = w.store.Open(state.Options{Encoding: engine.Encoding, Semantics: engine.Semantics}); err != nil {
@@ -382,6 +384,10 @@ func (p *process) send() error {
 			return nil
 		}
 	}
+	d := notify.NewDelivery(e.Message, name, e.Repeat)
+	if w.sinks[name].marked[d.ID] {
+		return fmt.Errorf("%s is told again of %s, although it was durable that it knew", name, describe(e.Message))
+	}
 	fate := w.rng.IntN(6)
 	if w.steps >= stormy {
 		fate = 5
@@ -389,10 +395,10 @@ func (p *process) send() error {
 	switch fate {
 	case 0: // it does not arrive
 	case 1: // it arrives, and nobody knows
-		w.sinks[name].take(notify.NewDelivery(e.Message, name, e.Repeat))
+		w.sinks[name].take(d)
 	default:
-		w.sinks[name].take(notify.NewDelivery(e.Message, name, e.Repeat))
-		p.confirmed = append(p.confirmed, confirmed{name, e.Seq})
+		w.sinks[name].take(d)
+		p.confirmed = append(p.confirmed, confirmed{name, e.Seq, d.ID})
 	}
 	return nil
 }
@@ -401,6 +407,10 @@ func (p *process) send() error {
 func (p *process) mark() error {
 	if len(p.confirmed) == 0 {
 		err := p.outbox.Flush()
+		if err == nil {
+			p.w.noted(p.sent)
+			p.sent = nil
+		}
 		if vfs.IsFull(err) {
 			return nil
 		}
@@ -413,6 +423,7 @@ func (p *process) mark() error {
 		if err := p.outbox.Sent(c.sink, c.seq, notify.Note{}); err != nil {
 			return err
 		}
+		p.sent = append(p.sent, c)
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ func TestLives(t *testing.T) {
 	workers.Wait()
 	t.Logf("%+v", sum)
 	for name, n := range map[string]int{
-		"crashes": sum.crashes, "kills": sum.kills, "faults": sum.faults, "full disks": sum.full, "snapshots": sum.snapshots,
+		"crashes": sum.crashes, "kills": sum.kills, "faults": sum.faults, "full disks": sum.full, "damaged snapshots": sum.damaged, "snapshots": sum.snapshots,
 		"snapshots restored": sum.restored, "messages that came twice": sum.duplicates, "deliveries": sum.sent,
 	} {
 		if n < *seeds/10 {
@@ -73,6 +73,7 @@ func (c *counts) add(o counts) {
 	c.kills += o.kills
 	c.faults += o.faults
 	c.full += o.full
+	c.damaged += o.damaged
 	c.snapshots += o.snapshots
 	c.restored += o.restored
 	c.duplicates += o.duplicates

@@ -58,7 +58,7 @@ type world struct {
 // counts say what a simulation has seen, so that a test can tell that it sees
 // everything.
 type counts struct {
-	crashes, kills, faults, full, snapshots, restored, duplicates, sent int
+	crashes, kills, faults, full, damaged, snapshots, restored, duplicates, sent int
 }
 
 func newWorld(seed uint64, trace io.Writer) *world {
@@ -189,6 +189,10 @@ func (w *world) after(err error) error {
 		w.p, w.dead, w.fuse, w.flaw = nil, false, 0, 0
 		w.broker.hangUp()
 		w.disk.Crash(w.rng)
+		if w.steps < stormy && w.rng.IntN(4) == 0 && w.store.Damage() {
+			w.log("the newest snapshot is damaged")
+			w.counts.damaged++
+		}
 	case errors.Is(err, syscall.EIO), errors.Is(err, errKilled):
 		w.log("the process ends: %v", err)
 		w.counts.kills++
