@@ -39,6 +39,9 @@ const (
 	sessionDir  = "sessions" // that sources have at brokers
 )
 
+// LogDir returns where in a state directory the input log is.
+func LogDir(state string) string { return filepath.Join(state, logDir) }
+
 // stateDir is an open state directory.
 type stateDir struct {
 	fs      vfs.FS

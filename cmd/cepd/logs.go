@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cepd/cepd/daemon"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/state/vfs"
 	"github.com/cepd/cepd/state/wal"
@@ -44,7 +44,7 @@ func dirFlag(c *cobra.Command, dir *string) {
 
 // openLog opens the log of a state directory to read it.
 func openLog(dir string) (*wal.Log, error) {
-	l, _, err := wal.Open(vfs.OS(), filepath.Join(dir, "log"), wal.Options{ReadOnly: true})
+	l, _, err := wal.Open(vfs.OS(), daemon.LogDir(dir), wal.Options{ReadOnly: true})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s has no log: it is no state directory of cepd, or cepd has not run with it yet", dir)
 	}

@@ -227,6 +227,56 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
+// A directory can be opened and read at any moment while another process writes
+// to it, begins files and removes others: what is read is without a gap, and
+// nothing is taken for damage.
+func TestReadWhileWritten(t *testing.T) {
+	for name, fsys := range map[string]vfs.FS{"mem": vfs.NewMem(), "os": vfs.OS()} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "log")
+			l, _, err := segment.Open(fsys, dir, options(segment.Options{Sync: segment.Never}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() {
+				var err error
+				for i := 0; i < 300 && err == nil; i++ {
+					_, err = l.Append(group(texts(i, 1+i%3, i%200)...))
+					if i%10 == 9 {
+						err = errors.Join(err, l.Truncate(l.Last()-min(l.Last(), 40)))
+					}
+				}
+				done <- err
+			}()
+			for running := true; running; {
+				select {
+				case err := <-done:
+					if running = false; err != nil {
+						t.Error(err)
+					}
+				default:
+				}
+				r, _, err := segment.Open(fsys, dir, options(segment.Options{ReadOnly: true}))
+				if err == nil {
+					after := r.Last() - min(r.Last(), 20)
+					next := uint64(0)
+					err = r.Read(after, func(seq uint64, _ []byte) error {
+						if next != 0 && seq != next {
+							t.Errorf("record %d where %d should be", seq, next)
+						}
+						next = seq + 1
+						return nil
+					})
+				}
+				if err != nil && !errors.Is(err, os.ErrNotExist) {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // What is removed while somebody reads is passed over where it is the beginning,
 // and an error in the middle.
 func TestReadWhileTruncated(t *testing.T) {
