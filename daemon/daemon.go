@@ -56,6 +56,7 @@ type Daemon struct {
 	spent     chan []event.Record // memory of groups, for the appender
 	deadlines chan deadline       // at most one, the newest
 	quit      chan struct{}       // closed when the sources have stopped
+	hurry     chan struct{}       // closed when a stop cannot wait for a snapshot any more
 	loopDone  chan struct{}
 	saverDone chan struct{}
 
@@ -114,7 +115,7 @@ func New(opts Options) (*Daemon, error) {
 	d := &Daemon{
 		opts: opts, cfg: opts.Config, fs: vfs.OS(), log: opts.Logger, clock: newClock(opts.Now),
 		pool: newPool(), health: newHealth(),
-		batches: make(chan sourceBatch, waitingBatches), commands: make(chan command), quit: make(chan struct{}), loopDone: make(chan struct{}), saverDone: make(chan struct{}),
+		batches: make(chan sourceBatch, waitingBatches), commands: make(chan command), quit: make(chan struct{}), loopDone: make(chan struct{}), saverDone: make(chan struct{}), hurry: make(chan struct{}),
 		groups: make(chan group, waitingGroups), spent: make(chan []event.Record, waitingGroups), deadlines: make(chan deadline, 1),
 		coming: map[string]*ruleSet{}, firing: map[string]int64{},
 		sources: map[string]*runningSource{}, rejected: map[string]event.Time{}, unrouted: map[string]bool{}, standIns: map[string]engine.StandIn{}, marked: event.MinTime,

@@ -107,17 +107,22 @@ func (l *loop) saved(r saved) {
 }
 
 // finish takes a last snapshot, so that the next start repeats nothing, and lets
-// the saver end.
+// the saver end. Where that would take too long, the snapshot is given up: the
+// log has it all.
 func (l *loop) finish() {
-	l.drain()
-	l.save()
-	l.drain()
+	if l.drain() {
+		l.save()
+	}
+	if !l.drain() {
+		l.d.log.Warn("no time for a last snapshot: the next start repeats what is not in the one before")
+	}
 	close(l.saving.chunks)
 	<-l.d.saverDone
 }
 
-// drain waits for the end of the snapshot under way.
-func (l *loop) drain() {
+// drain waits for the end of the snapshot under way, and reports whether it came
+// in time.
+func (l *loop) drain() bool {
 	for l.saving.of != nil {
 		out, next := l.saving.offer()
 		select {
@@ -125,8 +130,11 @@ func (l *loop) drain() {
 			l.saving.sent(next)
 		case r := <-l.saving.saved:
 			l.saved(r)
+		case <-l.d.hurry:
+			return false
 		}
 	}
+	return true
 }
 
 // saver is the goroutine that writes snapshots: the disk may take its time.
@@ -150,6 +158,9 @@ func (d *Daemon) saver(chunks <-chan chunk, result chan<- saved) {
 			err = errors.Join(err, c.of.Abandon())
 		}
 		given = c.of
-		result <- saved{c.of, err}
+		select {
+		case result <- saved{c.of, err}:
+		case <-d.hurry: // nobody waits for it any more
+		}
 	}
 }

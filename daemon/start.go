@@ -25,9 +25,11 @@ func (d *Daemon) startLoop(ctx context.Context) error {
 	go (&appender{d: d, due: noDeadline}).run()
 	go l.run()
 	go d.saver(l.saving.chunks, l.saving.saved)
-	d.started("loop", func(context.Context) {
+	d.started("loop", func(ctx context.Context) {
 		close(d.quit)
+		stopTimer := d.hurryAfter(ctx)
 		<-d.loopDone
+		stopTimer()
 		d.closeSources()
 	})
 	d.startSyncing()
@@ -51,6 +53,17 @@ func (d *Daemon) startLoop(ctx context.Context) error {
 	}
 	d.log.Info("rules loaded", "rules", report.Rules, "kept", len(report.Kept), "afresh", report.Afresh, "removed", report.Removed, "hash", report.Hash)
 	return nil
+}
+
+// hurryAfter gives the last snapshot half of the time that is left to stop in: the
+// rest is for the sinks.
+func (d *Daemon) hurryAfter(ctx context.Context) (stop func()) {
+	left := d.opts.StopTimeout
+	if end, ok := ctx.Deadline(); ok {
+		left = time.Until(end)
+	}
+	timer := time.AfterFunc(left/2, func() { close(d.hurry) })
+	return func() { timer.Stop() }
 }
 
 // recover makes the engine what the state directory leads to. While the outbox

@@ -245,3 +245,21 @@ func TestClockGoesOn(t *testing.T) {
 	}
 	r.stop(t)
 }
+
+// A stop does not wait for a snapshot for ever: what is not in it is in the log.
+func TestStopInHurry(t *testing.T) {
+	r := keptRig(t, tooHot, filepath.Join(t.TempDir(), "state"))
+	r.start(t)
+	r.source.feed(time.Now(), reading("p1", 85))
+	r.effect(t)
+	close(r.hurry)
+	r.stop(t)
+	r = r.again(t, same)
+	if got := r.metric(t, `cepd_alerts_firing{rule="too-hot"}`); got != "1" {
+		t.Errorf("%q alerts fire", got)
+	}
+	r.stop(t)
+	if got := r.out.changes(t); len(got) != 1 {
+		t.Errorf("told %v", got)
+	}
+}
