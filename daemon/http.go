@@ -20,7 +20,7 @@ func (d *Daemon) startHTTP(context.Context) error {
 	}
 	d.addr = l.Addr().String()
 	handler := web.New(web.Config{
-		Gatherer: d.metrics.Registry(), Ready: d.Ready, Reload: d.reloadForWeb, DeadLetters: letters{d}, Version: d.opts.Version, Logger: d.log,
+		Gatherer: d.metrics.Registry(), Ready: d.Ready, Reload: d.reloadForWeb, DeadLetters: letters{d}, Rules: d.rulesForWeb, Version: d.opts.Version, Logger: d.log,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

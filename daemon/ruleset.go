@@ -175,8 +175,7 @@ func (d *Daemon) bringIntoForce(ctx context.Context, next *ruleSet) (ReloadRepor
 	if done.Err != nil {
 		return ReloadReport{}, fmt.Errorf("bringing rules into force: %w", done.Err)
 	}
-	d.rules.Store(next)
-	d.knowRules(next.set)
+	d.inForce(next)
 	return ReloadReport{
 		Hash: next.hash, Rules: len(next.set.Rules),
 		Added: done.Added, Kept: done.Kept, Afresh: done.Restarted, Removed: done.Removed,

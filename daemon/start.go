@@ -42,8 +42,7 @@ func (d *Daemon) startLoop(ctx context.Context) error {
 	}
 	if inForce == d.first.hash {
 		d.first.bundle = nil
-		d.rules.Store(d.first)
-		d.knowRules(d.first.set)
+		d.inForce(d.first)
 		d.log.Info("rules are those of the last time", "rules", len(d.first.set.Rules), "hash", inForce)
 		return nil
 	}

@@ -19,7 +19,14 @@ import (
 // keptRig is a rig with a state directory.
 func keptRig(t *testing.T, rules, dir string) *rig {
 	t.Helper()
+	return keptRigWith(t, rules, dir, same)
+}
+
+// keptRigWith lets the test change options.
+func keptRigWith(t *testing.T, rules, dir string, change func(*Options)) *rig {
+	t.Helper()
 	return newRigWith(t, rules, func(o *Options) {
+		change(o)
 		o.Config.State.Dir = dir
 		o.Config.State.MinFree = 32 << 20
 		o.Log = nil

@@ -167,10 +167,36 @@ func timeoutAlert(r *rules.Rule) *rules.Alert {
 
 // compare fills in what becomes of the rules. What a rule waits for is part of
 // its state: events that it has not seen yet lie in the lane that it is in.
-func (re *Reload) compare(old, set *rules.Set) {
+func (re *Reload) compare(old, set *rules.Set) { re.foresee(Shapes(old), set) }
+
+// Shape is the shape of a rule's state: as long as it is the same, a reload keeps
+// the state.
+type Shape struct {
+	Rule  string `json:"rule"`
+	Shape string `json:"shape"`
+}
+
+// Shapes returns the shapes of a set's rules, in its order.
+func Shapes(set *rules.Set) []Shape {
+	var all []Shape
+	for _, r := range set.Rules {
+		all = append(all, Shape{r.Name, shapeOf(r)})
+	}
+	return all
+}
+
+// Foresee says what would become of rules of the given shapes if a set came into
+// force.
+func Foresee(old []Shape, set *rules.Set) Reload {
+	var re Reload
+	re.foresee(old, set)
+	return re
+}
+
+func (re *Reload) foresee(old []Shape, set *rules.Set) {
 	shapes := map[string]string{}
-	for _, r := range old.Rules {
-		shapes[r.Name] = shapeOf(r)
+	for _, s := range old {
+		shapes[s.Rule] = s.Shape
 	}
 	for _, r := range set.Rules {
 		switch shape, known := shapes[r.Name]; {

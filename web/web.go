@@ -28,6 +28,8 @@ type Config struct {
 	Reload func(context.Context) (done string, err error)
 	// DeadLetters are what was given up. nil: there are none to be had.
 	DeadLetters DeadLetters
+	// Rules returns the rules in force as JSON. nil: there are none.
+	Rules func() ([]byte, error)
 	// Version of cepd.
 	Version string
 	// Logger is told of errors that no client sees. Default: nobody.
@@ -74,6 +76,7 @@ func New(cfg Config) http.Handler {
 		mux.HandleFunc("GET "+path, h.ready)
 	}
 	mux.HandleFunc("POST /-/reload", h.reload)
+	mux.HandleFunc("GET /api/v1/rules", h.rules)
 	mux.HandleFunc("GET /api/v1/dead-letters", h.listLetters)
 	mux.HandleFunc("POST /api/v1/dead-letters/retry", h.changeLetters(DeadLetters.Retry))
 	mux.HandleFunc("POST /api/v1/dead-letters/purge", h.changeLetters(DeadLetters.Purge))
@@ -123,6 +126,23 @@ func (h *handler) reload(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// rules answers with the rules in force.
+func (h *handler) rules(w http.ResponseWriter, _ *http.Request) {
+	if h.cfg.Rules == nil {
+		text(w, http.StatusNotFound, "There are no rules.\n")
+		return
+	}
+	data, err := h.cfg.Rules()
+	if err != nil {
+		text(w, http.StatusServiceUnavailable, fmt.Sprintf("%v\n", err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(data) // a client that is gone needs no answer
+}
+
 const page = `<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><title>cepd</title></head>
@@ -134,6 +154,7 @@ const page = `<!DOCTYPE html>
 <li><a href="/-/healthy">/-/healthy</a>: whether cepd answers (also /healthz)</li>
 <li><a href="/-/ready">/-/ready</a>: whether cepd does its work, or what is in the way (also /readyz)</li>
 <li>POST /-/reload: load the rules again, all or nothing</li>
+<li><a href="/api/v1/rules">/api/v1/rules</a>: the rules in force, and the shapes of their state</li>
 <li><a href="/api/v1/dead-letters">/api/v1/dead-letters</a>: what no sink would take, a JSON object on each line</li>
 </ul>
 </body>

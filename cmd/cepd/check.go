@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,13 +12,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cepd/cepd/config"
+	"github.com/cepd/cepd/daemon"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/rules"
 )
 
 func checkCommand(s streams) *cobra.Command {
-	var file, output string
+	var file, output, against string
 	c := &cobra.Command{
 		Use:   "check [FILE...]",
 		Short: "Find the mistakes in rule files",
@@ -32,14 +34,23 @@ Where there is no mistake, it says how much memory each rule takes, about, for a
 key of which it keeps something. A rule keeps nothing of keys that it waits for
 nothing from.
 
+With --against, it says what a reload would do to the state of a daemon that
+runs, named by its HTTP address, or of one that is stopped, named by its state
+directory: which rules would keep their state, and which would start afresh or go,
+so that their alerts are cleared.
+
 The exit code is 0 if there is no mistake, warnings or not, 1 if there is one or
 a file cannot be read, and 2 if the command line is wrong.`,
 		Example: `  cepd check rules/*.yaml
   cepd check -c cepd.yaml
+  cepd check -c cepd.yaml --against http://127.0.0.1:9477
   cepd check --output json rules/pumps.yaml | jq '.issues[].message'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if output != "text" && output != "json" {
 				return usagef("--output is %q; it is text or json", output)
+			}
+			if against != "" && output == "json" {
+				return usagef("--against prints text; leave out --output json")
 			}
 			if len(args) > 0 && cmd.Flags().Changed("config") {
 				return usagef("-c names the rules by itself; leave out the files")
@@ -51,12 +62,40 @@ a file cannot be read, and 2 if the command line is wrong.`,
 			case err != nil:
 				return err
 			}
-			return printReport(s, output, set, report)
+			if err := printReport(s, output, set, report); err != nil || against == "" {
+				return err
+			}
+			return printAgainst(cmd.Context(), s, against, set)
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", defaultConfig, "check a cepd.yaml and the rules that it names")
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	c.Flags().StringVar(&against, "against", "", "address or state directory of a daemon: say what a reload would do to its state")
 	return c
+}
+
+// printAgainst says what would become of the rules of a daemon.
+func printAgainst(ctx context.Context, s streams, where string, set *rules.Set) error {
+	re, err := daemon.Against(ctx, where, set)
+	if err != nil {
+		return err
+	}
+	text := "against " + where + ":\n"
+	for _, p := range []struct {
+		what, then string
+		names      []string
+	}{
+		{"keeps its state", "", re.Kept},
+		{"is new", "", re.Added},
+		{"starts afresh", " (what it had seen is forgotten, and its alerts are cleared)", re.Afresh},
+		{"goes", " (its alerts are cleared)", re.Removed},
+	} {
+		for _, name := range p.names {
+			text += "  " + name + " " + p.what + p.then + "\n"
+		}
+	}
+	_, err = fmt.Fprint(s.out, text)
+	return err
 }
 
 // checkRules checks rule files or, without any, a cepd.yaml and its rules.
