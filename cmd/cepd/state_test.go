@@ -63,9 +63,9 @@ func tree(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// harmless are the files that nobody misses: locks, room that is kept free, and
-// what badger makes anew.
-var harmless = []string{"LOCK", "snapshots/BALLAST", "snapshots/DISCARD", "snapshots/KEYREGISTRY"}
+// harmless are the files that nobody misses: locks, room that is kept free, what
+// badger makes anew, and what every start writes for those who ask.
+var harmless = []string{"LOCK", "RULES", "snapshots/BALLAST", "snapshots/DISCARD", "snapshots/KEYREGISTRY"}
 
 // TestVerifyNoticesDamage removes each file of a state directory and flips a bit
 // in the middle of it. That is noticed, without touching anything, unless the
