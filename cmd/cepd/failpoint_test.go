@@ -54,7 +54,7 @@ var failpoints = []struct {
 const failpointConfig = `
 rules: [rules.yaml]
 watch: false
-state: {dir: state, snapshot: 1s, min_free: 32MB}
+state: {dir: state, snapshot: 1s, min_free: 32MB, sync: %s}
 http: {listen: 127.0.0.1:0}
 sources:
   plant: {type: http, listen: 127.0.0.1:0}
@@ -86,18 +86,23 @@ func TestFailpoints(t *testing.T) {
 			if times != "" {
 				setting += "@" + times
 			}
-			t.Run(setting, func(t *testing.T) {
-				t.Parallel()
-				s := newSurvivor(t, bin, setting)
-				if point.much {
-					s.more = 1
+			for _, sync := range []string{"always", "never"} {
+				if sync == "never" && (action == "fail" || !strings.HasPrefix(name, "daemon.") && !strings.HasPrefix(name, "input.") || name == "input.after-sync") {
+					continue // it makes a difference to the log, and is to make none to the end of a process
 				}
-				s.live(point.much)
-				s.check()
-				if said := "killed at " + name; action == "kill" && !strings.Contains(s.stderr.String(), said) {
-					t.Errorf("nobody came to %s", name)
-				}
-			})
+				t.Run(setting+"/"+sync, func(t *testing.T) {
+					t.Parallel()
+					s := newSurvivor(t, bin, setting, sync)
+					if point.much {
+						s.more = 1
+					}
+					s.live(point.much)
+					s.check()
+					if said := "killed at " + name; action == "kill" && !strings.Contains(s.stderr.String(), said) {
+						t.Errorf("nobody came to %s", name)
+					}
+				})
+			}
 		}
 	}
 }
@@ -156,9 +161,9 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-func newSurvivor(t *testing.T, bin, setting string) *survivor {
+func newSurvivor(t *testing.T, bin, setting, sync string) *survivor {
 	s := &survivor{t: t, bin: bin, dir: t.TempDir(), env: failpoint.Variable + "=" + setting, hook: newLedger(t)}
-	write(t, s.dir, "cepd.yaml", fmt.Sprintf(failpointConfig, s.hook.url))
+	write(t, s.dir, "cepd.yaml", fmt.Sprintf(failpointConfig, sync, s.hook.url))
 	write(t, s.dir, "rules.yaml", failpointRules)
 	t.Cleanup(func() {
 		if s.cmd != nil {

@@ -72,7 +72,7 @@ func (d *disk) lose(kill func()) {
 // acknowledgements, and goes on with what is left: all that was acknowledged is
 // in the log, takes effect once, and each change reaches the sink under one id.
 func TestPowerLoss(t *testing.T) {
-	s := newSurvivor(t, build(t), "")
+	s := newSurvivor(t, build(t), "", "always")
 	d := newDisk(t, filepath.Join(s.dir, "state"))
 	t.Cleanup(func() { // before the disk goes
 		_ = s.cmd.Process.Kill()
