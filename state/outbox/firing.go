@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/cepd/cepd/alerting"
-	"github.com/cepd/cepd/alerting/notify"
 )
 
 // firing is an alert that was raised and not cleared. Its raise waits in the
@@ -125,10 +124,9 @@ func (o *Outbox) Firing() ([]alerting.Transition, error) {
 
 // again is an alert that a sink is to be told of again.
 type again struct {
-	sink    string
-	firing  *firing
-	number  int
-	message notify.Message
+	sink   string
+	firing *firing
+	number int
 }
 
 // Repeat adds what is to be repeated by now; see [notify.Reminders].

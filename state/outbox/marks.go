@@ -10,8 +10,6 @@ import (
 
 func newMarks() marks { return marks{done: map[string]runs{}, notes: map[string][]notify.Note{}} }
 
-func (m *marks) clear() { *m = newMarks() }
-
 // takeMarks takes the marks that wait to be written.
 func (o *Outbox) takeMarks() *marks {
 	o.mu.Lock()

@@ -100,13 +100,4 @@ func (s runs) all(yield func(uint64) bool) {
 	}
 }
 
-// count returns how many numbers are in the set.
-func (s runs) count() int {
-	n := uint64(0)
-	for _, r := range s {
-		n += r.last - r.first + 1
-	}
-	return int(n)
-}
-
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
