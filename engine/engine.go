@@ -44,10 +44,10 @@ type Config struct {
 // the payload.
 type StandIn struct {
 	Stream string
-	// Timed says that the time of a message's arrival is that of its event, and
-	// that its payload is a JSON object whatever the stream's format is: the
-	// events of tests.
-	Timed bool
+	// Time, if not nil, says when the event of a message happened, in place of
+	// the stream's `time`, and its payload is a JSON object whatever the stream's
+	// format is: the events of tests.
+	Time func(event.Position) event.Time
 	// Decoder, if not nil, makes what reads the payloads in place of the
 	// decoder of the stream's format, for events that are in memory already.
 	Decoder func(*event.Schema) decode.Decoder

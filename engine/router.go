@@ -40,10 +40,10 @@ type routed struct {
 	*streamPlan
 	marks    *marks
 	decoder  decode.Decoder
-	captured []int // slots of the topic's captures; -1 for one that nobody uses
-	standIn  bool  // events come with their captures in the payload
-	timed    bool  // the time of their arrival is that of the events
-	ids      *ids  // of its events; nil until one has any
+	captured []int                           // slots of the topic's captures; -1 for one that nobody uses
+	standIn  bool                            // events come with their captures in the payload
+	told     func(event.Position) event.Time // says when an event happened, in place of `time`; mostly nil
+	ids      *ids                            // of its events; nil until one has any
 
 	events, late, mismatched int64 // since the counts were last taken
 }
@@ -90,11 +90,11 @@ func (r *router) connect(rt *routed) (err error) {
 	for from, in := range r.options.standIns {
 		switch {
 		case in.Stream == rt.Name:
-			source, rt.standIn, rt.timed = from, true, in.Timed
+			source, rt.standIn, rt.told = from, true, in.Time
 		case rt.LateOf == nil || in.Stream != rt.LateOf.Name:
 			continue
 		}
-		if whole, own = true, in.Decoder; in.Timed {
+		if whole, own = true, in.Decoder; in.Time != nil {
 			format = "json"
 		}
 	}
@@ -252,7 +252,10 @@ func (r *router) reject(rt *routed, rec *event.Record, reason string, err error)
 
 // time finds the event's time.
 func (r *router) time(rt *routed, e *event.Event, rec *event.Record) (event.Time, error) {
-	if rt.Time == nil || rt.timed {
+	if rt.told != nil {
+		return rt.told(rec.Pos), nil
+	}
+	if rt.Time == nil {
 		if rec.Arrival == 0 {
 			return 0, errNoArrival
 		}

@@ -295,10 +295,12 @@ func testProperties() map[*place][]property {
 			{"stream", aName(), "Whose events they are; may be left out where there is one."},
 			{"start", aDuration(), "When the first event is; 0s if left out."},
 			{"every", aDuration(), "The time between two events."},
+			{"arrives", aDuration(), "When all of them arrive together, after a device was offline; each at its own time if left out."},
 			{"set", js.Map("", js.Any()), "Fields that are the same in all events."},
 		},
 		testEventPlace: {
 			{"at", aDuration(), "When it happens, counted from the start of the test."},
+			{"arrives", aDuration(), "When it arrives, later than it happened or, by a wrong clock, before; `at` if left out."},
 			{"stream", aName(), "Whose event it is; may be left out where there is one."},
 			{"set", js.Map("", js.Any()), "Fields whose names are keys here."},
 		},

@@ -29,12 +29,14 @@ type Test struct {
 
 // Series makes events at equal distances.
 type Series struct {
-	Line   int
-	Stream string
-	Start  event.Duration // of the first event
-	Every  event.Duration
-	Set    []event.Entry // fields that are the same in every event
-	Fields []SeriesField
+	Line    int
+	Stream  string
+	Start   event.Duration // of the first event
+	Every   event.Duration
+	Held    bool // all of it arrives together, at Arrives
+	Arrives event.Duration
+	Set     []event.Entry // fields that are the same in every event
+	Fields  []SeriesField
 }
 
 // SeriesField is a field that has a sample for each event of its series.
@@ -47,9 +49,10 @@ type SeriesField struct {
 // them: what a stream makes of them by their declared types is seen when the
 // test runs.
 type TestEvent struct {
-	At     event.Duration
-	Stream string
-	Fields []event.Entry
+	At      event.Duration
+	Arrives event.Duration // At, where nothing else is written
+	Stream  string
+	Fields  []event.Entry
 }
 
 // Expect is one entry of `expect`: a change of an alert or, where Alert is
@@ -68,7 +71,7 @@ type Expect struct {
 }
 
 // All returns the events of a test, those of its series among them, in the
-// order in which they are judged: by time, and then series before others, each
+// order in which they arrive. Those that arrive together come series first, each
 // as they are written.
 func (t *Test) All() []TestEvent {
 	var out []TestEvent
@@ -76,27 +79,34 @@ func (t *Test) All() []TestEvent {
 		out = append(out, s.Expand()...)
 	}
 	out = append(out, t.Events...)
-	slices.SortStableFunc(out, func(a, b TestEvent) int { return cmp.Compare(a.At, b.At) })
+	slices.SortStableFunc(out, func(a, b TestEvent) int { return cmp.Compare(a.Arrives, b.Arrives) })
 	return out
 }
 
-// End returns the time of a test's last event, or `until` where that is later.
+// End returns the latest time of a test: of an event, of an arrival, or `until`.
 func (t *Test) End() event.Duration {
 	end := t.Until
 	for _, s := range t.Series {
 		for _, f := range s.Fields {
 			for i := range f.Samples.All() {
-				end = max(end, s.at(i))
+				end = max(end, s.at(i), s.arrival(i))
 			}
 		}
 	}
 	for _, e := range t.Events {
-		end = max(end, e.At)
+		end = max(end, e.At, e.Arrives)
 	}
 	return end
 }
 
 func (s *Series) at(i int) event.Duration { return s.Start + event.Duration(i)*s.Every }
+
+func (s *Series) arrival(i int) event.Duration {
+	if s.Held {
+		return s.Arrives
+	}
+	return s.at(i)
+}
 
 // Expand returns the events of a series. A sample makes one event together
 // with those of the other fields at the same time; where all are missing,
@@ -111,7 +121,7 @@ func (s *Series) Expand() []TestEvent {
 	for _, f := range s.Fields {
 		for i, v := range f.Samples.All() {
 			if all[i].Fields == nil {
-				all[i] = TestEvent{At: s.at(i), Stream: s.Stream, Fields: append(make([]event.Entry, 0, size), s.Set...)}
+				all[i] = TestEvent{At: s.at(i), Arrives: s.arrival(i), Stream: s.Stream, Fields: append(make([]event.Entry, 0, size), s.Set...)}
 			}
 			all[i].Fields = append(all[i].Fields, event.Entry{Name: f.Name, Value: v})
 		}

@@ -19,11 +19,11 @@ var (
 	}
 	seriesPlace = &place{
 		name: "`series`", where: "under `series` of a test",
-		keys: []string{"stream", "start", "every", "set"},
+		keys: []string{"stream", "start", "every", "arrives", "set"},
 	}
 	testEventPlace = &place{
 		name: "an event of a test", where: "in an event of a test",
-		keys: []string{"at", "stream", "set"},
+		keys: []string{"at", "arrives", "stream", "set"},
 	}
 	expectPlace = &place{
 		name: "an entry of `expect`", where: "in an entry of `expect`",
@@ -34,7 +34,7 @@ var (
 
 // testSynonyms are names that others have for keys of events and series.
 var testSynonyms = map[string]string{
-	"time": "at", "t": "at", "offset": "at", "from": "stream", "topic": "stream", "interval": "every", "step": "every", "fields": "set", "labels": "set",
+	"time": "at", "t": "at", "offset": "at", "arrival": "arrives", "arrived": "arrives", "received": "arrives", "from": "stream", "topic": "stream", "interval": "every", "step": "every", "fields": "set", "labels": "set",
 }
 
 // maxTestTime bounds the times of a test: far more than any rule waits, and
@@ -226,6 +226,7 @@ func (l *loader) series(d *testDecl, n *node) *Series {
 	if v := n.get("every"); v != nil {
 		s.Every = l.duration(v, "`every`", false)
 	}
+	s.Arrives, s.Held = l.testArrival(n, stream)
 	s.Set = l.testSet(n, stream)
 	longest := 0
 	for _, e := range n.entries {
@@ -257,6 +258,19 @@ func (l *loader) series(d *testDecl, n *node) *Series {
 		d.ok, s.Fields = false, nil
 	}
 	return s
+}
+
+// testArrival reads when an event or a series arrives, if it says so.
+func (l *loader) testArrival(n *node, s *streamDecl) (at event.Duration, ok bool) {
+	v := n.get("arrives")
+	if v == nil {
+		return 0, false
+	}
+	if s.stream != nil && s.stream.Time == nil && s.late == nil {
+		l.errorf(v, "give the stream a `time`, or remove `arrives`", "the stream `%s` has no `time`: its events happen when they arrive", s.stream.Name)
+		return 0, false
+	}
+	return l.testTime(v, "`arrives`"), true
 }
 
 // samples reads the samples of a field.
@@ -322,6 +336,10 @@ func (l *loader) testEvent(d *testDecl, n *node) {
 		e.At = l.testTime(at, "`at`")
 	} else if !n.partial {
 		l.lacks(n, "add `at:` and the time since the start, such as 10s", "the event does not say when it happens")
+	}
+	e.Arrives = e.At
+	if at, ok := l.testArrival(n, stream); ok {
+		e.Arrives = at
 	}
 	d.test.Events = append(d.test.Events, e)
 }

@@ -229,20 +229,36 @@ func (c *converter) mapping(n ast.Node, values []*ast.MappingValueNode) *node {
 // a part of them, and drops the pieces behind it, which YAML takes for keys.
 func (c *converter) cut(m *node) {
 	kept, open := m.entries[:0], 0
+	report := func(v *node) {
+		if !v.bad {
+			c.errorAt(v.pos, v.end, "put it in quotes, or write each entry on a line of its own", "inside of {...} YAML ends a value at a comma, so `%s` is cut", v.text)
+		}
+		v.bad = true
+	}
 	for _, e := range m.entries {
-		if open > 0 && e.value.kind == scalarNode && e.value.typ == emptyType {
-			open += brackets(e.key.text)
-			continue
+		if e.value.kind == scalarNode && e.value.typ == emptyType {
+			if open > 0 {
+				open += brackets(e.key.text)
+				continue
+			}
+			if n := len(kept); n > 0 && isPhrase(kept[n-1].value) && strings.Contains(e.key.text, " ") {
+				report(kept[n-1].value)
+				continue
+			}
 		}
 		open = 0
 		if v := e.value; v.kind == scalarNode && v.style == plain && brackets(v.text) > 0 {
 			open = brackets(v.text)
-			c.errorAt(v.pos, v.end, "put it in quotes, or write each entry on a line of its own", "inside of {...} YAML ends a value at a comma, so `%s` is cut", v.text)
-			v.bad = true
+			report(v)
 		}
 		kept = append(kept, e)
 	}
 	m.entries = kept
+}
+
+// isPhrase reports whether a value is text of several words that is not in quotes.
+func isPhrase(v *node) bool {
+	return v.kind == scalarNode && v.style == plain && strings.Contains(v.text, " ")
 }
 
 // brackets counts the brackets that a text leaves open.

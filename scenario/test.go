@@ -67,7 +67,8 @@ func (r *TestResult) Passed() bool {
 }
 
 // RunTest runs one test of a rule set on an engine of its own, in virtual time:
-// events come at their times, and event time then stays or moves to `until`.
+// events come in the order of their arrival, and event time then moves to the
+// end of the test.
 func RunTest(set *rules.Set, t *rules.Test) (*TestResult, error) {
 	run, err := newTestRun(set, t)
 	if err != nil {
@@ -93,6 +94,7 @@ type testRun struct {
 	test     *rules.Test
 	standIns map[string]engine.StandIn
 	records  []event.Record
+	times    []event.Time // when the event of each record happened
 	end      event.Time
 }
 
@@ -101,20 +103,23 @@ func newTestRun(set *rules.Set, t *rules.Test) (*testRun, error) {
 	r := &testRun{set: set, test: t, standIns: map[string]engine.StandIn{}}
 	r.add(event.Record{Kind: event.KindRuleSet, Payload: []byte(set.Hash)})
 	streams := map[string]*testStream{}
+	all := t.All()
 	for _, s := range set.Streams {
-		if s.Producer == "" {
+		given := slices.ContainsFunc(all, func(e rules.TestEvent) bool { return e.Stream == s.Name })
+		if s.Producer == "" && (given || s.LateOf == nil) { // late events that a test does not give have the time of their stream
 			// Every source is up from the start, as in production.
-			r.standIns[s.Name] = engine.StandIn{Stream: s.Name, Timed: true}
+			r.standIns[s.Name] = engine.StandIn{Stream: s.Name, Time: r.time}
 			r.add(event.Record{Kind: event.KindSourceUp, Source: s.Name, Arrival: rules.TestStart})
 			streams[s.Name] = newTestStream(s)
 		}
 	}
-	for _, e := range t.All() {
+	for _, e := range all {
 		s := streams[e.Stream]
 		if s == nil {
 			return nil, fmt.Errorf("test %s: there is no stream %s", t.Name, e.Stream)
 		}
 		r.add(s.record(e))
+		r.times[len(r.times)-1] = rules.TestStart.Add(e.At)
 	}
 	// What asks for steadiness is due only when its time has passed, and each
 	// level of rules is one smallest unit behind the one below: so that all that
@@ -127,7 +132,11 @@ func newTestRun(set *rules.Set, t *rules.Test) (*testRun, error) {
 func (r *testRun) add(rec event.Record) {
 	rec.Pos = event.Position{Seq: uint64(len(r.records) + 1)}
 	r.records = append(r.records, rec)
+	r.times = append(r.times, rec.Arrival)
 }
+
+// time returns when the event of a record happened.
+func (r *testRun) time(at event.Position) event.Time { return r.times[at.Seq-1] }
 
 // testStream makes messages of a stream's events.
 type testStream struct {
@@ -162,7 +171,7 @@ func (s *testStream) record(e rules.TestEvent) event.Record {
 		fields = append(slices.Clip(fields), event.Entry{Name: s.time, Value: event.Timestamp(at)})
 	}
 	return event.Record{
-		Kind: event.KindMessage, Source: s.name, Arrival: at, Topic: s.fill(e.Fields),
+		Kind: event.KindMessage, Source: s.name, Arrival: rules.TestStart.Add(e.Arrives), Topic: s.fill(e.Fields),
 		Payload: event.AppendObject(nil, fields),
 	}
 }
@@ -195,8 +204,10 @@ func (r *testRun) outcomes(tracer engine.Tracer) (got []*Outcome, refused []stri
 		return nil, nil, out.Reload.Err
 	}
 	for _, x := range out.Rejects {
-		rec := r.records[x.Position.Seq-1]
-		refused = append(refused, fmt.Sprintf("the event of %s at %s is none: %v", x.Stream, since(rec.Arrival), x.Err))
+		if x.Reason == "max_future" {
+			continue // no event without `arrives` is: it was meant
+		}
+		refused = append(refused, fmt.Sprintf("the event of %s at %s is none: %v", x.Stream, since(r.time(x.Position)), x.Err))
 	}
 	for i := range out.Transitions {
 		if t := &out.Transitions[i]; t.Time <= r.end {

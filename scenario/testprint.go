@@ -204,7 +204,11 @@ func (r *TestResult) timeline(b *strings.Builder) {
 	}
 	var all []moment
 	for _, e := range r.Test.All() {
-		all = append(all, moment{e.At, e.Stream + "  " + fieldsText(e)})
+		text := e.Stream + "  " + fieldsText(e)
+		if e.Arrives != e.At {
+			text += "  (arrives at " + event.FormatDuration(e.Arrives) + ")"
+		}
+		all = append(all, moment{e.At, text})
 	}
 	for i := range r.Rows {
 		if o := r.Rows[i].Got; o != nil {
