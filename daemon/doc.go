@@ -16,6 +16,15 @@
 // behind, the appender waits. Nothing waits for a sink; only who reads a file
 // does, when very much is on its way to one.
 //
+// # What outlives the process
+//
+// With a state directory the log, the outbox, snapshots of the engine and the
+// rule sets lie on the disk; package durable says what must be there before
+// what. Start takes the directory, and recovers: the HTTP server answers before,
+// and says that it is not ready. Between two steps the loop encodes a few rows
+// of a snapshot, which the saver writes. Where the disk or the outbox is full,
+// appender and loop wait, and so does everybody before them.
+//
 // # Time
 //
 // The appender alone writes ticks, and only when the engine has said that a tick
@@ -25,7 +34,8 @@
 // # Goroutines
 //
 // [New] builds and starts nothing. [Daemon.Start] starts one goroutine for each
-// source, appender and loop, the helpers of the engine's shards, the dispatcher's
-// workers, the watcher of rule files and the HTTP server. All have ended when
+// source, appender, loop and saver, the helpers of the engine's shards, the
+// dispatcher's workers, the watcher of rule files, the HTTP server and, with
+// sync: interval, one that syncs the log. All have ended when
 // [Daemon.Stop] returns. Methods may be called from any goroutine.
 package daemon
