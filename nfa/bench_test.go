@@ -81,6 +81,38 @@ func BenchmarkWindow(b *testing.B) {
 	}
 }
 
+// BenchmarkOpen is the same stream on both machines, with an event that moves
+// all open runs in every ten: to the compact machine their number is nothing.
+func BenchmarkOpen(b *testing.B) {
+	for _, n := range []int{10, 100, 1000, 10000} {
+		for _, compact := range []bool{false, true} {
+			b.Run(fmt.Sprintf("compact=%t/events=%d", compact, n), func(b *testing.B) {
+				prog := benchProg(b, "a ~> b -> c", Options{Skip: SkipNone, Within: event.Duration(n) * 1e6, MaxRuns: 1 << 30})
+				m, env, out := NewTracedMachine(prog), &letterEnv{}, &Result{}
+				if compact {
+					m = NewMachine(prog)
+				}
+				cycle := strings.Fields("a a a a b a a a a a")
+				i := 0
+				step := func() {
+					env.e = &event.Event{Time: event.Time(i) * 1e6, Pos: event.Position{Seq: uint64(i + 1)}, Schema: letterSchema}
+					env.at.letters = cycle[i%len(cycle)]
+					m.Advance(env.e.Time, out)
+					m.Step(env.e, env, out)
+					i++
+				}
+				for range min(2*n, 3000) {
+					step()
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					step()
+				}
+			})
+		}
+	}
+}
+
 // BenchmarkMove is an event that moves every open run: the time is for one
 // event, and so for that many runs.
 func BenchmarkMove(b *testing.B) {

@@ -23,6 +23,9 @@ final class Events {
         public Row() {}
     }
 
+    /** Runs of a workload before those that are measured. */
+    static final int WARM = 6;
+
     static List<Row> read(String file, String stream) throws IOException {
         List<Row> rows = new ArrayList<>();
         try (BufferedReader in = Files.newBufferedReader(Path.of(file))) {

@@ -100,8 +100,8 @@ public final class Flink {
 
     public static void main(String[] args) throws Exception {
         rows = Events.read(args[1], args[0]);
-        for (int i = 0; i < Integer.parseInt(args[2]) + 2; i++) {
-            run(args[0], i >= 2);
+        for (int i = 0; i < Integer.parseInt(args[2]) + Events.WARM; i++) {
+            run(args[0], i >= Events.WARM);
         }
         System.exit(0);
     }

@@ -64,8 +64,8 @@ public final class Siddhi {
 
     public static void main(String[] args) throws Exception {
         List<Events.Row> rows = Events.read(args[1], args[0]);
-        for (int i = 0; i < Integer.parseInt(args[2]) + 2; i++) {
-            run(args[0], rows, i >= 2);
+        for (int i = 0; i < Integer.parseInt(args[2]) + Events.WARM; i++) {
+            run(args[0], rows, i >= Events.WARM);
         }
         System.exit(0);
     }
