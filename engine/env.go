@@ -52,14 +52,14 @@ func (v *env) begin(r *rulePlan, in *rules.Input, m *memo, e *event.Event) {
 	v.told, v.emitted, v.counted = 0, 0, v.counted[:0]
 }
 
-// holds answers a condition of the stream.
-func (v *env) holds(condition int) bool {
-	m, word, bit := v.memo, condition/64, uint64(1)<<(condition%64)
+// ask answers one of a stream's conditions for the event in the frame.
+func (m *memo) ask(conditions []*expr.Program, condition int, f *expr.Frame) (holds, failed bool) {
+	word, bit := condition/64, uint64(1)<<(condition%64)
 	if m.known[word]&bit == 0 && m.guards != nil {
-		m.look(condition, v.shard.frame.Event)
+		m.look(condition, f.Event)
 	}
 	if m.known[word]&bit == 0 {
-		ok, err := v.input.Stream.Conditions[condition].Bool(&v.shard.frame)
+		ok, err := conditions[condition].Bool(f)
 		m.known[word] |= bit
 		m.holds[word] &^= bit
 		m.failed[word] &^= bit
@@ -71,12 +71,18 @@ func (v *env) holds(condition int) bool {
 			m.errs[condition] = err
 		}
 	}
-	if m.failed[word]&bit != 0 && !slices.Contains(v.counted, condition) {
+	return m.holds[word]&bit != 0, m.failed[word]&bit != 0
+}
+
+// holds answers a condition of the stream.
+func (v *env) holds(condition int) bool {
+	holds, failed := v.memo.ask(v.input.Stream.Conditions, condition, &v.shard.frame)
+	if failed && !slices.Contains(v.counted, condition) {
 		// Rules share the answer; each that asks counts the failure, once.
 		v.counted = append(v.counted, condition)
-		v.shard.evalError(v.rule.Name, m.errs[condition])
+		v.shard.evalError(v.rule.Name, v.memo.errs[condition])
 	}
-	return m.holds[word]&bit != 0
+	return holds
 }
 
 // Holds answers a plain predicate of the rule's pattern.

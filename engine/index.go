@@ -27,6 +27,9 @@ type ruleIndex struct {
 type indexed struct {
 	filed bool
 	wakes bool // it is shown every event of a key for which it has state
+	// when is the number of the condition that must hold for such a rule to be
+	// shown an event of a key for which it has none; -1 for other rules.
+	when int32
 }
 
 // fieldIndex files rules under the values of one field.
@@ -47,6 +50,7 @@ func newRuleIndex(all []*rulePlan, stream int) *ruleIndex {
 	filed := 0
 	for i, r := range all {
 		in := r.inputs[stream]
+		x.rules[i].when = -1
 		if in == nil {
 			continue
 		}
@@ -56,7 +60,10 @@ func newRuleIndex(all []*rulePlan, stream int) *ruleIndex {
 			continue
 		}
 		filed++
-		x.rules[i] = indexed{filed: true, wakes: wakes}
+		x.rules[i].filed, x.rules[i].wakes = true, wakes
+		if wakes {
+			x.rules[i].when = int32(in.When)
+		}
 		x.wakes = x.wakes || wakes
 		for _, g := range guards {
 			x.file(int32(i), g)

@@ -38,6 +38,7 @@ type Shard struct {
 
 	result nfa.Result
 	found  []int32 // rules that the event at hand can concern
+	sifted []int32 // of them, those that are shown it
 }
 
 // shardOutput is what a shard did since it was last asked.
@@ -239,16 +240,44 @@ func (ks *keyState) values() []event.Value {
 // judge shows an event to the rules of a table that it can concern, in order.
 func (s *Shard) judge(l *lane, t *table, it *item) {
 	e, x := it.event, t.indexes[it.stream]
+	s.memos[it.stream].forget()
 	if x == nil || s.options.asksAll() {
 		s.show(l, t, t.keyStateFor(it.key), it, t.all)
 		return
 	}
 	found := x.concerned(e, &s.found)
-	if len(found) == 0 && (!x.wakes || t.keys[it.key] == nil) {
-		return // a key costs nothing where no rule looks at the event
+	if len(found) == 0 && !x.wakes {
+		return
 	}
-	ks := t.keyStateFor(it.key)
-	s.show(l, t, ks, it, x.withState(ks, found, &s.found))
+	ks := t.keys[it.key]
+	found = s.sift(t, x, ks, it, found)
+	if ks != nil {
+		found = x.withState(ks, found, &s.found)
+	}
+	if len(found) > 0 { // else a key costs nothing
+		s.show(l, t, t.keyStateFor(it.key), it, found)
+	}
+}
+
+// sift leaves out the rules whose `when` does not hold for the event, and which
+// have nothing of the key that it could clear. With thousands of rules what
+// costs is to look at a rule at all.
+func (s *Shard) sift(t *table, x *ruleIndex, ks *keyState, it *item, found []int32) []int32 {
+	if t.usesKey || !x.wakes {
+		return found
+	}
+	s.frame.Event, s.frame.Key = it.event, nil
+	m, conditions := &s.memos[it.stream], s.plan.order[it.stream].Conditions
+	s.sifted = s.sifted[:0]
+	for _, rule := range found {
+		if c := x.rules[rule].when; c >= 0 && (ks == nil || ks.look(int(rule)) == noState) {
+			if holds, failed := m.ask(conditions, int(c), &s.frame); !holds && !failed {
+				continue
+			}
+		}
+		s.sifted = append(s.sifted, rule)
+	}
+	return s.sifted
 }
 
 // show shows an event to some of the rules of a table.
@@ -260,7 +289,6 @@ func (s *Shard) show(l *lane, t *table, ks *keyState, it *item, some []int32) {
 		s.frame.Key = ks.values()
 	}
 	m := &s.memos[it.stream]
-	m.forget()
 	for _, rule := range some {
 		i := int(rule)
 		r := t.rules[i]
