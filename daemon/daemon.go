@@ -88,7 +88,10 @@ type Daemon struct {
 	failure error
 
 	life    lifecycle
-	undo    []step // of Start, to be undone in reverse
+	undo    []step        // of Start, to be undone in reverse
+	begun   chan struct{} // closed when all parts have started
+	halted  chan struct{} // closed when Stop begins, or Start is given up: nobody waits for the log any more
+	halting sync.Once
 	stopped chan struct{}
 	stopErr error
 }
@@ -119,7 +122,7 @@ func New(opts Options) (*Daemon, error) {
 		groups: make(chan group, waitingGroups), spent: make(chan []event.Record, waitingGroups), deadlines: make(chan deadline, 1),
 		coming: map[string]*ruleSet{}, firing: map[string]int64{},
 		sources: map[string]*runningSource{}, rejected: map[string]event.Time{}, unrouted: map[string]bool{}, standIns: map[string]engine.StandIn{}, marked: event.MinTime,
-		done: make(chan struct{}), failed: make(chan struct{}), stopped: make(chan struct{}),
+		done: make(chan struct{}), failed: make(chan struct{}), stopped: make(chan struct{}), begun: make(chan struct{}), halted: make(chan struct{}),
 	}
 	first, report, err := d.readRules()
 	if err == nil && !report.OK() {
@@ -144,14 +147,17 @@ func (d *Daemon) Start(ctx context.Context) error {
 		return errors.New("a daemon starts once")
 	}
 	d.life.started = true
+	defer context.AfterFunc(ctx, d.halt)()
 	for _, f := range []func(context.Context) error{d.limitMemory, d.startHTTP, d.openState, d.startSinks, d.startLoop, d.startSources, d.startWatch} {
 		if err := f(ctx); err != nil {
+			d.halt()
 			d.unwind(ctx)
 			return err
 		}
 	}
 	d.health.set(notStarted, "")
 	d.running.Store(true)
+	close(d.begun)
 	d.log.Info("cepd is running", "version", d.opts.Version, "rules", len(d.first.set.Rules), "sources", len(d.cfg.Sources),
 		"sinks", len(d.cfg.Sinks), "http", d.Addr())
 	return nil
@@ -160,6 +166,10 @@ func (d *Daemon) Start(ctx context.Context) error {
 func (d *Daemon) started(name string, undo func(ctx context.Context)) {
 	d.undo = append(d.undo, step{name, undo})
 }
+
+// halt lets go of who waits for a record to take effect. That may take for ever:
+// as long as the disk or the outbox is full.
+func (d *Daemon) halt() { d.halting.Do(func() { close(d.halted) }) }
 
 // unwind undoes what Start did, last things first.
 func (d *Daemon) unwind(ctx context.Context) {
@@ -183,6 +193,7 @@ func (d *Daemon) Stop(ctx context.Context) error {
 	}
 	d.life.stopping = true
 	d.life.Unlock()
+	d.halt()
 	defer close(d.stopped)
 	ctx, cancel := context.WithTimeout(ctx, d.opts.StopTimeout)
 	defer cancel()
@@ -323,12 +334,19 @@ func (d *Daemon) stopSinks(ctx context.Context) error {
 	}
 }
 
-// send gives a command to the appender and waits for the loop's answer.
+// send gives a command to the appender and waits for the loop's answer. It waits
+// on when ctx ends, since what was taken will take effect, but not when the
+// daemon is to stop.
 func (d *Daemon) send(ctx context.Context, c command) error {
 	if err := d.post(ctx, c); err != nil {
 		return err
 	}
-	return <-c.done // whatever was taken is answered
+	select {
+	case err := <-c.done:
+		return err
+	case <-d.halted:
+		return errStopped
+	}
 }
 
 // post gives a command to the appender.
@@ -337,6 +355,8 @@ func (d *Daemon) post(ctx context.Context, c command) error {
 	case d.commands <- c:
 		return nil
 	case <-d.loopDone:
+		return errStopped
+	case <-d.halted:
 		return errStopped
 	case <-ctx.Done():
 		return ctx.Err()

@@ -86,7 +86,16 @@ func (d *Daemon) Reload(ctx context.Context) (ReloadReport, error) {
 	return report, err
 }
 
+// reload waits while the daemon starts: a record that names rules must find a
+// place where they are kept.
 func (d *Daemon) reload(ctx context.Context) (ReloadReport, error) {
+	select {
+	case <-d.begun:
+	case <-d.halted:
+		return ReloadReport{}, errStopped
+	case <-ctx.Done():
+		return ReloadReport{}, ctx.Err()
+	}
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	if d.closing {
