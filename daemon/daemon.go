@@ -40,7 +40,8 @@ type Daemon struct {
 
 	first      *ruleSet  // what to start with
 	fs         vfs.FS    // of the state directory
-	state      *stateDir // nil: nothing outlives the process
+	taken      *stateDir // is ours; nil: nothing outlives the process
+	state      *stateDir // the same, once it is open
 	durable    *durable.Engine
 	began      event.Position // of the record that says so
 	pool       *pool
@@ -80,6 +81,7 @@ type Daemon struct {
 	stats   engine.Stats
 	times   map[string]engine.StreamTime // how far streams have come, by name
 	firing  map[string]int64             // alerts that fired after recovery, by rule
+	tables  map[string]bool              // files that tables are or were read from
 	coming  map[string]*ruleSet          // that a record names which did not take effect yet, by hash
 	err     error
 	ended   bool
@@ -120,7 +122,7 @@ func New(opts Options) (*Daemon, error) {
 		pool: newPool(), health: newHealth(),
 		batches: make(chan sourceBatch, waitingBatches), commands: make(chan command), quit: make(chan struct{}), loopDone: make(chan struct{}), saverDone: make(chan struct{}), hurry: make(chan struct{}),
 		groups: make(chan group, waitingGroups), spent: make(chan []event.Record, waitingGroups), deadlines: make(chan deadline, 1),
-		coming: map[string]*ruleSet{}, firing: map[string]int64{},
+		coming: map[string]*ruleSet{}, tables: map[string]bool{}, firing: map[string]int64{},
 		sources: map[string]*runningSource{}, rejected: map[string]event.Time{}, unrouted: map[string]bool{}, standIns: map[string]engine.StandIn{}, marked: event.MinTime,
 		done: make(chan struct{}), failed: make(chan struct{}), stopped: make(chan struct{}), begun: make(chan struct{}), halted: make(chan struct{}),
 	}
@@ -148,7 +150,7 @@ func (d *Daemon) Start(ctx context.Context) error {
 	}
 	d.life.started = true
 	defer context.AfterFunc(ctx, d.halt)()
-	for _, f := range []func(context.Context) error{d.limitMemory, d.startHTTP, d.openState, d.startSinks, d.startLoop, d.startSources, d.startWatch} {
+	for _, f := range []func(context.Context) error{d.limitMemory, d.takeState, d.startHTTP, d.openState, d.startSinks, d.startLoop, d.startSources, d.startWatch} {
 		if err := f(ctx); err != nil {
 			d.halt()
 			d.unwind(ctx)

@@ -167,18 +167,32 @@ func isFull(err error) bool {
 // roomEvery is how often a disk that was full is looked at again.
 const roomEvery = time.Second
 
-// openState takes the state directory and opens what is in it. While the disk
-// is full it waits.
-func (d *Daemon) openState(ctx context.Context) (err error) {
+// takeState takes the state directory, before anything else is touched: who
+// starts cepd twice is to learn of that, not of an address that is in use.
+func (d *Daemon) takeState(context.Context) (err error) {
 	if d.cfg.State.Dir == "" {
 		return nil
 	}
-	s, err := lockState(d.fs, d.cfg.State.Dir)
-	if err != nil {
+	if d.taken, err = lockState(d.fs, d.cfg.State.Dir); err != nil {
 		return err
 	}
+	d.started("lock", func(context.Context) {
+		if err := d.taken.lock.Close(); err != nil {
+			d.log.Error("letting go of the state", "err", err)
+		}
+	})
+	return nil
+}
+
+// openState opens what is in the state directory. While the disk is full it
+// waits.
+func (d *Daemon) openState(ctx context.Context) (err error) {
+	if d.taken == nil {
+		return nil
+	}
+	s := d.taken
 	d.started("state", func(context.Context) {
-		if err := errors.Join(s.close(), s.lock.Close()); err != nil {
+		if err := s.close(); err != nil {
 			d.log.Error("closing the state", "err", err)
 		}
 	})

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -61,6 +62,9 @@ func (d *Daemon) watchTables(files []string) {
 	}
 	for _, f := range files {
 		dir := filepath.Dir(f)
+		d.mu.Lock()
+		d.tables[filepath.Clean(f)] = true
+		d.mu.Unlock()
 		if slices.Contains(d.watcher.WatchList(), dir) {
 			continue
 		}
@@ -84,6 +88,26 @@ func watchedDirs(patterns []string) []string {
 	return slices.Compact(dirs)
 }
 
+// concerns reports whether something that has changed in a watched folder may
+// be, or lead to, a rule file or a table. Our own log may be written beside
+// them: to read the rules for each of its lines would write the next one.
+func (d *Daemon) concerns(name string) bool {
+	name = filepath.Clean(name)
+	for _, p := range d.cfg.Rules {
+		if ok, err := filepath.Match(filepath.Clean(p), name); ok || err != nil {
+			return true
+		}
+	}
+	d.mu.Lock()
+	table := d.tables[name]
+	d.mu.Unlock()
+	if table {
+		return true
+	}
+	info, err := os.Lstat(name)
+	return err == nil && !info.Mode().IsRegular() // a mounted volume changes a link to a folder
+}
+
 // watch reloads after each burst of changes, until ctx is cancelled.
 func (d *Daemon) watch(ctx context.Context, w *fsnotify.Watcher) {
 	quiet := time.NewTimer(time.Hour)
@@ -97,7 +121,7 @@ func (d *Daemon) watch(ctx context.Context, w *fsnotify.Watcher) {
 			if !ok {
 				return
 			}
-			if e.Op != fsnotify.Chmod {
+			if e.Op != fsnotify.Chmod && d.concerns(e.Name) {
 				quiet.Reset(settle)
 			}
 		case err, ok := <-w.Errors:
