@@ -11,6 +11,7 @@ const (
 	ReasonUnless       = "unless"        // held back: the alert that `unless` names fires
 	ReasonRetained     = "retained"      // held back: judged on a message that the broker had kept
 	ReasonReleased     = "released"      // what held it back is over, and it still fires
+	ReasonUntold       = "untold"        // it clears, and sinks never knew of it
 )
 
 // Flap says when an alert that comes and goes is told as one.
@@ -48,6 +49,8 @@ func (f Flap) Judged(g *Gate, d Decision, hold string) Decision {
 	case d.Change == Cleared && g.Told:
 		g.Told = false
 		return d
+	case d.Change == Cleared:
+		return Decision{Reason: ReasonUntold, Time: d.Time}
 	}
 	return Decision{Reason: d.Reason, Time: d.Time}
 }

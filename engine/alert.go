@@ -217,7 +217,11 @@ func (s *Shard) judged(l *lane, ks *keyState, rule int, slot alertSlot, a *alert
 			a.said, a.first = s.compose(ks, slot, a, d, of), of.first
 		}
 		hold := s.hold(ks, d.Time)
-		s.tell(ks, slot, a, r.flap().Judged(&a.Gate, d, hold), of)
+		told := r.flap().Judged(&a.Gate, d, hold)
+		if d.Change != 0 && told.Change == 0 {
+			s.decided(ks, told)
+		}
+		s.tell(ks, slot, a, told, of)
 		if d.Change == 0 && d.Reason == alerting.ReasonFiring && hold == "" {
 			// What held it back may be over without a moment of its own.
 			s.tell(ks, slot, a, a.Release(true, d.Time), of)

@@ -76,6 +76,7 @@ func (e *Engine) routeUnordered(d derived) {
 	})
 	if left {
 		rt.late++
+		r.traceLate(rt, d.event)
 	} else {
 		rt.events++
 	}

@@ -35,6 +35,7 @@ func (e *Engine) settleLate() (taken bool) {
 	for _, x := range all {
 		rt := e.router.streams[x.stream]
 		rt.late++
+		e.router.traceLate(rt, x.event)
 		if x.event.Origin == nil {
 			rt.events-- // it was counted when it came
 			e.router.quiet = x.quiet
@@ -42,6 +43,12 @@ func (e *Engine) settleLate() (taken bool) {
 		}
 	}
 	return taken
+}
+
+func (r *router) traceLate(rt *routed, e *event.Event) {
+	if r.options.tracer != nil {
+		r.options.tracer.Late(rt.Name, e)
+	}
 }
 
 // pass hands a late event to those that the stream names for it, and reports

@@ -188,6 +188,7 @@ func (r *router) late(rt *routed, e *event.Event, to func(shard int, it item, la
 	})
 	if !taken {
 		rt.late++
+		r.traceLate(rt, e)
 		r.pass(rt, e, to)
 	} else {
 		rt.events++

@@ -5,6 +5,7 @@ import (
 	"github.com/cepd/cepd/detectors"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/nfa"
+	"github.com/cepd/cepd/window"
 )
 
 // Tracer is told what rules do with events, for `cepd explain`. An engine with
@@ -15,15 +16,22 @@ type Tracer interface {
 	Judged(rule, key string, e *event.Event, passed bool)
 	// Held says whether the rule's `when` holds for the event.
 	Held(rule, key string, e *event.Event, holds bool)
+	// Answered says what a window of the rule adds up to, as vars that a frame
+	// holds, and whether `when` holds. The memory of both is used again.
+	Answered(rule, key string, res *window.Result, vars []event.Value, holds bool)
 	// Scored says what the rule's detector said of a value, or of a stretch of
 	// values. What the rule makes of it follows.
 	Scored(rule, key string, s *detectors.Score)
 	// Run says what happened to a run of the rule's pattern.
 	Run(rule, key string, t nfa.Trace)
-	// Decided says what the rule's alert did, and why.
+	// Decided says what the rule's alert did, and why. A second decision about
+	// one change, which changes nothing, says why sinks are not told of it.
 	Decided(rule, key string, d alerting.Decision)
 	// Failed says that an expression of the rule failed, and why.
 	Failed(rule string, reason string)
+	// Late says that an event came too late, for all keys or for some, and that
+	// no window takes it there.
+	Late(stream string, e *event.Event)
 }
 
 // runTracer hands the machine's traces on, with the rule and key at hand.

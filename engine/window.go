@@ -132,6 +132,9 @@ func (s *Shard) judgeWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *wi
 		last = live.Pos // the late event is what it rests on
 	}
 	holds := w.When == nil || s.asks(w.When)
+	if s.options.tracer != nil {
+		s.options.tracer.Answered(r.Name, ks.key, res, s.frame.Vars, holds)
+	}
 	if holds && r.Emit != nil {
 		s.emit(r, ks, r.Emit, res.At, last)
 	}

@@ -14,8 +14,10 @@ import (
 	"github.com/cepd/cepd/detectors"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/expr"
 	"github.com/cepd/cepd/nfa"
 	"github.com/cepd/cepd/rules"
+	"github.com/cepd/cepd/window"
 )
 
 // Graph returns the pattern of a rule as a picture: "text" for the compiled
@@ -87,6 +89,7 @@ func Explain(ctx context.Context, o Options, rule, key string, w io.Writer) (Sum
 	}
 	x := &explainer{rule: r, key: key, w: w, time: event.Time.String, until: event.MaxTime}
 	o.Shards, o.tracer, o.Print = 1, x, discard{}
+	o.BatchRecords = 1 // what is said of a late event stands where it came
 	if o.Stream == "" {
 		o.Stream = StreamOf(o.Rules, rule)
 	}
@@ -248,6 +251,83 @@ func (x *explainer) Scored(rule, key string, s *detectors.Score) {
 	x.printf("\n")
 }
 
+// Answered implements [engine.Tracer].
+func (x *explainer) Answered(rule, key string, res *window.Result, vars []event.Value, holds bool) {
+	if !x.wants(rule, key) || res.At > x.until {
+		return
+	}
+	what := "window"
+	switch {
+	case res.Early:
+		what = "early answer of the window"
+	case res.Update:
+		what = "new answer of the window"
+	}
+	x.printf("    %s %s to %s", what, x.time(res.Start), x.time(res.End))
+	if res.At != res.End {
+		x.printf(", at %s", x.time(res.At))
+	}
+	sep := ":"
+	for i, f := range x.rule.Window.Vars.Fields() {
+		if w := x.rule.Window; i == w.Start || i == w.End {
+			continue
+		}
+		text := "none"
+		switch v := vars[i]; {
+		case v.Kind() == event.KindDouble:
+			text = number(v.AsDouble())
+		case !v.IsMissing():
+			text = oneLine(v.AppendJSON(nil))
+		}
+		x.printf("%s %s=%s", sep, f.Name, text)
+		sep = ","
+	}
+	x.printf("\n")
+	switch {
+	case x.rule.Window.When == nil:
+	case holds:
+		x.printf("    `when` holds\n")
+	default:
+		x.printf("    `when` does not hold\n")
+	}
+}
+
+// Late implements [engine.Tracer].
+func (x *explainer) Late(stream string, e *event.Event) {
+	if e.Time > x.until {
+		return
+	}
+	key, ok := x.keyOf(stream, e)
+	if !ok || x.key != "" && key != x.key {
+		return
+	}
+	if key != "" {
+		key += "  "
+	}
+	x.printf("%s  %s%s\n    too late: the watermark had passed it\n", x.time(e.Time), key, oneLine(payload(e)))
+}
+
+// keyOf returns the text of an event's key for the rule, and whether it reads
+// the event's stream.
+func (x *explainer) keyOf(stream string, e *event.Event) (string, bool) {
+	for _, in := range x.rule.Inputs {
+		if in.Stream.Name != stream {
+			continue
+		}
+		var texts []string
+		frame := expr.Frame{Event: e}
+		for _, p := range in.Stream.Keys[in.Key].Parts {
+			v, err := p.Value(&frame)
+			if err != nil {
+				return "", false
+			}
+			texts = append(texts, v.Text())
+		}
+		return strings.Join(texts, "/"), true
+	}
+	return "", false
+}
+
 func number(f float64) string { return strconv.FormatFloat(f, 'g', 6, 64) }
 
 // Failed implements [engine.Tracer].
@@ -259,13 +339,17 @@ func (x *explainer) Failed(rule, reason string) {
 
 // decisions say what a reason means to people.
 var decisions = map[string]string{
-	alerting.ReasonPending:     "the alert is pending: waits for `for`",
-	alerting.ReasonPendingOver: "the alert is pending no more",
-	alerting.ReasonFiring:      "the alert fires already",
-	alerting.ReasonClearing:    "the alert fires on: waits for `clear_for`",
-	alerting.ReasonHeld:        "the alert fires on: `clear` does not hold",
-	alerting.ReasonUnless:      "the alert is held back: that of `unless` fires",
-	alerting.ReasonFlapping:    "the change is held back: the alert flaps",
+	alerting.ReasonPending:      "the alert is pending: waits for `for`",
+	alerting.ReasonPendingOver:  "the alert is pending no more",
+	alerting.ReasonFiring:       "the alert fires already",
+	alerting.ReasonClearing:     "the alert fires on: waits for `clear_for`",
+	alerting.ReasonHeld:         "the alert fires on: `clear` does not hold",
+	alerting.ReasonUnless:       "held back, and told when that of `unless` clears",
+	alerting.ReasonFlapping:     "held back: the alert flaps",
+	alerting.ReasonSettled:      "the alert flaps no more",
+	alerting.ReasonOutsideHours: "held back: outside of the hours of `active`",
+	alerting.ReasonRetained:     "held back until the next message: this is one that the broker had kept",
+	alerting.ReasonUntold:       "nobody was told of it",
 }
 
 // Decided implements [engine.Tracer].

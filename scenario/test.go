@@ -3,6 +3,7 @@ package scenario
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -22,6 +23,8 @@ type TestResult struct {
 	// Traces say what the rules and keys of rows that differ did, event by
 	// event.
 	Traces []TestTrace
+
+	run *testRun
 }
 
 // TestRow is an expectation and what fulfils it. One of the two is nil where
@@ -74,8 +77,8 @@ func RunTest(set *rules.Set, t *rules.Test) (*TestResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &TestResult{Test: t}
-	got, refused, err := run.outcomes(nil)
+	r := &TestResult{Test: t, run: run}
+	got, refused, err := run.outcomes()
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +96,9 @@ type testRun struct {
 	set      *rules.Set
 	test     *rules.Test
 	standIns map[string]engine.StandIn
-	records  []event.Record
-	times    []event.Time // when the event of each record happened
+	events   []rules.TestEvent // in the order of their arrival
+	records  []event.Record    // what brings the rules, then the events, then the end
+	times    []event.Time      // when the event of each record happened
 	end      event.Time
 }
 
@@ -103,9 +107,9 @@ func newTestRun(set *rules.Set, t *rules.Test) (*testRun, error) {
 	r := &testRun{set: set, test: t, standIns: map[string]engine.StandIn{}}
 	r.add(event.Record{Kind: event.KindRuleSet, Payload: []byte(set.Hash)})
 	streams := map[string]*testStream{}
-	all := t.All()
+	r.events = t.All()
 	for _, s := range set.Streams {
-		given := slices.ContainsFunc(all, func(e rules.TestEvent) bool { return e.Stream == s.Name })
+		given := slices.ContainsFunc(r.events, func(e rules.TestEvent) bool { return e.Stream == s.Name })
 		if s.Producer == "" && (given || s.LateOf == nil) { // late events that a test does not give have the time of their stream
 			// Every source is up from the start, as in production.
 			r.standIns[s.Name] = engine.StandIn{Stream: s.Name, Time: r.time}
@@ -113,7 +117,7 @@ func newTestRun(set *rules.Set, t *rules.Test) (*testRun, error) {
 			streams[s.Name] = newTestStream(s)
 		}
 	}
-	for _, e := range all {
+	for _, e := range r.events {
 		s := streams[e.Stream]
 		if s == nil {
 			return nil, fmt.Errorf("test %s: there is no stream %s", t.Name, e.Stream)
@@ -133,6 +137,11 @@ func (r *testRun) add(rec event.Record) {
 	rec.Pos = event.Position{Seq: uint64(len(r.records) + 1)}
 	r.records = append(r.records, rec)
 	r.times = append(r.times, rec.Arrival)
+}
+
+// position returns that of an event, by its number.
+func (r *testRun) position(i int) event.Position {
+	return r.records[len(r.records)-1-len(r.events)+i].Pos // the last record is the end
 }
 
 // time returns when the event of a record happened.
@@ -191,15 +200,26 @@ func (s *testStream) fill(fields []event.Entry) string {
 	return topic
 }
 
-// outcomes runs the records and returns what happened, by time, rule and key.
-func (r *testRun) outcomes(tracer engine.Tracer) (got []*Outcome, refused []string, err error) {
-	e := engine.New(engine.Config{
+func (r *testRun) engine(tracer engine.Tracer) *engine.Engine {
+	return engine.New(engine.Config{
 		Load:     func(string) (*rules.Set, error) { return r.set, nil },
 		StandIns: r.standIns,
 		Emitted:  slices.ContainsFunc(r.test.Expect, func(x *rules.Expect) bool { return x.Alert == "" }),
 		Tracer:   tracer,
 	})
-	out := e.Step(engine.Input{Records: r.records})
+}
+
+// tell runs the records, one by one, so that a tracer hears of each in order.
+func (r *testRun) tell(tracer engine.Tracer) {
+	e := r.engine(tracer)
+	for i := range r.records {
+		e.Step(engine.Input{Records: r.records[i : i+1]})
+	}
+}
+
+// outcomes runs the records and returns what happened, by time, rule and key.
+func (r *testRun) outcomes() (got []*Outcome, refused []string, err error) {
+	out := r.engine(nil).Step(engine.Input{Records: r.records})
 	if out.Reload != nil && out.Reload.Err != nil {
 		return nil, nil, out.Reload.Err
 	}
@@ -255,35 +275,61 @@ func since(t event.Time) string { return event.FormatDuration(t.Sub(rules.TestSt
 const maxTraces = 4
 
 // traces explains the rows that differ, once for each rule and key, up to the
-// last of them.
+// last of them that is the rule's.
 func (r *testRun) traces(rows []TestRow) ([]TestTrace, error) {
 	var out []TestTrace
-	until := map[[2]string]event.Duration{}
+	until := map[string]event.Duration{}
+	keyed := map[string]bool{} // rules of which something happened that differs: its keys are shown, and not all
+	for i := range rows {
+		if row := &rows[i]; !row.OK() && row.Got != nil {
+			keyed[row.rule()] = true
+		}
+	}
 	for i := range rows {
 		row := &rows[i]
 		if row.OK() {
 			continue
 		}
-		id := [2]string{row.rule()}
+		t := TestTrace{Rule: row.rule()}
+		until[t.Rule] = max(until[t.Rule], row.At)
 		if row.Got != nil {
-			id[1] = row.Got.KeyText
-		} else {
-			id[1] = r.keyText(row.Expected)
+			t.Key = row.Got.KeyText
+		} else if t.Key = r.keyText(row.Expected); t.Key == "" && keyed[t.Rule] {
+			continue
 		}
-		if _, known := until[id]; !known && len(out) < maxTraces {
-			out = append(out, TestTrace{Rule: id[0], Key: id[1]})
+		if !slices.Contains(out, t) && len(out) < maxTraces {
+			out = append(out, t)
 		}
-		until[id] = row.At
 	}
 	for i := range out {
 		t := &out[i]
 		var err error
-		if t.Text, err = r.trace(t.Rule, t.Key, until[[2]string{t.Rule, t.Key}]); err != nil {
+		if t.Text, err = r.trace(t.Rule, t.Key, until[t.Rule]); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
+
+// late runs the test again and returns the positions of events that came too
+// late. Where each arrives when it happens there are none.
+func (r *testRun) late() map[event.Position]bool {
+	x := &lateness{explainer{rule: &rules.Rule{}, w: io.Discard}, map[event.Position]bool{}}
+	if !slices.ContainsFunc(r.events, func(e rules.TestEvent) bool { return e.Arrives != e.At }) {
+		return nil
+	}
+	r.tell(x)
+	return x.found
+}
+
+// lateness remembers which events came too late.
+type lateness struct {
+	explainer // of no rule: it says nothing
+	found     map[event.Position]bool
+}
+
+// Late implements [engine.Tracer].
+func (x *lateness) Late(_ string, e *event.Event) { x.found[e.Pos] = true }
 
 // keyText returns the text of the key that an expectation names, empty if it
 // does not name all of it.
@@ -317,9 +363,7 @@ func (r *testRun) trace(rule, key string, until event.Duration) (string, error) 
 	}
 	var b strings.Builder
 	x := &explainer{rule: found, key: key, w: &b, time: since, until: rules.TestStart.Add(until)}
-	if _, _, err := r.outcomes(x); err != nil {
-		return "", err
-	}
+	r.tell(x)
 	if b.Len() == 0 {
 		return "it saw no event\n", nil
 	}

@@ -198,15 +198,19 @@ func foldText(s string, width int) []string {
 
 // timeline prints all events and what they led to, by time.
 func (r *TestResult) timeline(b *strings.Builder) {
+	late := r.run.late()
 	type moment struct {
 		at   event.Duration
 		text string
 	}
 	var all []moment
-	for _, e := range r.Test.All() {
+	for i, e := range r.run.events {
 		text := e.Stream + "  " + fieldsText(e)
 		if e.Arrives != e.At {
 			text += "  (arrives at " + event.FormatDuration(e.Arrives) + ")"
+		}
+		if late[r.run.position(i)] {
+			text += "  (too late)"
 		}
 		all = append(all, moment{e.At, text})
 	}
