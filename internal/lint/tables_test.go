@@ -53,7 +53,7 @@ var imports = map[string]string{
 	"bench":          "event decode rules engine",
 	"bench/generate": "bench",
 	"bench/table":    "",
-	"scenario":       "event expr detectors nfa rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
+	"scenario":       "event expr detectors nfa window rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
 	"web":            "event alerting",
 	"doctor":         "config mqttconn rules state/vfs",
 
