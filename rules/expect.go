@@ -93,7 +93,7 @@ func (l *loader) expectWhat(n *node, x *Expect, r *Rule) {
 		}
 	case alert != nil:
 		x.Alert = l.choice(alert, "`alert`", changeWords...)
-		if r != nil && r.Alert == nil && timeoutAlert(r) == nil {
+		if r != nil && r.Alert == nil && timeoutAlert(r) == nil && l.named[r.Name].get("alert") == nil { // one that has mistakes is there
 			l.errorf(alert, "", "rule `%s` has no `alert`", r.Name)
 		}
 	}
@@ -209,7 +209,9 @@ func (l *loader) expectEmit(item, n *node, x *Expect, r *Rule) {
 		return
 	}
 	if r != nil && r.Output == nil {
-		l.errorf(n, "", "rule `%s` emits nothing", r.Name)
+		if l.named[r.Name].get("emit") == nil {
+			l.errorf(n, "", "rule `%s` emits nothing", r.Name)
+		}
 		return
 	}
 	x.Emit = []event.Entry{}

@@ -191,8 +191,18 @@ const absentSeen = "seen"
 
 // absentOf reads whose silence a rule looks for.
 func (l *loader) absentOf(d *ruleDecl, n *node) {
-	name := l.choice(n, "`of`", append([]string{absentSeen}, l.tableNames()...)...)
+	name, ok := l.text(n, "`of`")
+	if !ok || name == absentSeen {
+		return
+	}
 	t := l.tableNamed(name)
+	if t == nil && !l.damaged {
+		advice := "write `seen`, or declare the table under `tables`"
+		if near := nearest(name, append([]string{absentSeen}, l.tableNames()...)); near != "" {
+			advice = "did you mean `" + near + "`?"
+		}
+		l.errorf(n, advice, "there is no table `%s`", name)
+	}
 	if t == nil {
 		return
 	}
