@@ -153,7 +153,10 @@ func (d *Daemon) Start(ctx context.Context) error {
 	for _, f := range []func(context.Context) error{d.limitMemory, d.takeState, d.startHTTP, d.openState, d.startSinks, d.startLoop, d.startSources, d.startWatch} {
 		if err := f(ctx); err != nil {
 			d.halt()
-			d.unwind(ctx)
+			// Nothing new was decided. What waits for a sink that is down, waits on.
+			bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+			defer cancel()
+			d.unwind(bound)
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/cepd/cepd/config"
@@ -111,6 +112,30 @@ func (s *stateDir) markNew(name string) error {
 	return failpoint.Hit("state", "after-format")
 }
 
+// has reports whether there is anything in a part.
+func (s *stateDir) has(part string) bool {
+	files, err := s.fs.List(filepath.Join(s.path, part))
+	return err == nil && len(files) > 0
+}
+
+// checkParts makes sure that no part has gone. They are made one after the
+// other, so a later one is not there without those before it. The snapshots may
+// be moved away: the log leads to them, as far as it goes back.
+func (s *stateDir) checkParts() error {
+	parts := []string{logDir, outboxDir, snapshotDir}
+	for i, part := range parts {
+		if !s.has(part) && slices.ContainsFunc(parts[i+1:], s.has) {
+			return s.missing(part)
+		}
+	}
+	return nil
+}
+
+func (s *stateDir) missing(part string) error {
+	return fmt.Errorf("%s is missing or empty, and other parts of %s are there: restore the whole directory from a copy, or begin with an empty one",
+		filepath.Join(s.path, part), s.path)
+}
+
 // stateOptions say how the parts of a state directory are kept.
 type stateOptions struct {
 	wal    wal.Options
@@ -127,6 +152,9 @@ func (s *stateDir) open(o stateOptions) (repairs []segment.Repair, found *state.
 		}
 	}()
 	var rec segment.Recovery
+	if err = s.checkParts(); err != nil {
+		return nil, nil, err
+	}
 	if s.bundles, err = durable.OpenBundles(s.fs, filepath.Join(s.path, rulesDir)); err != nil {
 		return nil, nil, err
 	}
@@ -134,6 +162,9 @@ func (s *stateDir) open(o stateOptions) (repairs []segment.Repair, found *state.
 		return nil, nil, err
 	}
 	repairs = append(repairs, rec.Repairs...)
+	if !s.log.Last().IsZero() && !s.has(outboxDir) {
+		return repairs, nil, s.missing(outboxDir)
+	}
 	if s.outbox, rec, err = outbox.Open(s.fs, filepath.Join(s.path, outboxDir), o.outbox); err != nil {
 		return repairs, nil, err
 	}

@@ -72,13 +72,14 @@ func Open(fsys vfs.FS, dir string, opts Options) (*Log, segment.Recovery, error)
 	}
 	id, err := readID(fsys, dir)
 	known := err == nil
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, segment.Recovery{}, err
+	switch {
+	case known:
+		err = anySegment(fsys, dir)
+	case errors.Is(err, fs.ErrNotExist):
+		err = noRecord(fsys, dir)
 	}
-	if known {
-		if err := anySegment(fsys, dir); err != nil {
-			return nil, segment.Recovery{}, err
-		}
+	if err != nil {
+		return nil, segment.Recovery{}, err
 	}
 	segments, rec, err := segment.Open(fsys, dir, segment.Options{
 		Kind: kind, Version: Format, Sync: opts.Sync, SegmentBytes: opts.SegmentBytes, ReadOnly: opts.ReadOnly,
@@ -106,7 +107,7 @@ func Open(fsys vfs.FS, dir string, opts Options) (*Log, segment.Recovery, error)
 func (l *Log) makeID(fsys vfs.FS, dir string) error {
 	name := filepath.Join(dir, idFile)
 	if l.segments.Last() > 0 || l.opts.ReadOnly {
-		return &segment.CorruptError{File: name, Problem: "the file is missing, and the ids of alerts follow from it"}
+		return noID(dir)
 	}
 	var b [16]byte
 	l.opts.Rand(b[:])
@@ -148,6 +149,26 @@ func anySegment(fsys vfs.FS, dir string) error {
 		}
 	}
 	return &segment.CorruptError{File: dir, Problem: "the files of the log are missing"}
+}
+
+func noID(dir string) error {
+	return &segment.CorruptError{File: filepath.Join(dir, idFile), Problem: "the file is missing, and the ids of alerts follow from it"}
+}
+
+// noRecord makes sure that a directory without an identity has no record, before
+// anything in it is changed.
+func noRecord(fsys vfs.FS, dir string) error {
+	if anySegment(fsys, dir) != nil {
+		return nil
+	}
+	segments, _, err := segment.Open(fsys, dir, segment.Options{Kind: kind, Version: Format, ReadOnly: true})
+	if err != nil {
+		return fmt.Errorf("opening the log: %w", err)
+	}
+	if segments.Last() > 0 {
+		err = noID(dir)
+	}
+	return errors.Join(err, segments.Close())
 }
 
 // ID returns the identity of the log: 128 random bits, in hexadecimal digits.
