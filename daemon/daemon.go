@@ -157,6 +157,9 @@ func (d *Daemon) Start(ctx context.Context) error {
 			bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 			defer cancel()
 			d.unwind(bound)
+			if errors.Is(err, errStopped) && ctx.Err() != nil {
+				return ctx.Err()
+			}
 			return err
 		}
 	}

@@ -89,7 +89,7 @@ func makeDir(dir string, o *Options) error {
 		return err
 	case slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == manifest }):
 		return &DamagedError{What: "the file " + headFile + " is missing", Advice: adviceRestore}
-	case slices.ContainsFunc(entries, func(e os.DirEntry) bool { return !strings.HasSuffix(e.Name(), vfs.Temporary) }):
+	case slices.ContainsFunc(entries, func(e os.DirEntry) bool { return !begun(e.Name()) }):
 		return &DamagedError{What: "the directory is not empty, and its files are no snapshots", Advice: adviceDir}
 	}
 	if err := vfs.OS().MkdirAll(dir); err != nil {
@@ -100,6 +100,10 @@ func makeDir(dir string, o *Options) error {
 	}
 	return vfs.WriteFile(vfs.OS(), filepath.Join(dir, headFile), (&head{Format: Format}).encode())
 }
+
+// begun reports whether a file may be what is left where making a directory was
+// cut short.
+func begun(name string) bool { return name == ballastFile || strings.HasSuffix(name, vfs.Temporary) }
 
 // badgerDB is a badger database in a directory of its own.
 type badgerDB struct {

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/cepd/cepd/state/vfs"
 )
 
 // contents returns what lies in a directory, by name.
@@ -77,6 +79,29 @@ func TestForeignDirectory(t *testing.T) {
 	}
 	if names := files(t, dir); len(names) != 1 {
 		t.Errorf("the directory has now %v", names)
+	}
+}
+
+// TestBegunDirectory: a kill while the directory was made leaves a part of the
+// ballast, or a file that has not got its name yet. The next start goes on.
+func TestBegunDirectory(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{ballastFile, headFile + vfs.Temporary} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := plenty()
+	o.Ballast = 1 << 20
+	s, _, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, ballastFile)); err != nil || info.Size() != o.Ballast {
+		t.Errorf("the ballast is not whole: %v, %v", info, err)
 	}
 }
 

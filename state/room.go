@@ -19,10 +19,10 @@ func room(dir string, o *Options) error {
 		return err
 	}
 	ballast := filepath.Join(dir, ballastFile)
-	_, err = os.Stat(ballast)
+	info, err := os.Stat(ballast)
 	there := err == nil
 	switch {
-	case free >= o.MinFree && (there || o.Ballast < 0):
+	case free >= o.MinFree && (there && info.Size() >= o.Ballast || o.Ballast < 0): // a kill may have left a part of it
 		return nil
 	case free >= o.MinFree+o.Ballast:
 		// Without ballast there is less safety, and no reason not to work.

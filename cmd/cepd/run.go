@@ -86,6 +86,10 @@ func serve(ctx context.Context, d *daemon.Daemon, logger *slog.Logger) error {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	if err := d.Start(ctx); err != nil {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			logger.Info("stopped before all parts had started")
+			return nil
+		}
 		return err
 	}
 	for running := true; running; {
