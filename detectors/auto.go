@@ -43,9 +43,10 @@ const (
 	autoHold      = 4     // values that a surprise stands for: members speak at different times
 	autoMost      = 12    // orders of magnitude that one member can add
 	autoLimit     = 4.75  // of the sum
-	autoYoung     = 3     // added to the limit at the start,
-	autoGrown     = 800   // and taken off evenly until so many values
-	autoDiscount  = 5     // taken off the residual once novelty judges: it sees much that has been before
+	autoYoung     = 2     // added to the limit at the start,
+	autoGrown     = 400   // and taken off evenly until so many values
+	autoDiscount  = 5     // taken off the residual, which sees much that has been before, once novelty judges,
+	autoKnown     = 800   // more and more until so many values: novelty needs hundreds to be sure
 	autoWarm      = 36    // raw scores before a novelty member's tail is asked
 	autoThreshold = 0.999 // of the score; the verdict is the sum's
 )
@@ -79,6 +80,15 @@ type others struct {
 	daily daily
 	still stuck
 }
+
+// residualTop and residualShare are from how many of the largest distances the
+// residual takes the tail, while they are few: one in eight, up to twenty.
+// Distances from a mean fall off smoothly from there on, unlike those to what was
+// seen, so that a young series need not make do with five.
+const (
+	residualTop   = 20
+	residualShare = 8
+)
 
 // residual judges by the distance from a running mean, in deviations.
 type residual struct {
@@ -167,7 +177,7 @@ func (m *ensemble) listenOthers(in *input, at int) {
 	o, x := m.others, in.x[0]
 	s := o.resid.judge(x, in.quantum[0])
 	if m.voices[0].ready() >= 1 {
-		s = max(0, s-autoDiscount)
+		s = max(0, s-autoDiscount*min(1, float64(m.n)/autoKnown))
 	}
 	m.take(memberResidual, at, s, Reason{Cause: CauseDeviation, A: x, B: o.resid.w.mean, Member: memberNames[memberResidual]})
 	s = o.daily.judge(in.t)
@@ -211,7 +221,7 @@ func (r *residual) judge(x, quantum float64) float64 {
 	if r.w.n < residualReady {
 		return 0
 	}
-	return r.tail.score(r.raw)
+	return r.tail.scoreAt(r.raw, max(r.tail.k(), min(residualTop, r.tail.n/residualShare)))
 }
 
 // update follows the series in any case: the residual sees the start of a change,

@@ -142,7 +142,8 @@ func (v *voice) measure(s float64) float64 {
 	switch {
 	case v.ctx != nil:
 		bits := v.ctx.surprise(s)
-		v.reason = Reason{Cause: CauseSequence, A: math.Exp2(bits), Member: v.name}
+		// What is multiplied from four tables is no better known than what was seen.
+		v.reason = Reason{Cause: CauseSequence, A: min(math.Exp2(bits), float64(v.ctx.n+1)), Member: v.name}
 		return bits
 	case v.lib != nil:
 		if v.lib.n+1 < 3*v.lib.dim+v.q || v.lib.count() < v.q {

@@ -65,8 +65,10 @@ func (t *tail) k() int {
 
 // score says how surprising s is, in orders of magnitude, before it is added.
 // Until some have been seen there is no answer, 0.
-func (t *tail) score(s float64) float64 {
-	k := t.k()
+func (t *tail) score(s float64) float64 { return t.scoreAt(s, t.k()) }
+
+// scoreAt is score, with the excess measured on the k largest.
+func (t *tail) scoreAt(s float64, k int) float64 {
 	if t.n <= k || len(t.top) <= k {
 		return 0
 	}

@@ -96,6 +96,7 @@ type maker struct {
 	rand
 	Series
 	n       int
+	calm    int       // rows before the first fault
 	period  float64   // of the season, in values
 	season  []float64 // what the season adds
 	spread  float64   // size of the noise
@@ -105,12 +106,29 @@ type maker struct {
 
 // Make returns the series of a seed. Each seed has its own step, shape and faults;
 // one in five has none.
-func Make(seed uint64) Series {
+func Make(seed uint64) Series { return build(seed, false) }
+
+// shortRows is how many values a short series has, and shortCalm how many come
+// before its first fault.
+const (
+	shortRows = 700
+	shortCalm = 60
+)
+
+// Short returns a series of a few hundred values, whose faults may come after the
+// first sixty.
+func Short(seed uint64) Series { return build(seed, true) }
+
+func build(seed uint64, short bool) Series {
 	m := maker{rand: rand(seed * 0x632be59bd9b4e019)}
 	m.next()
 	at := steps[m.intn(len(steps))]
 	shape := Shape(m.intn(int(shapes)))
 	m.Step, m.n = at.step, at.n
+	m.calm = m.n / 3
+	if short {
+		m.n, m.calm = shortRows, shortCalm
+	}
 	m.Name = fmt.Sprintf("%04d %s %s", seed, shape, event.FormatDuration(at.step))
 	const start = event.Time(1_700_006_400e9) // a midnight
 	for i := range m.n {
@@ -186,11 +204,11 @@ func (m *maker) base(shape Shape) {
 	}
 }
 
-// spoil puts n faults in, none in the first third, with room between.
+// spoil puts n faults in, with room between.
 func (m *maker) spoil(n int) {
-	room := (m.n - m.n/3) / n
+	room := (m.n - m.calm) / n
 	for k := range n {
-		first := m.n/3 + k*room + m.intn(max(room/2, 1))
+		first := m.calm + k*room + m.intn(max(room/2, 1))
 		m.put(Fault(m.intn(int(faultKinds))), first, room/3)
 	}
 }

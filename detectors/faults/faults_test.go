@@ -39,18 +39,7 @@ func tally(t *testing.T, method string) (all faults.Tally, bySteps map[event.Dur
 	bySteps = map[event.Duration]*faults.Tally{}
 	for seed := uint64(1); seed <= *seeds; seed++ {
 		s := faults.Make(seed)
-		d, err := detectors.New(method, detectors.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var rows []int
-		x := make([]float64, 1)
-		for i, at := range s.Times {
-			x[0] = s.Values[i]
-			if d.Step(at, x).Anomaly {
-				rows = append(rows, i)
-			}
-		}
+		rows := alarms(t, method, &s)
 		all.Add(&s, rows)
 		if bySteps[s.Step] == nil {
 			bySteps[s.Step] = &faults.Tally{}
