@@ -417,7 +417,7 @@ func (l *lane) runKey(s *Shard, kc *keyClock) {
 			l.fire(s, &kc.timers, it.at, phaseEvents)
 			w := kc.waiting.pop()
 			l.held--
-			s.judge(l, kc.table, &w)
+			l.judge(s, kc.table, &w)
 		}
 		l.fire(s, &kc.timers, kc.mark, phaseSteady)
 		l.current, l.latest = nil, latest

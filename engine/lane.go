@@ -65,7 +65,8 @@ type lane struct {
 	latest  event.Time          // highest time of an event in any shard
 	paused  event.Duration      // how long its sources have been disconnected
 	keyLane                     // where keys have a time of their own
-	ended   bool                // the input is at its end: nothing is armed behind latest
+	ended   bool                // the input is at its end: deadlines arm nothing behind latest
+	judging bool                // an event is judged, and no deadline
 }
 
 // table is the keyed state of the rules that share a lane and a `by`.
@@ -142,7 +143,7 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 			s.parentChanged(l, it)
 			continue
 		}
-		s.judge(l, l.tables[it.table], it)
+		l.judge(s, l.tables[it.table], it)
 	}
 	for ; next < len(l.arrived); next++ {
 		l.hold(l.arrived[next])
@@ -150,6 +151,13 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 	clear(l.arrived)
 	l.arrived = l.arrived[:0]
 	l.fire(s, &l.timers, mark, phaseSteady)
+}
+
+// judge shows an event to the rules of a table.
+func (l *lane) judge(s *Shard, t *table, it *item) {
+	l.judging = true
+	s.judge(l, t, it)
+	l.judging = false
 }
 
 // hold keeps an item until it is due.
@@ -238,9 +246,10 @@ func (l *lane) timer(q *heap[timer]) *timer {
 // that is queued for an earlier time stays, and is moved on when it comes up:
 // a deadline that every event puts off costs nothing but that.
 func (l *lane) arm(ks *keyState, rule int, kind timerKind, at event.Time) {
-	if l.ended && at > l.latest && kind >= timerAlert {
+	if l.ended && !l.judging && at > l.latest && kind >= timerAlert {
 		// The input is over. Runs and windows that are open still end, one after
-		// the other; of an alert what is pending fires once, and arms nothing.
+		// the other; of an alert what is pending fires once, and arms nothing. The
+		// last events, which were held back until now, arm what they always do.
 		at = never
 	}
 	l.putOff(ks, rule, kind, at)
