@@ -103,7 +103,7 @@ type node struct {
 func (d *disk) open() (*node, error) {
 	n := &node{disk: d}
 	var err error
-	if n.log, _, err = wal.Open(d.files, "/log", wal.Options{SegmentBytes: 4096}); err != nil {
+	if n.log, _, err = wal.Open(d.files, "/log", wal.Options{SegmentBytes: 4000}); err != nil {
 		return nil, err
 	}
 	if n.bundles, err = OpenBundles(d.files, "/rules"); err != nil {
@@ -298,7 +298,7 @@ func TestSnapshots(t *testing.T) {
 	}
 	kept := func() int { files, _ := d.files.List("/rules"); return len(files) }
 	if kept() != 2 {
-		t.Errorf("%d rule sets are kept, and the log names 2", kept())
+		t.Errorf("%d rule sets are kept, and the log, from %v on, names 2", kept(), n.log.First())
 	}
 	n.feed("q2=90")
 	told := len(d.outbox.got)

@@ -13,9 +13,10 @@ import (
 //
 //   - by the `id` of its stream,
 //   - by what the sender calls the message,
-//   - by topic and payload, if the broker says that it sends a message again. Two
-//     equal readings are two readings: each message of an earlier connection
-//     matches once in each later one.
+//   - by topic, payload and the number of its packet, if the broker says that it
+//     sends a message again. Two equal readings are two readings: brokers keep
+//     the number [MQTT-4.4.0-1], and each message of an earlier connection matches
+//     once in each later one.
 //
 // An event that is known changes nothing but a count.
 
@@ -151,7 +152,8 @@ func (r *router) redelivered(rec *event.Record) bool {
 	}
 	c.asked, c.pos, c.again = true, rec.Pos, false
 	d := r.deliveries(rec.Source)
-	c.text = append(event.AppendText(c.text[:0], rec.Topic), rec.Payload...)
+	c.text = append(event.AppendText(c.text[:0], rec.Topic), byte(rec.Packet>>8), byte(rec.Packet))
+	c.text = append(c.text, rec.Payload...)
 	sum := c.digest()
 	if rec.Flags.Dup() {
 		if e := d.oldest(sum); e != nil && e.mark < d.conn {

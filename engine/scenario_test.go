@@ -62,7 +62,8 @@ func (v variant) String() string {
 //	feed [source=S] [topic=T] [qos=1]
 //	                          one payload a line; "+3s " before it moves the
 //	                          clock first, "retained " and "dup " say what they
-//	                          say, "from=ID " is what the sender calls it
+//	                          say, "from=ID " is what the sender calls it,
+//	                          "packet=N " the number of its packet
 //	tick 5s                   moves the clock
 //	up S, down S              a source is connected, disconnected
 //	end [TIME|last]           ends the input
@@ -205,6 +206,15 @@ func (s *script) feed(d *datadriven.TestData) string {
 		}
 		if rest, ok := strings.CutPrefix(line, "from="); ok {
 			rec.SenderID, line, _ = strings.Cut(rest, " ")
+		}
+		if rest, ok := strings.CutPrefix(line, "packet="); ok {
+			var number string
+			number, line, _ = strings.Cut(rest, " ")
+			n, err := strconv.ParseUint(number, 10, 16)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			rec.Packet = uint16(n)
 		}
 		rec.Payload = []byte(line)
 		if from, to, ok := strings.Cut(line, " "); ok && strings.Contains(from, "/") {

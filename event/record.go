@@ -62,6 +62,7 @@ type Record struct {
 	Pos       Position
 	Kind      RecordKind
 	Flags     Flags
+	Packet    uint16 // MQTT's number of the message, from 1 up; the same when the broker sends it again
 	Partition uint32 // of the source
 	Arrival   Time   // by the shell's clock, never going back within a log; zero for none, as in a replay
 	Conn      uint64 // number of the source's connection, from 1 up

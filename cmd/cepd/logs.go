@@ -204,6 +204,9 @@ func printRecord(out io.Writer, r *event.Record) error {
 	if r.Conn > 0 {
 		line("connection", strconv.FormatUint(r.Conn, 10))
 	}
+	if r.Packet > 0 {
+		line("packet", strconv.FormatUint(uint64(r.Packet), 10))
+	}
 	line("sender id", r.SenderID)
 	if len(r.Payload) > 0 {
 		fmt.Fprintf(&b, "%-10s %s\n", "payload", plural(len(r.Payload), "byte"))

@@ -252,6 +252,7 @@ func (n *native) publish(first byte, body []byte) error {
 		m.record.Flags |= event.FlagRetained
 	}
 	if p.qos() > 0 {
+		m.record.Packet = p.id
 		m.ack = pending{conn: n.c, id: p.id}
 	}
 	n.messages = append(n.messages, m)

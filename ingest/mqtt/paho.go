@@ -99,6 +99,7 @@ func (p *pahoClient) receive(_ paho.Client, m paho.Message) {
 	}
 	one := message{record: r}
 	if m.Qos() > 0 {
+		one.record.Packet = m.MessageID()
 		one.ack = pending{conn: p.c, paho: m}
 	}
 	p.c.receive([]message{one})

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -197,7 +198,7 @@ func (p *process) receive() {
 	if m.again {
 		flags |= event.FlagDup
 	}
-	p.read(event.Record{Kind: event.KindMessage, Conn: uint64(w.broker.conn), Flags: flags, Topic: m.topic, Payload: []byte(m.payload)}, m.id)
+	p.read(event.Record{Kind: event.KindMessage, Conn: uint64(w.broker.conn), Flags: flags, Packet: uint16(m.id%math.MaxUint16 + 1), Topic: m.topic, Payload: []byte(m.payload)}, m.id)
 }
 
 func (p *process) read(r event.Record, id int) {

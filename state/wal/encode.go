@@ -13,13 +13,14 @@ import (
 const Format = 1
 
 // appendRecord appends the form of a record to b: version, kind, flags, arrival
-// (eight bytes), partition, connection, source, topic and sender's id, and what is
-// left is the payload. The position is the log's to know.
+// (eight bytes), partition, connection, packet, source, topic and sender's
+// id, and what is left is the payload. The position is the log's to know.
 func appendRecord(b []byte, r *event.Record) []byte {
 	b = append(b, Format, byte(r.Kind), byte(r.Flags))
 	b = r.Arrival.AppendOrdered(b)
 	b = binary.AppendUvarint(b, uint64(r.Partition))
 	b = binary.AppendUvarint(b, r.Conn)
+	b = binary.AppendUvarint(b, uint64(r.Packet))
 	b = event.AppendText(b, r.Source)
 	b = event.AppendText(b, r.Topic)
 	b = event.AppendText(b, r.SenderID)
@@ -41,8 +42,10 @@ func (d *decoder) record(seq uint64, data []byte, r *event.Record) error {
 	}
 	partition := in.uvarint()
 	r.Partition, r.Conn = uint32(partition), in.uvarint()
+	packet := in.uvarint()
+	r.Packet = uint16(packet)
 	r.Source, r.Topic, r.SenderID = d.name(in.text()), d.name(in.text()), string(in.text())
-	if in.bad || version != Format || partition > math.MaxUint32 {
+	if in.bad || version != Format || partition > math.MaxUint32 || packet > math.MaxUint16 {
 		return fmt.Errorf("record %d of the log is intact and cannot be understood: this is a mistake in the cepd that wrote it", seq)
 	}
 	if len(in.b) > 0 {

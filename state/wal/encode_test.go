@@ -12,7 +12,7 @@ import (
 func FuzzRecord(f *testing.F) {
 	f.Add(appendRecord(nil, &event.Record{Kind: event.KindTick, Arrival: 5}))
 	f.Add(appendRecord(nil, &event.Record{
-		Kind: event.KindMessage, Flags: event.FlagDup | 1, Partition: 7, Arrival: -1, Conn: 3,
+		Kind: event.KindMessage, Flags: event.FlagDup | 1, Partition: 7, Arrival: -1, Conn: 3, Packet: 700,
 		Source: "plant", Topic: "a/b", SenderID: "17", Payload: []byte(`{"a":1}`),
 	}))
 	f.Fuzz(func(t *testing.T, data []byte) {

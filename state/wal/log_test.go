@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -26,7 +27,7 @@ var rewrite = flag.Bool("rewrite", false, "write the golden files of the format 
 func random(rng *rand.Rand) event.Record {
 	text := func() string { return fmt.Sprintf("t%d", rng.IntN(100)) }
 	r := event.Record{
-		Kind: event.RecordKind(1 + rng.IntN(10)), Flags: event.Flags(1 + rng.IntN(255)), Partition: 1 + rng.Uint32N(1<<31),
+		Kind: event.RecordKind(1 + rng.IntN(10)), Flags: event.Flags(1 + rng.IntN(255)), Partition: 1 + rng.Uint32N(1<<31), Packet: uint16(1 + rng.IntN(math.MaxUint16)),
 		Arrival: event.Time(rng.Int64() - rng.Int64()), Conn: 1 + rng.Uint64N(1<<60),
 		Source: text(), Topic: text() + "/" + text(), SenderID: text(), Payload: make([]byte, 1+rng.IntN(300)),
 	}
