@@ -103,7 +103,7 @@ type node struct {
 func (d *disk) open() (*node, error) {
 	n := &node{disk: d}
 	var err error
-	if n.log, _, err = wal.Open(d.files, "/log", wal.Options{SegmentBytes: 4000}); err != nil {
+	if n.log, _, err = wal.Open(d.files, "/log", wal.Options{SegmentBytes: 3000}); err != nil {
 		return nil, err
 	}
 	if n.bundles, err = OpenBundles(d.files, "/rules"); err != nil {
