@@ -89,6 +89,7 @@ type tablePlan struct {
 	follows  [][]int        // by number of the stream in the lane, see [rules.Input.Follows]
 	sig      string
 	indexes  []*ruleIndex // by number of the stream; nil where asking each rule is cheaper
+	gates    [][]gate     // by number of the stream, then of the rule; nil where some rule has none
 }
 
 // rulePlan is a rule with its inputs by number of the stream.
@@ -126,6 +127,7 @@ func newPlan(set *rules.Set) *plan {
 		for _, t := range l.tables {
 			for stream := range p.order {
 				t.indexes = append(t.indexes, newRuleIndex(t.rules, stream))
+				t.gates = append(t.gates, newGates(t, stream))
 			}
 		}
 	}

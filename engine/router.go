@@ -29,6 +29,8 @@ type router struct {
 	quiet    bool // the event at hand raises no alert
 	captures []string
 	keys     []byte // memory of encoded keys of this batch
+	keyBytes int    // of the next piece of it
+	held     bool   // events of former batches are held back
 	parts    []event.Value
 	slab     slab
 	recall   recall
@@ -49,7 +51,7 @@ type routed struct {
 }
 
 func newRouter(p *plan, o *options) (*router, error) {
-	r := &router{plan: p, options: o, sources: map[string][]*routed{}, stats: newStats(), recall: newRecall(), journal: newJournal(),
+	r := &router{plan: p, options: o, keyBytes: keyBytes, sources: map[string][]*routed{}, stats: newStats(), recall: newRecall(), journal: newJournal(),
 		clock: clock{now: event.MinTime, down: map[string]event.Time{}, up: map[string]bool{}}}
 	for _, s := range p.order {
 		rt := &routed{streamPlan: s, marks: newMarks(s.Stream)}
@@ -121,17 +123,23 @@ func (r *router) connect(rt *routed) (err error) {
 // batch begins a new batch. Memory that events of the last one share is used
 // again if none of them is held back; otherwise what is left of it is used up.
 func (r *router) batch(held bool) {
-	if !held {
+	if r.held = held; !held {
 		r.keys = r.keys[:0]
 		r.slab.reset()
 		return
 	}
-	r.keys = r.keys[len(r.keys):]
+	if r.keys = r.keys[len(r.keys):]; r.keyBytes > keyBytes { // what is held back holds its piece: small ones
+		r.keys, r.keyBytes = nil, keyBytes
+	}
 	r.slab.moveOn()
 }
 
-// keyBytes is how much memory for keys is taken at once.
-const keyBytes = 4096
+// The memory for keys is taken in pieces: small ones, and as long as nothing is
+// held back larger ones, until the keys of a batch fit into one.
+const (
+	keyBytes     = 4096
+	mostKeyBytes = 1 << 17
+)
 
 // streamsOf returns the streams of a source. Messages of one come in batches.
 func (r *router) streamsOf(source string) []*routed {
@@ -291,7 +299,10 @@ func (r *router) route(s *streamPlan, e *event.Event, to func(shard int, it item
 		if !ok {
 			continue
 		}
-		shard := r.options.shard(event.Group([]byte(key)))
+		shard := 0
+		if r.options.shards > 1 {
+			shard = r.options.shard(event.GroupOf(key))
+		}
 		for _, t := range targets {
 			to(shard, item{at: e.Time, event: e, stream: int32(s.number), table: int32(t.table), quiet: r.quiet, key: key}, t.lane)
 		}
@@ -313,7 +324,10 @@ func (r *router) key(s *rules.Stream, k *rules.Key, e *event.Event) (string, boo
 		r.parts = append(r.parts, v)
 	}
 	if cap(r.keys)-len(r.keys) < keyBytes/8 { // what events hold of the last piece stays theirs
-		r.keys = make([]byte, 0, keyBytes)
+		if !r.held && r.keys != nil {
+			r.keyBytes = min(2*r.keyBytes, mostKeyBytes)
+		}
+		r.keys = make([]byte, 0, r.keyBytes)
 	}
 	start := len(r.keys)
 	var err error

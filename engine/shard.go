@@ -38,6 +38,7 @@ type Shard struct {
 
 	result nfa.Result
 	found  []int32 // rules that the event at hand can concern
+	passed []int32 // of them, those whose gates it opens
 	sifted []int32 // of them, those that are shown it
 }
 
@@ -241,11 +242,17 @@ func (ks *keyState) values() []event.Value {
 func (s *Shard) judge(l *lane, t *table, it *item) {
 	e, x := it.event, t.indexes[it.stream]
 	s.memos[it.stream].forget()
-	if x == nil || s.options.asksAll() {
+	if s.options.asksAll() {
 		s.show(l, t, t.keyStateFor(it.key), it, t.all)
 		return
 	}
-	found := x.concerned(e, &s.found)
+	if x == nil {
+		if some := s.pass(t, it, t.all); len(some) > 0 {
+			s.show(l, t, t.keyStateFor(it.key), it, some)
+		}
+		return
+	}
+	found := s.pass(t, it, x.concerned(e, &s.found))
 	if len(found) == 0 && !x.wakes {
 		return
 	}

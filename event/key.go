@@ -16,6 +16,9 @@ const Groups = 256
 // Group returns the key group of an encoded key.
 func Group(key []byte) uint8 { return uint8(xxhash.Sum64(key) >> 56) }
 
+// GroupOf is [Group] of a key that is a string.
+func GroupOf(key string) uint8 { return uint8(xxhash.Sum64String(key) >> 56) }
+
 // Errors that [AppendKey] returns. An event with such a key is counted and
 // left out, since it belongs to no key.
 var (
@@ -41,6 +44,9 @@ const (
 // Each part is a tag followed by eight bytes, big endian, or by a length as an
 // unsigned varint and as many bytes.
 func AppendKey(dst []byte, parts ...Value) ([]byte, error) {
+	if len(parts) == 1 && parts[0].k == KindString && parts[0].n < 1<<7 { // the common case
+		return append(append(dst, tagString, byte(parts[0].n)), parts[0].AsString()...), nil
+	}
 	for _, v := range parts {
 		var err error
 		if dst, err = appendKeyPart(dst, v); err != nil {

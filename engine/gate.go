@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/cepd/cepd/expr"
+)
+
+// gate says what must hold of an event for a rule to be shown it.
+//
+// Most events match nothing. Where the event alone says so of every rule of a
+// table, its key need not even be looked up. As with a [ruleIndex], a rule may
+// be passed over only where being shown the event would do nothing at all: what
+// fails opens the gate, so that the rule counts it.
+type gate struct {
+	where int32   // must hold; -1 for none
+	some  []int32 // of these one must hold; none: what `where` lets pass is shown
+}
+
+// maxGate is the number of conditions from which on looking up the key is
+// cheaper than asking them all.
+const maxGate = 6
+
+// newGates returns the gates of a table's rules for the events of a stream, by
+// number of the rule, nil where some rule has none: the key is looked up then in
+// any case.
+func newGates(t *tablePlan, stream int) []gate {
+	if t.usesKey {
+		return nil
+	}
+	gates, read := make([]gate, len(t.rules)), false
+	for i, r := range t.rules {
+		in := r.inputs[stream]
+		if in == nil {
+			continue
+		}
+		read = true
+		g := gate{where: int32(in.Where)}
+		if r.Pattern != nil && r.Pattern.Prog.Sleeps() && r.Idle == 0 && r.Keys == 0 {
+			for _, c := range in.Plain {
+				if c >= 0 && !slices.Contains(g.some, int32(c)) {
+					g.some = append(g.some, int32(c))
+				}
+			}
+		}
+		if len(g.some) > maxGate {
+			g.some = nil
+		}
+		if g.where < 0 && g.some == nil {
+			return nil
+		}
+		gates[i] = g
+	}
+	if !read {
+		return nil
+	}
+	return gates
+}
+
+// open reports whether a rule is to be shown the event in the frame.
+func (g *gate) open(m *memo, conditions []*expr.Program, f *expr.Frame) bool {
+	if g.where >= 0 {
+		holds, failed := m.ask(conditions, int(g.where), f)
+		if failed || !holds || len(g.some) == 0 {
+			return failed || holds
+		}
+	}
+	for _, c := range g.some {
+		if holds, failed := m.ask(conditions, int(c), f); holds || failed {
+			return true
+		}
+	}
+	return false
+}
+
+// pass leaves out the rules whose gates the event does not open.
+func (s *Shard) pass(t *table, it *item, found []int32) []int32 {
+	gates := t.gates[it.stream]
+	if gates == nil {
+		return found
+	}
+	s.frame.Event, s.frame.Key = it.event, nil
+	m, conditions := &s.memos[it.stream], s.plan.order[it.stream].Conditions
+	s.passed = s.passed[:0]
+	for _, rule := range found {
+		if t.rules[rule].inputs[it.stream] != nil && gates[rule].open(m, conditions, &s.frame) {
+			s.passed = append(s.passed, rule)
+		}
+	}
+	return s.passed
+}
