@@ -274,7 +274,11 @@ func (r *router) time(rt *routed, e *event.Event, rec *event.Record) (event.Time
 	v, err := rt.Time.Value(&r.frame)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("`time: %s` finds no time in it: %w; it takes RFC 3339 text such as 2026-03-01T12:00:00Z, or a number in unix_ms(...) and its kin", rt.Time.Source(), err)
+		declared := ""
+		if isNoField(err) && len(rt.Schema.Declared()) > 0 {
+			declared = " of the declared type" // a field of another type is missing
+		}
+		return 0, fmt.Errorf("`time: %s` finds no time in it: %w%s; it takes RFC 3339 text such as 2026-03-01T12:00:00Z, or a number in unix_ms(...) and its kin", rt.Time.Source(), err, declared)
 	case v.Kind() == event.KindTime:
 		return v.AsTime(), nil
 	case v.Kind() == event.KindString:

@@ -233,6 +233,7 @@ type Argument struct {
 type Window struct {
 	Spec       *window.Spec
 	Vars       *event.Schema
+	Texts      []string      // what each variable stands for; empty for the bounds
 	Start, End int           // variables: the bounds of the window
 	Aggregates []int         // for each aggregate of Spec, the variable that it is read as
 	Compute    []Computation // in order, each from the variables before

@@ -403,6 +403,16 @@ func (l *loader) endWindow(d *ruleDecl) {
 	for _, f := range fields {
 		out.Vars.Use(f.Name)
 	}
+	out.Texts = make([]string, len(fields))
+	for _, c := range out.Compute {
+		out.Texts[c.Var] = c.Value.Source()
+	}
+	for _, a := range aggs {
+		out.Texts[a.Var] = a.Text
+	}
+	for _, b := range w.scope.Baselines {
+		out.Texts[b.Var] = b.Text
+	}
 	d.windowShape(aggs)
 }
 

@@ -30,6 +30,11 @@ func describe(r *rules.Rule) string {
 	line("where", condition(in.Stream, in.Where))
 	if r.Window != nil {
 		line("window", r.Window.Spec.String())
+		for i, f := range r.Window.Vars.Fields() {
+			if text := strings.Join(strings.Fields(r.Window.Texts[i]), " "); text != "" && text != f.Name {
+				line("let", f.Name+": "+text)
+			}
+		}
 		line("when", source(r.Window.When))
 		line("clear", source(r.Window.Clear))
 	}

@@ -94,6 +94,9 @@ type Options struct {
 // Summary is what a replay comes to.
 type Summary struct {
 	Stats engine.Stats
+	// Events is how many events were judged, without those that rules made of
+	// them.
+	Events int64
 	// Reached is the latest time of an event, where Until names a time that
 	// events went beyond; zero otherwise. Event time does not run backwards, so
 	// that Until had no effect.
@@ -267,6 +270,11 @@ func (r *replayer) step(records []event.Record, where func(event.Position) strin
 		return out.Reload.Err
 	}
 	r.summary.Stats.Add(out.Stats)
+	for _, s := range r.Rules.Streams {
+		if s.Producer == "" && s.LateOf == nil {
+			r.summary.Events += out.Stats.Events.Total(s.Name)
+		}
+	}
 	if r.Rejected != nil {
 		for _, x := range out.Rejects {
 			r.Rejected(where(x.Position), x)

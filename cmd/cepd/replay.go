@@ -165,9 +165,9 @@ decided; --until last stops at the last event.`,
 				fmt.Fprintf(s.err, "warning: event time is past --until %s: the events reach %s, and all of them were judged\n", flags.until, sum.Reached)
 			}
 			if !quiet {
-				fmt.Fprint(s.err, summarize(sum.Stats))
+				fmt.Fprint(s.err, summarize(sum))
 				if isTerminal(s.err) || sum.Stats.Records > 100_000 { // of less it says nothing
-					fmt.Fprint(s.err, speed(sum.Stats.Events.Total(""), took))
+					fmt.Fprint(s.err, speed(sum.Events, took))
 				}
 			}
 			if interrupted {

@@ -11,14 +11,19 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/cepd/cepd/engine"
+	"github.com/cepd/cepd/scenario"
 )
 
 // summarize says what a replay came to, with everything that was left out, and
 // what each rule raised.
-func summarize(st engine.Stats) string {
+func summarize(sum scenario.Summary) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s raised, %d cleared", plural(int(st.Events.Total("")), "event"),
+	st := &sum.Stats
+	fmt.Fprintf(&b, "%s: %s raised, %d cleared", plural(int(sum.Events), "event"),
 		plural(int(st.Raised.Total("")), "alert"), st.Cleared.Total(""))
+	if n := st.Emitted.Total(""); n > 0 {
+		fmt.Fprintf(&b, ", %s made", plural(int(n), "event"))
+	}
 	for _, part := range []struct {
 		n         int64
 		one, many string
