@@ -224,7 +224,7 @@ func (s *Shard) judged(l *lane, ks *keyState, rule int, slot alertSlot, a *alert
 		s.tell(ks, slot, a, told, of)
 		if d.Change == 0 && d.Reason == alerting.ReasonFiring && hold == "" {
 			// What held it back may be over without a moment of its own.
-			s.tell(ks, slot, a, a.Release(true, d.Time), of)
+			s.tell(ks, slot, a, s.decided(ks, a.Release(true, d.Time)), of)
 		}
 	}
 	s.setAlert(l, ks, rule, slot, a, d.Time)
