@@ -12,6 +12,7 @@ type autoMany struct {
 	channels []ewmean  // of each channel
 	smooth   []float64 // average of the channels in deviations
 	raw      [3]float64
+	worstOf  [3]float64 // what was left out of the tails, of the anomaly that is on
 	tails    [3]tail
 	n        int
 	held     [3][autoHold]float64
@@ -118,9 +119,18 @@ func (m *autoMany) update(in *input, learn bool) {
 	}
 	m.all.add(m.sum)
 	if !learn {
-		return // an anomaly that lasts would make the next one look usual
+		// An anomaly that lasts would make the next one look usual. It counts once, as
+		// what it was at worst: what comes again and again is known at last.
+		for i := range m.raw {
+			m.worstOf[i] = max(m.worstOf[i], m.raw[i])
+		}
+		return
 	}
 	for i := range m.tails {
+		if m.worstOf[i] > 0 {
+			m.tails[i].add(m.worstOf[i])
+			m.worstOf[i] = 0
+		}
 		if m.raw[i] > 0 && m.n >= residualReady/2 {
 			m.tails[i].add(m.raw[i])
 		}
@@ -151,6 +161,7 @@ func (m *autoMany) state(c *codec) {
 	}
 	c.array(m.smooth)
 	c.array(m.raw[:])
+	c.array(m.worstOf[:])
 	c.int(&m.n)
 	for i := range m.held {
 		m.tails[i].state(c)

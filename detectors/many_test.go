@@ -146,6 +146,37 @@ func TestFaultsOfMachines(t *testing.T) {
 	}
 }
 
+// TestWhatComesAgain: a freezer that defrosts every eight hours is no anomaly each
+// time; a door that stays open is one still.
+func TestWhatComesAgain(t *testing.T) {
+	chance := random(3)
+	d, err := New("auto", Config{Channels: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const perDay, open = 288, 8*288 + 100
+	temp, wrong, found := -20.0, 0, false
+	for i := range 10 * perDay {
+		aim, power := -20.0, 3.0
+		if phase := i % 96; phase < 6 {
+			aim, power = -20+8*math.Sin(math.Pi*float64(phase)/6), 4
+		}
+		if i >= open && i < open+12 {
+			aim = -9
+		}
+		temp += 0.6*(aim-temp) + 0.1*chance.normal()
+		switch s := d.Step(event.Time(i)*300e9, []float64{temp, power + 0.1*chance.normal()}); {
+		case s.Anomaly && i >= open && i < open+15:
+			found = true
+		case s.Anomaly:
+			wrong++
+		}
+	}
+	if wrong > 4 || !found {
+		t.Errorf("%d false alarms at 30 defrosts; the open door found: %t", wrong, found)
+	}
+}
+
 func BenchmarkChannels(b *testing.B) {
 	for _, method := range []string{"auto", "t2", "half_space"} {
 		b.Run(method+"/38", func(b *testing.B) {
