@@ -95,7 +95,27 @@ type residual struct {
 	w    ewmean
 	tail tail
 	raw  float64
+	// far is the largest of the last distances, with its sign; it fades. Members
+	// speak up to some dozens of values after what they saw: the side that it was on
+	// is not that of the present value.
+	far float64
 }
+
+// side is the side of what is being judged.
+func (r *residual) side(x float64) Direction {
+	d := x - r.w.mean
+	if r.raw < math.Abs(r.far)/2 {
+		d = r.far
+	}
+	if d < 0 {
+		return Down
+	}
+	return Up
+}
+
+// farFades is how much of far is left after a value: a tenth after a stretch of
+// the shapes.
+const farFades = 0.95
 
 func newEnsemble(warm int) *ensemble {
 	m := &ensemble{}
@@ -227,6 +247,9 @@ func (r *residual) judge(x, quantum float64) float64 {
 // update follows the series in any case: the residual sees the start of a change,
 // and novelty the rest.
 func (r *residual) update(x float64) {
+	if r.far *= farFades; r.raw > math.Abs(r.far) {
+		r.far = math.Copysign(r.raw, x-r.w.mean)
+	}
 	if r.w.n >= residualReady/2 { // the first ones are enormous
 		r.tail.add(r.raw)
 	}
@@ -274,10 +297,7 @@ func (m *ensemble) judge(in *input, o *opinion) {
 	if m.others != nil && m.others.resid.w.n > 1 {
 		o.expected = m.others.resid.w.mean
 		o.lower, o.upper = m.voices[0].band()
-		o.direction = Up
-		if in.x[0] < o.expected {
-			o.direction = Down
-		}
+		o.direction = m.others.resid.side(in.x[0])
 	}
 }
 
@@ -351,7 +371,7 @@ func (m *ensemble) state(c *codec) {
 	if o := m.others; o != nil {
 		o.resid.w.state(c)
 		o.resid.tail.state(c)
-		c.f64(&o.resid.raw)
+		c.floats(&o.resid.raw, &o.resid.far)
 		o.daily.state(c)
 		o.still.state(c)
 	}
@@ -363,7 +383,7 @@ func (m *ensemble) size() int {
 		n += v.size()
 	}
 	if o := m.others; o != nil {
-		n += 48 + o.resid.tail.size() + o.daily.size() + o.still.size()
+		n += 56 + o.resid.tail.size() + o.daily.size() + o.still.size()
 	}
 	return n
 }

@@ -18,6 +18,8 @@ type autoMany struct {
 	held     [3][autoHold]float64
 	said     [3]float64
 	reasons  [3]Reason
+	blamed   [3]int  // channel of a member's reason
+	below    [3]bool // it lay below what was expected
 	sum      float64
 	all      tail
 }
@@ -42,14 +44,14 @@ func (m *autoMany) judge(in *input, o *opinion) {
 	var joint opinion
 	m.together.judge(in, &joint)
 	worst, z := m.worst(in)
-	blamed := [3]int{worst, worst, worst}
+	blame := [3]int{worst, worst, worst}
 	m.raw = [3]float64{0, 0, z}
 	if joint.raw > 0 {
 		for i, v := range m.together.z {
 			m.smooth[i] += manyAlpha * (v - m.smooth[i])
 		}
-		m.raw[0], blamed[0] = joint.raw, joint.channel
-		m.raw[1], blamed[1] = m.together.distance(m.smooth)
+		m.raw[0], blame[0] = joint.raw, joint.channel
+		m.raw[1], blame[1] = m.together.distance(m.smooth)
 	}
 	reasons := [3]Reason{joint.reason, {Cause: CauseRelation, A: m.raw[1]},
 		{Cause: CauseDeviation, A: in.x[worst], B: m.channels[worst].mean}}
@@ -67,7 +69,8 @@ func (m *autoMany) judge(in *input, o *opinion) {
 			most = max(most, h)
 		}
 		if s > 0 && s >= most {
-			m.reasons[i] = reasons[i]
+			m.reasons[i], m.blamed[i] = reasons[i], blame[i]
+			m.below[i] = in.x[blame[i]] < m.channels[blame[i]].mean
 			if m.reasons[i].Cause != CauseNone {
 				m.reasons[i].Member = manyNames[i]
 			}
@@ -78,7 +81,7 @@ func (m *autoMany) judge(in *input, o *opinion) {
 			best = i
 		}
 	}
-	m.decide(in, o, blamed[best], best)
+	m.decide(in, o, best)
 }
 
 // worst is the channel farthest from its own mean, and how far.
@@ -96,7 +99,7 @@ func (m *autoMany) worst(in *input) (channel int, z float64) {
 	return channel, z
 }
 
-func (m *autoMany) decide(in *input, o *opinion, channel, best int) {
+func (m *autoMany) decide(in *input, o *opinion, best int) {
 	limit := manyLimit - autoLimit + limitOf(m.n, in.step, voicesIn(m.sum, m.said[best]))
 	o.orders, o.verdict = true, no
 	o.raw = min(m.all.score(m.sum), autoSure-1e-3)
@@ -105,9 +108,9 @@ func (m *autoMany) decide(in *input, o *opinion, channel, best int) {
 		o.raw = autoSure * m.sum / limit
 	}
 	o.ready = float64(m.n) / float64(m.together.wants()+residualReady)
-	o.channel, o.reason = channel, m.reasons[best]
-	o.expected, o.direction = m.channels[channel].mean, Up
-	if in.x[channel] < o.expected {
+	o.channel, o.reason = m.blamed[best], m.reasons[best]
+	o.expected, o.direction = m.channels[o.channel].mean, Up
+	if m.below[best] {
 		o.direction = Down
 	}
 }
@@ -167,6 +170,8 @@ func (m *autoMany) state(c *codec) {
 		m.tails[i].state(c)
 		c.array(m.held[i][:])
 		m.reasons[i].state(c, manyNames[i])
+		c.index(&m.blamed[i], len(m.channels))
+		c.bool(&m.below[i])
 	}
 	c.array(m.said[:])
 	c.f64(&m.sum)

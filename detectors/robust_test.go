@@ -337,6 +337,43 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// TestOneSided: auto, which speaks some values after what it saw, keeps apart on
+// which side that was.
+func TestOneSided(t *testing.T) {
+	for _, channels := range []int{1, 2} {
+		for _, side := range []Direction{Up, Down} {
+			right, wrong := 0, 0
+			for seed := range 10 {
+				d, err := New("auto", Config{Direction: side, Channels: channels})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := random(seed + 1)
+				for i := range 1800 {
+					x := []float64{50 + r.normal(), 7 + r.normal()}
+					switch {
+					case i >= 800 && i < 803:
+						x[0] -= 20
+					case i >= 1400 && i < 1403:
+						x[0] += 20
+					}
+					if !d.Step(event.Time(i)*minute, x[:channels]).Anomaly {
+						continue
+					}
+					if up := i >= 1400 && i < 1460; up == (side == Up) && (up || i >= 800 && i < 860) {
+						right++
+					} else {
+						wrong++
+					}
+				}
+			}
+			if right < 9 || wrong > 1 {
+				t.Errorf("%d channels, %v: %d alarms on that side, %d on the other or on none", channels, side, right, wrong)
+			}
+		}
+	}
+}
+
 func BenchmarkStep(b *testing.B) {
 	xs := wave(1 << 14)
 	for _, doc := range Methods() {
