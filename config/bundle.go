@@ -19,6 +19,7 @@ type Bundle struct {
 	Tables []TableFile
 	// Sources, Topicless and Sinks are as in [rules.Options].
 	Sources, Topicless, Sinks []string
+	Own                       *rules.Own // see [rules.Set]
 }
 
 // TableFile is the file of a table, and how a rule file calls it.
@@ -37,7 +38,7 @@ func (c *Config) LoadBundle() (*Bundle, *rules.Set, *rules.Report, error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	b := &Bundle{Files: files}
+	b := &Bundle{Files: files, Own: c.own()}
 	for _, s := range c.Sources {
 		b.Sources = append(b.Sources, s.Name)
 		if s.Topicless() {
@@ -65,7 +66,7 @@ func (b *Bundle) Compile() (*rules.Set, *rules.Report) { return b.compile(b.read
 
 func (b *Bundle) compile(readTable func(ruleFile, name string) (rules.File, error)) (*rules.Set, *rules.Report) {
 	return rules.Load(b.Files, rules.Options{
-		NeedSource: true, Sources: b.Sources, Topicless: b.Topicless, Sinks: b.Sinks, ReadTable: readTable,
+		NeedSource: true, Sources: b.Sources, Topicless: b.Topicless, Sinks: b.Sinks, Own: b.Own, ReadTable: readTable,
 	})
 }
 
@@ -91,6 +92,7 @@ type bundleHead struct {
 	Sources   []string    `json:"sources,omitempty"`
 	Topicless []string    `json:"topicless,omitempty"`
 	Sinks     []string    `json:"sinks,omitempty"`
+	Own       *rules.Own  `json:"own,omitempty"`
 }
 
 type fileHead struct {
@@ -106,7 +108,7 @@ type tableHead struct {
 
 // Encode returns the bundle as bytes, and their hash, which names it.
 func (b *Bundle) Encode() (data []byte, hash string) {
-	head := bundleHead{Format: bundleFormat, Sources: b.Sources, Topicless: b.Topicless, Sinks: b.Sinks}
+	head := bundleHead{Format: bundleFormat, Sources: b.Sources, Topicless: b.Topicless, Sinks: b.Sinks, Own: b.Own}
 	var body []byte
 	for _, f := range b.Files {
 		head.Files = append(head.Files, fileHead{f.Name, len(f.Data)})
@@ -140,7 +142,7 @@ func DecodeBundle(data []byte) (*Bundle, error) {
 	if head.Format != bundleFormat {
 		return nil, fmt.Errorf("reading kept rules: their format is %d, and this cepd reads %d", head.Format, bundleFormat)
 	}
-	b := &Bundle{Sources: head.Sources, Topicless: head.Topicless, Sinks: head.Sinks}
+	b := &Bundle{Sources: head.Sources, Topicless: head.Topicless, Sinks: head.Sinks, Own: head.Own}
 	file := func(h fileHead) rules.File {
 		if h.Size < 0 || h.Size > len(body) {
 			ok = false

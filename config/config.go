@@ -29,6 +29,8 @@ type Config struct {
 	State State
 	// Outbox says how much of what sinks are still to be told is kept.
 	Outbox Outbox
+	// OwnAlerts says to whom cepd tells what is wrong with itself.
+	OwnAlerts OwnAlerts
 	// HTTP says where metrics, health and the reload endpoint are served.
 	HTTP HTTP
 	// Sources of events; at least one.
@@ -139,6 +141,7 @@ func (c *Config) EnsureDefaults() {
 	}
 	c.State.ensureDefaults()
 	c.Outbox.ensureDefaults()
+	c.OwnAlerts.ensureDefaults()
 	for i := range c.Sinks {
 		s := &c.Sinks[i]
 		if s.Type == "mqtt" && s.MQTT.Topic == "" {
@@ -210,6 +213,7 @@ func (c *Config) Validate() []Problem {
 		c.validateSink("sinks."+s.Name, s, bad)
 	}
 	c.validateSinkFiles(bad)
+	c.validateOwnAlerts(bad)
 	return ps
 }
 

@@ -33,8 +33,8 @@ func TestParse(t *testing.T) {
 		Rules:  []string{"/etc/cepd/rules/*.yaml", "/srv/more.yaml"},
 		Watch:  true,
 		State:  State{Dir: "/etc/cepd/data", Sync: "interval", Snapshot: 10e9, History: 7 * 24 * time.Hour, Memory: 2 << 30, MinFree: 1 << 30},
-		Outbox: Outbox{MaxBytes: 2 << 30, DeadLetters: 500},
-		HTTP:   HTTP{Listen: "127.0.0.1:0", ExternalURL: "https://cepd.example"},
+		Outbox: Outbox{MaxBytes: 2 << 30, DeadLetters: 500}, OwnAlerts: OwnAlerts{To: []string{"ops", "console"}, SourceDown: 5 * time.Minute},
+		HTTP: HTTP{Listen: "127.0.0.1:0", ExternalURL: "https://cepd.example"},
 		Sources: []Source{
 			{Name: "intake", Type: "http", MQTT: MQTTSource{QoS: 1}, HTTP: HTTPSource{Listen: "0.0.0.0:9478", Topic: "t/2", TokenFile: "/etc/cepd/token",
 				TLS: ServerTLS{CertFile: "/etc/cepd/s.pem", KeyFile: "/etc/cepd/s.key", ClientCAFile: "/etc/cepd/ca.pem"}}},

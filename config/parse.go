@@ -40,13 +40,14 @@ func Parse(file string, src []byte, getenv func(string) (string, bool)) (*Config
 // fields are the keys of cepd.yaml.
 func (c *Config) fields() fields {
 	return fields{
-		"rules":   set{c.readRules, listShape},
-		"watch":   boolean(&c.Watch),
-		"state":   object(c.State.fields()),
-		"outbox":  object(c.Outbox.fields()),
-		"http":    object(fields{"listen": text(&c.HTTP.Listen), "external_url": address(&c.HTTP.ExternalURL, "http", "https")}),
-		"sources": named(func(r *reader, n ast.Node, path, name string) { c.Sources = append(c.Sources, r.source(n, path, name)) }, sourceSchema),
-		"sinks":   named(func(r *reader, n ast.Node, path, name string) { c.Sinks = append(c.Sinks, r.sink(n, path, name)) }, sinkSchema),
+		"rules":      set{c.readRules, listShape},
+		"watch":      boolean(&c.Watch),
+		"state":      object(c.State.fields()),
+		"outbox":     object(c.Outbox.fields()),
+		"own_alerts": object(c.OwnAlerts.fields()),
+		"http":       object(fields{"listen": text(&c.HTTP.Listen), "external_url": address(&c.HTTP.ExternalURL, "http", "https")}),
+		"sources":    named(func(r *reader, n ast.Node, path, name string) { c.Sources = append(c.Sources, r.source(n, path, name)) }, sourceSchema),
+		"sinks":      named(func(r *reader, n ast.Node, path, name string) { c.Sinks = append(c.Sinks, r.sink(n, path, name)) }, sinkSchema),
 	}
 }
 

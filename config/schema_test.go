@@ -48,6 +48,7 @@ func TestDescriptions(t *testing.T) {
 	walk((&Config{}).fields(), "")
 	walk((&State{}).fields(), "state")
 	walk((&Outbox{}).fields(), "outbox")
+	walk((&OwnAlerts{}).fields(), "own_alerts")
 	for _, typ := range sourceTypes {
 		walk((&Source{Type: typ}).fields(), "sources."+typ)
 	}

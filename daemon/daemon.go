@@ -89,6 +89,8 @@ type Daemon struct {
 	failed  chan struct{} // closed when it cannot go on
 	failure error
 
+	notices notices // of the goroutine that watches the clock, once it runs
+
 	life    lifecycle
 	undo    []step        // of Start, to be undone in reverse
 	begun   chan struct{} // closed when all parts have started
@@ -150,7 +152,7 @@ func (d *Daemon) Start(ctx context.Context) error {
 	}
 	d.life.started = true
 	defer context.AfterFunc(ctx, d.halt)()
-	for _, f := range []func(context.Context) error{d.limitMemory, d.takeState, d.startHTTP, d.openState, d.startSinks, d.startLoop, d.startSources, d.startWatch} {
+	for _, f := range []func(context.Context) error{d.limitMemory, d.takeState, d.startHTTP, d.openState, d.startSinks, d.startLoop, d.startNotices, d.startSources, d.startWatch} {
 		if err := f(ctx); err != nil {
 			d.halt()
 			// Nothing new was decided. What waits for a sink that is down, waits on.

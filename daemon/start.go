@@ -94,6 +94,7 @@ func (d *Daemon) recover(ctx context.Context) error {
 	d.health.set(recovering, "")
 	d.clock.reached(d.durable.Arrival())
 	d.firing = d.durable.Firing()
+	d.notices.behind, d.notices.damage = d.durable.ClockWrong(), rec.Damage
 	if d.state != nil {
 		d.recovered(rec, time.Since(start))
 	}

@@ -196,6 +196,9 @@ func (e *Engine) Last() event.Position { return e.last }
 // Arrival returns the time of arrival of the last record that was appended.
 func (e *Engine) Arrival() event.Time { return e.arrival }
 
+// ClockWrong reports whether, as far as the log says, the clock is behind.
+func (e *Engine) ClockWrong() bool { return e.engine.ClockWrong() }
+
 // Watermarks returns the watermark of each stream, by name.
 func (e *Engine) Watermarks() map[string]event.Time { return e.engine.Watermarks() }
 

@@ -24,6 +24,8 @@ func DescribeRow(name []byte) RowInfo {
 		return RowInfo{What: "clock"}
 	case rowMarks:
 		return RowInfo{What: "watermark"}
+	case rowOwn:
+		return RowInfo{What: "alerts of cepd itself"}
 	case rowLane:
 		return RowInfo{What: "progress"}
 	case rowRule:

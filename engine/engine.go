@@ -118,6 +118,7 @@ type Engine struct {
 	out     Output
 
 	position event.Position    // of the last record
+	own      own               // what it alerts of itself
 	snapshot *Snapshot         // under way; nil without one
 	small    map[string]string // rows of globals, as stored
 	whole    bool              // what is stored is of no use: the next snapshot must be full
@@ -143,7 +144,7 @@ func New(c Config) *Engine {
 			}
 		}
 	}
-	e := &Engine{config: c, until: event.MinTime}
+	e := &Engine{config: c, until: event.MinTime, own: own{}}
 	e.options = options{
 		logID: c.LogID, shards: c.Shards, standIns: c.StandIns, matches: c.Matches, emitted: c.Emitted, tracer: c.Tracer,
 		started: map[string]event.Position{},
@@ -200,6 +201,7 @@ func (e *Engine) Step(in Input) Output {
 		}
 	}
 	e.run()
+	e.ownDue(e.router.clock.now)
 	e.collect()
 	e.out.Deadline = e.deadline()
 	e.out.Settled = e.settled()
@@ -225,11 +227,16 @@ func (e *Engine) record(rec *event.Record) {
 	r := e.router
 	e.position = rec.Pos
 	switch rec.Kind {
-	case event.KindSourceUp, event.KindSourceDown, event.KindStart, event.KindRuleSet, event.KindEnd:
+	case event.KindSourceUp, event.KindSourceDown, event.KindStart, event.KindRuleSet, event.KindEnd, event.KindNotice:
 		// What was due before the barrier is due under what was in force before
 		// it, and the clock has come this far with sources as they were.
-		r.clock.move(rec)
+		now := rec.Arrival
+		if rec.Kind != event.KindNotice { // which may be about the clock
+			r.clock.move(rec)
+			now = r.clock.now
+		}
 		e.run()
+		e.ownDue(now)
 	}
 	switch rec.Kind {
 	case event.KindMessage:
@@ -251,16 +258,23 @@ func (e *Engine) record(rec *event.Record) {
 			rt.marks.sourceUp(rec.Source, rec.Arrival)
 		}
 		e.lookOut()
+		e.ownUp(rec)
 	case event.KindSourceDown:
 		e.settleKeys(rec.Source)
 		r.clock.disconnect(rec.Source)
+		e.ownDown(rec, rec.Source)
 	case event.KindStart:
 		for source := range r.sources { // a set: the order is of no matter
 			e.settleKeys(source)
 			r.clock.disconnect(source)
 		}
+		e.ownStart(rec)
 	case event.KindRuleSet:
-		e.reload(rec)
+		if e.reload(rec); e.out.Reload.Err == nil {
+			e.ownRules(rec)
+		}
+	case event.KindNotice:
+		e.notice(rec)
 	case event.KindEnd:
 		e.end(rec.Arrival)
 	case event.KindNote, event.KindTables, event.KindAdmin:
@@ -512,7 +526,7 @@ func (e *Engine) deadline() event.Time {
 			at = min(at, e.keysDue(i))
 		}
 	}
-	if at != event.MaxTime {
+	if at = min(at, e.ownDeadline()); at != event.MaxTime {
 		at = max(at, e.router.clock.now.Add(minTick))
 	}
 	return at

@@ -6,6 +6,11 @@ import "github.com/cepd/cepd/alerting"
 // was told at its raise or, where its rule is in shadow mode, shown. The evidence
 // may be missing.
 func (e *Engine) Firing(f func(raise *alerting.Transition)) {
+	for _, a := range e.own {
+		if a.told != nil {
+			f(a.told)
+		}
+	}
 	for _, s := range e.shards {
 		for _, l := range s.lanes {
 			for _, t := range l.tables {

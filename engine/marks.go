@@ -15,6 +15,8 @@ type clock struct {
 	now  event.Time            // MinTime before the first record with an arrival time
 	down map[string]event.Time // sources that are disconnected, and since when
 	up   map[string]bool       // sources that said they are connected
+
+	wrong bool // the shell says that its clock cannot be believed
 }
 
 func (c *clock) isDown(source string) bool {

@@ -108,7 +108,7 @@ func story(seed int64, n int) []event.Record {
 				if kind != event.KindSourceDown {
 					kind = event.KindSourceUp
 				}
-				rec = event.Record{Kind: kind, Source: "in", Arrival: clock}
+				rec = event.Record{Kind: kind, Source: "in", Arrival: clock, Flags: event.FlagLost}
 				break
 			}
 			at, clock = at.Add(step), clock.Add(10*step)
@@ -123,7 +123,9 @@ func story(seed int64, n int) []event.Record {
 
 func storySet(t *testing.T) *rules.Set {
 	t.Helper()
-	set, report := rules.Load([]rules.File{{Name: "story.yaml", Data: []byte(storyRules)}}, rules.Options{})
+	set, report := rules.Load([]rules.File{{Name: "story.yaml", Data: []byte(storyRules)}}, rules.Options{
+		Own: &rules.Own{Sources: []string{"in", "other"}, SourceDown: 2 * time.Second},
+	})
 	if !report.OK() {
 		t.Fatal(report)
 	}

@@ -147,12 +147,14 @@ func (r *restoring) row(row Row) error {
 	e, name, value := r.engine, event.NewReader(row.Name[1:]), event.NewReader(row.Value[1:])
 	kind := row.Name[0]
 	switch kind {
-	case rowClock, rowMarks, rowRule, rowLane, rowParent, rowMemory:
+	case rowClock, rowMarks, rowRule, rowLane, rowParent, rowMemory, rowOwn:
 		r.small[string(row.Name)] = string(row.Value)
 	}
 	switch kind {
 	case rowClock:
 		e.restoreClock(value)
+	case rowOwn:
+		e.restoreOwn(name, value)
 	case rowMarks:
 		if s := e.plan.streams[name.Text()]; s != nil && e.router.streams[s.number].marked() {
 			e.router.streams[s.number].marks.read(value)

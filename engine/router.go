@@ -221,7 +221,7 @@ func (r *router) event(rt *routed, rec *event.Record) (e *event.Event, late bool
 	if e.Time, err = r.time(rt, e, rec); err != nil {
 		return r.reject(rt, rec, "time", err), false
 	}
-	if m := rt.Watermark.MaxFuture; m > 0 && rec.Arrival != 0 && e.Time.Sub(rec.Arrival) > m {
+	if m := rt.Watermark.MaxFuture; m > 0 && rec.Arrival != 0 && e.Time.Sub(rec.Arrival) > m && !r.clock.wrong {
 		return r.reject(rt, rec, "max_future", errFuture), false
 	}
 	if reason := r.known(rt, e, rec); reason != "" {

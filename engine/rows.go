@@ -32,6 +32,7 @@ const (
 	rowClock   = 'c' // the log's clock, the sources that are down, the last record's position
 	rowLane    = 'l' // level, lane: watermark and highest time
 	rowMarks   = 'm' // stream: its watermark
+	rowOwn     = 'a' // rule, key: what the engine alerts of itself
 	rowRule    = 'r' // rule: where it started, and its shape
 	rowState   = 's' // key group, rule, key: the state of one rule and key
 	rowKey     = 'o' // key group, level, lane, table, key: its own time, and what waits for it
@@ -67,6 +68,7 @@ func (e *Engine) Rows() []Row {
 // taken.
 func (e *Engine) globals(put func(name, value []byte)) {
 	put([]byte{rowClock}, e.clockRow())
+	e.own.appendRows(put)
 	for _, rt := range e.router.streams {
 		if rt.marked() {
 			put(event.AppendText([]byte{rowMarks}, rt.Name), rt.marks.appendBinary([]byte{rowVersion}))

@@ -58,14 +58,19 @@ func (v variant) String() string {
 
 // script runs the commands of a scenario file:
 //
-//	rules                     a rule file, and files of tables after lines "-- NAME --"
+//	rules [own=5m]            with alerts of the engine itself about the sources in
+//	                          and other, if they are away for so long; a rule file, and files of tables after lines "-- NAME --"
 //	feed [source=S] [topic=T] [qos=1]
 //	                          one payload a line; "+3s " before it moves the
 //	                          clock first, "retained " and "dup " say what they
 //	                          say, "from=ID " is what the sender calls it,
 //	                          "packet=N " the number of its packet
 //	tick 5s                   moves the clock
-//	up S, down S              a source is connected, disconnected
+//	up S, down S              a source is connected, disconnected; "up S lost":
+//	                          its broker had forgotten the session
+//	start                     the daemon has started
+//	notice                    what the shell has noticed of itself
+//	deadline                  when the clock alone would change something next
 //	end [TIME|last]           ends the input
 //	state                     the names of the rows
 type script struct {
@@ -76,6 +81,7 @@ type script struct {
 	sets   map[string]*rules.Set
 	clock  event.Time
 	seq    uint64
+	due    event.Time
 }
 
 func newScript(t *testing.T, v variant) *script {
@@ -114,7 +120,20 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		s.advance(d.CmdArgs[0].Key)
 		return s.step(event.Record{Kind: event.KindTick})
 	case "up":
-		return s.step(event.Record{Kind: event.KindSourceUp, Source: d.CmdArgs[0].Key})
+		up := event.Record{Kind: event.KindSourceUp, Source: d.CmdArgs[0].Key}
+		if d.HasArg("lost") {
+			up.Flags = event.FlagLost
+		}
+		return s.step(up)
+	case "start":
+		return s.step(event.Record{Kind: event.KindStart})
+	case "notice":
+		return s.step(event.Record{Kind: event.KindNotice, Payload: []byte(d.Input)})
+	case "deadline":
+		if s.due == event.MaxTime {
+			return "none\n"
+		}
+		return clockText(s.due) + "\n"
 	case "down":
 		return s.step(event.Record{Kind: event.KindSourceDown, Source: d.CmdArgs[0].Key})
 	case "end":
@@ -174,8 +193,19 @@ func (s *script) rules(d *datadriven.TestData) string {
 	if !report.OK() {
 		s.t.Fatalf("%s", report)
 	}
-	s.sets[set.Hash] = set
-	return s.step(event.Record{Kind: event.KindRuleSet, Payload: []byte(set.Hash)})
+	hash := set.Hash
+	if d.HasArg("own") {
+		var after string
+		d.ScanArgs(s.t, "own", &after)
+		down, err := event.ParseDuration(after)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		hash += " own " + after
+		set.Own = &rules.Own{To: []string{"ops"}, Sources: []string{"in", "other"}, SourceDown: down}
+	}
+	s.sets[hash] = set
+	return s.step(event.Record{Kind: event.KindRuleSet, Payload: []byte(hash)})
 }
 
 func (s *script) feed(d *datadriven.TestData) string {
@@ -240,7 +270,8 @@ func (s *script) step(records ...event.Record) string {
 	}
 	var outs []Output
 	for part := range slices.Chunk(records, size) {
-		outs = append(outs, s.engine.Step(Input{Records: part}))
+		out := s.engine.Step(Input{Records: part})
+		outs, s.due = append(outs, out), out.Deadline
 		if s.v.restore {
 			s.restore()
 		}

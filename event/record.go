@@ -18,9 +18,10 @@ const (
 	KindAdmin                            // an operator's command, in Payload
 	KindStart                            // the daemon started: all sources are down
 	KindEnd                              // the input has ended: event time moves to Arrival
+	KindNotice                           // what the shell has noticed of itself, in Payload
 )
 
-var recordKindNames = [...]string{"", "message", "note", "tick", "source up", "source down", "rule set", "tables", "admin", "start", "end"}
+var recordKindNames = [...]string{"", "message", "note", "tick", "source up", "source down", "rule set", "tables", "admin", "start", "end", "notice"}
 
 // String returns the kind's name.
 func (k RecordKind) String() string {
@@ -42,6 +43,9 @@ const (
 	// FlagSession marks a source up whose broker still had the session: what
 	// was sent meanwhile is not lost.
 	FlagSession
+	// FlagLost marks a source up whose broker had forgotten a session that it
+	// should have had: what was sent meanwhile may be lost.
+	FlagLost
 )
 
 // QoS returns the MQTT quality of service, 0 to 2.
@@ -55,6 +59,9 @@ func (f Flags) Retained() bool { return f&FlagRetained != 0 }
 
 // Session reports whether the broker still had the session.
 func (f Flags) Session() bool { return f&FlagSession != 0 }
+
+// Lost reports whether the broker had forgotten the session.
+func (f Flags) Lost() bool { return f&FlagLost != 0 }
 
 // Record is one entry of the input log. Fields that a kind does not need are
 // zero.

@@ -106,8 +106,8 @@ func TestRecords(t *testing.T) {
 	if KindMessage.String() != "message" || KindEnd.String() != "end" || RecordKind(99).String() != "record kind 99" || RecordKind(0).String() != "record kind 0" {
 		t.Error("names of kinds")
 	}
-	for _, f := range []Flags{0, 1, 2, 1 | FlagDup, 1 | FlagRetained, 2 | FlagDup | FlagRetained, FlagSession} {
-		if f.QoS() != int(f)&3 || f.Dup() != (f&4 != 0) || f.Retained() != (f&8 != 0) || f.Session() != (f&16 != 0) {
+	for _, f := range []Flags{0, 1, 2, 1 | FlagDup, 1 | FlagRetained, 2 | FlagDup | FlagRetained, FlagSession, FlagLost} {
+		if f.QoS() != int(f)&3 || f.Dup() != (f&4 != 0) || f.Retained() != (f&8 != 0) || f.Session() != (f&16 != 0) || f.Lost() != (f&32 != 0) {
 			t.Errorf("flags %b", f)
 		}
 	}

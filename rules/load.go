@@ -27,6 +27,8 @@ type Options struct {
 	Sources, Sinks []string
 	// Topicless are those of Sources whose messages have no topic, such as files.
 	Topicless []string
+	// Own becomes that of the set.
+	Own *Own
 	// ReadTable reads the file of a table. Its name is relative to the folder of
 	// the rule file that it stands in, unless it is absolute. The file that is
 	// returned is named as messages shall name it, also after an error. Without
@@ -86,7 +88,7 @@ func Load(files []File, o Options) (*Set, *Report) {
 		return nil, l.report
 	}
 	rules = slices.DeleteFunc(rules, func(r *Rule) bool { return r.off })
-	set := &Set{Hash: hashFiles(files, l.tables), Rules: rules, Tests: tests, Tables: l.setTables()}
+	set := &Set{Hash: hashFiles(files, l.tables), Rules: rules, Tests: tests, Tables: l.setTables(), Own: o.Own}
 	for _, s := range l.order {
 		set.Streams = append(set.Streams, s.stream)
 	}

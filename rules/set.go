@@ -17,6 +17,7 @@ type Set struct {
 	Tables  []*Table  // sorted by name; the engine does not read them
 	Levels  int       // number of levels; rules of level 0 read sources only
 	Tests   []*Test   // by file, in the order of the files; the engine does not read them
+	Own     *Own      // what cepd alerts of itself; nil: nothing
 }
 
 // Table is a table that expressions look things up in. Their programs hold its

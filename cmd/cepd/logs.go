@@ -228,7 +228,7 @@ func flagNames(r *event.Record) []string {
 	for _, f := range []struct {
 		set  bool
 		name string
-	}{{r.Flags.Dup(), "sent again"}, {r.Flags.Retained(), "retained"}, {r.Flags.Session(), "session present"}} {
+	}{{r.Flags.Dup(), "sent again"}, {r.Flags.Retained(), "retained"}, {r.Flags.Session(), "session present"}, {r.Flags.Lost(), "session lost"}} {
 		if f.set {
 			names = append(names, f.name)
 		}
@@ -249,6 +249,7 @@ type recordJSON struct {
 	Dup           bool   `json:"dup,omitempty"`
 	Retained      bool   `json:"retained,omitempty"`
 	Session       bool   `json:"session,omitempty"`
+	SessionLost   bool   `json:"session_lost,omitempty"`
 	SenderID      string `json:"sender_id,omitempty"`
 	Payload       string `json:"payload,omitempty"`
 	PayloadBase64 string `json:"payload_base64,omitempty"`
@@ -257,7 +258,7 @@ type recordJSON struct {
 func printRecordJSON(out io.Writer, r *event.Record) error {
 	j := recordJSON{
 		Position: r.Pos.String(), Kind: r.Kind.String(), Source: r.Source, Partition: r.Partition, Connection: r.Conn, Topic: r.Topic,
-		QoS: r.Flags.QoS(), Dup: r.Flags.Dup(), Retained: r.Flags.Retained(), Session: r.Flags.Session(), SenderID: r.SenderID,
+		QoS: r.Flags.QoS(), Dup: r.Flags.Dup(), Retained: r.Flags.Retained(), Session: r.Flags.Session(), SessionLost: r.Flags.Lost(), SenderID: r.SenderID,
 	}
 	if r.Arrival != 0 {
 		j.Arrived = r.Arrival.String()

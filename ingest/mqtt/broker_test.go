@@ -225,6 +225,9 @@ func (r *reader) next() string {
 	if e.Flags.Retained() {
 		text += " retained"
 	}
+	if e.Flags.Lost() {
+		text += " lost"
+	}
 	if e.Flags.Session() {
 		text += " session"
 	}

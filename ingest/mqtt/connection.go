@@ -186,6 +186,9 @@ func (s *Source) begin(c *connection, session bool) {
 	if session {
 		up.Flags |= event.FlagSession
 	}
+	if lost {
+		up.Flags |= event.FlagLost
+	}
 	s.buffer.force(up)
 	c.client.start()
 	s.cfg.Logger.Info("connected", "connection", c.number, "session", session)

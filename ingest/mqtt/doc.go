@@ -23,7 +23,7 @@
 // A source connects again by itself, for ever, and subscribes on every
 // connection. Connections are numbered from 1 up. Each begins with a record
 // [event.KindSourceUp], whose [event.FlagSession] says whether the broker had
-// kept the session, and ends with an [event.KindSourceDown], both in their
+// kept the session, and [event.FlagLost] whether it should have, and ends with an [event.KindSourceDown], both in their
 // place among the messages.
 //
 // # Goroutines

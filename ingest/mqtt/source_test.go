@@ -255,9 +255,12 @@ func TestSessionLost(t *testing.T) {
 		cfg.Connected = func() { connections++ }
 		src := newSource(t, cfg)
 		r := &reader{t: t, source: src}
-		if c.session {
+		switch {
+		case c.session:
 			r.up("source up 1 session")
-		} else {
+		case c.lost > 0:
+			r.up("source up 1 lost")
+		default:
 			r.up("source up 1")
 		}
 		if got := src.Status().SessionsLost; got != c.lost {

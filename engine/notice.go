@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/event"
+)
+
+// What a [Notice] may say of the clock.
+const (
+	ClockBehind = "behind" // it is behind the last record, and is not believed
+	ClockAhead  = "ahead"  // it was set forward, and is followed
+	ClockRight  = "right"  // it is not behind any more
+)
+
+// Notice is what the shell has noticed of itself, as it stands in the log.
+type Notice struct {
+	Clock string `json:"clock,omitempty"` // one of the above; empty: nothing
+	By    string `json:"by,omitempty"`    // how far it is behind, or was set
+	// Damaged is the number of pieces of state that are damaged, and whose keys
+	// start afresh, and Rules some of the rules that they are of.
+	Damaged int      `json:"damaged,omitempty"`
+	Rules   []string `json:"rules,omitempty"`
+}
+
+// Record returns the record that says it.
+func (n Notice) Record(arrival event.Time) event.Record {
+	data, err := json.Marshal(n)
+	if err != nil {
+		panic(fmt.Sprintf("engine: encoding a notice: %v", err)) // texts and numbers only
+	}
+	return event.Record{Kind: event.KindNotice, Arrival: arrival, Payload: data}
+}
+
+// NoticeOfDamage returns what is to be said of damaged state.
+func NoticeOfDamage(damage []Damage) Notice {
+	const most = 10
+	n := Notice{Damaged: len(damage)}
+	known := map[string]bool{}
+	for _, d := range damage {
+		if d.Rule != "" && !known[d.Rule] && len(n.Rules) < most {
+			known[d.Rule] = true
+			n.Rules = append(n.Rules, d.Rule)
+		}
+	}
+	return n
+}
+
+// notice judges what the shell has noticed. It moves no watermark. What a newer
+// shell may say beside is left alone.
+func (e *Engine) notice(rec *event.Record) {
+	var n Notice
+	if json.Unmarshal(rec.Payload, &n) != nil {
+		return
+	}
+	behind := ownID{ruleClock, ClockBehind}
+	switch n.Clock {
+	case ClockBehind:
+		e.ownRaise(behind, rec, event.MaxTime, ownText{
+			"warning", "clock", fmt.Sprintf("the clock of cepd's machine is %s behind what it was", n.By),
+			"Times of arrival go on from the last one, and `max_future` is off until the clock is right. Set it, and see why it was wrong: " +
+				"is NTP running?",
+		})
+	case ClockRight:
+		e.ownOver(behind, rec.Arrival, rec.Pos, alerting.ReasonClear)
+	case ClockAhead:
+		e.ownRaise(ownID{ruleClock, ClockAhead}, rec, rec.Arrival.Add(ownClear), ownText{
+			"warning", "clock", fmt.Sprintf("the clock of cepd's machine went %s forward at once", n.By),
+			"Times of arrival follow it. If it is right now, it was wrong before, or the machine slept; if it is wrong now, set it: streams " +
+				"without `time` cannot go back, and stand still until the time that they have seen.",
+		})
+	}
+	e.router.clock.wrong = e.own.clockWrong()
+	if n.Damaged > 0 {
+		e.ownRaise(ownID{ruleStateDamaged, ""}, rec, rec.Arrival.Add(ownClear), damageText(n))
+	}
+}
+
+func damageText(n Notice) ownText {
+	what := fmt.Sprintf("%d pieces of state were damaged", n.Damaged)
+	if n.Damaged == 1 {
+		what = "a piece of state was damaged"
+	}
+	if len(n.Rules) > 0 {
+		what += ", of " + strings.Join(n.Rules, ", ")
+	}
+	return ownText{
+		"critical", "", what,
+		"Their keys have started afresh, and alerts of them were cleared. The log of cepd names them. Look at the disk: cepd state verify says " +
+			"what else is damaged.",
+	}
+}
+
+// clockWrong reports whether the shell's clock cannot be believed.
+func (o own) clockWrong() bool { return o[ownID{ruleClock, ClockBehind}] != nil }
+
+// ClockWrong reports whether, as far as the log says, the shell's clock is
+// behind.
+func (e *Engine) ClockWrong() bool { return e.own.clockWrong() }
