@@ -110,7 +110,7 @@ func TestVerifyNoticesDamage(t *testing.T) {
 
 // TestDamagedKey damages what both snapshots know of one key. Verify names it; a
 // start goes on with all others, and clears the alert that nobody knows any
-// more.
+// more, and raises one that says so.
 func TestDamagedKey(t *testing.T) {
 	dir := stoppedState(t)
 	tables, err := filepath.Glob(filepath.Join(dir, "snapshots", "*.sst"))
@@ -156,6 +156,9 @@ func TestDamagedKey(t *testing.T) {
 	if n := strings.Count(out.String(), `"change":"cleared","reason":"damaged"`); n != 1 || !strings.Contains(out.String(), `"key":"p3"`) {
 		t.Errorf("the start told %q, want one clear of p3", out.String())
 	}
+	if n := strings.Count(out.String(), `"rule":"cepd:state-damaged"`); n != 1 || !strings.Contains(out.String(), "a piece of state was damaged, of too-hot") {
+		t.Errorf("the start told %q, want one alert of it", out.String())
+	}
 	if !strings.Contains(errOut.String(), "rule starts afresh") {
 		t.Errorf("the log does not say it:\n%s", errOut.String())
 	}
@@ -163,7 +166,7 @@ func TestDamagedKey(t *testing.T) {
 	if code := run([]string{"state", "verify", dir}, strings.NewReader(""), &out, &errOut); code != exitFail && code != exitOK {
 		t.Errorf("verify: exit code %d", code)
 	}
-	if strings.Contains(out.String(), "lost:") || !strings.Contains(out.String(), "3 alerts would fire") {
+	if strings.Contains(out.String(), "lost:") || !strings.Contains(out.String(), "4 alerts would fire") {
 		t.Errorf("after the start verify says:\n%s", out.String())
 	}
 }
