@@ -34,9 +34,9 @@ func detectCommand(s streams) *cobra.Command {
 		Short: "Look for anomalies in a file",
 		Long: `Look for anomalies in a CSV file, without rules or configuration.
 
-The first line names the columns. Written to the standard output is CSV with the
-time, the values, and what the detector said: score, expected, lower, upper,
-anomaly. A summary goes to the standard error, with a plot where that is a
+The first line names the columns; commas, semicolons or tabs stand between
+them. Written to the standard output is CSV with the time, the values, and what
+the detector said: score, expected, lower, upper, anomaly. A summary goes to the standard error, with a plot where that is a
 terminal. - is the standard input.
 
 The score is between 0 and 1 and means the same for every method: 0.99 says that
@@ -66,7 +66,7 @@ one value in a hundred was as strange.`,
 func (f *detectFlags) register(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVarP(&f.method, "method", "m", "auto", "the detector; see --list")
-	flags.StringVar(&f.time, "time", "", "column of the time (default: timestamp, time, datetime, date or ts; else rows are a second apart)")
+	flags.StringVar(&f.time, "time", "", "column of the time (default: timestamp, time, datetime, date or ts; else the first that has dates; else rows are a second apart)")
 	flags.StringSliceVar(&f.values, "value", nil, "column of the value, or several with commas, judged together (default: the first of numbers)")
 	flags.StringArrayVar(&f.with, "with", nil, "a parameter of the method, as name=value; may be given several times")
 	flags.StringSliceVar(&f.seasons, "season", nil, "length of the season, such as 1d,7d")

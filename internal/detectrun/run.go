@@ -2,6 +2,7 @@ package detectrun
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -37,7 +38,10 @@ type Result struct {
 	Method  string
 	Columns []string
 	Points  []Point
-	Skipped int // rows without a time
+	Skipped int  // rows without a time
+	Untimed bool // no column has times: rows are a second apart
+	Late    int  // rows that are not later than the one before
+	Blank   int  // rows with no number in any column
 }
 
 // Anomalies counts the rows on which the verdict was an anomaly.
@@ -54,9 +58,11 @@ func (r *Result) Anomalies() int {
 // Run reads CSV with a header from in, feeds a detector, and writes each row with
 // its score to out as it comes.
 func Run(in io.Reader, out io.Writer, o Options) (*Result, error) {
-	r := csv.NewReader(bufio.NewReader(in))
+	buffered := bufio.NewReader(in)
+	r := csv.NewReader(buffered)
 	r.FieldsPerRecord = -1
 	r.Comment = '#'
+	r.Comma = separator(buffered)
 	head, err := r.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, errors.New("the file is empty; its first line has to name the columns")
@@ -72,13 +78,14 @@ func Run(in io.Reader, out io.Writer, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	cols.comma = r.Comma != ','
 	cfg := o.Config
 	cfg.Channels = len(cols.values)
 	d, err := detectors.New(o.Method, cfg)
 	if err != nil {
 		return nil, err
 	}
-	res := &Result{Method: o.Method, Columns: cols.names}
+	res := &Result{Method: o.Method, Columns: cols.names, Untimed: cols.time < 0}
 	w := newWriter(out, cols.names)
 	for row := first; row != nil; {
 		if err := res.step(d, cols, row, o.Zone, w); err != nil {
@@ -104,14 +111,21 @@ func (r *Result) step(d detectors.Detector, cols columns, row []string, zone *ti
 			return nil
 		}
 	}
+	if n := len(r.Points); n > 0 && t <= r.Points[n-1].Time {
+		r.Late++
+	}
 	p := Point{Time: t, Values: make([]float64, len(cols.values))}
+	blank := true
 	for i, c := range cols.values {
 		p.Values[i] = math.NaN()
 		if c < len(row) {
-			if v, err := strconv.ParseFloat(strings.TrimSpace(row[c]), 64); err == nil {
-				p.Values[i] = v
+			if v, ok := cols.number(row[c]); ok {
+				p.Values[i], blank = v, false
 			}
 		}
+	}
+	if blank {
+		r.Blank++
 	}
 	p.Score = d.Step(t, p.Values)
 	r.Points = append(r.Points, p)
@@ -124,6 +138,35 @@ type columns struct {
 	time   int
 	values []int
 	names  []string
+	comma  bool // numbers may have a decimal comma
+}
+
+// number reads a cell.
+func (c *columns) number(text string) (float64, bool) {
+	text = strings.TrimSpace(text)
+	if c.comma && strings.Count(text, ",") == 1 && !strings.Contains(text, ".") {
+		text = strings.Replace(text, ",", ".", 1)
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	return v, err == nil && v-v == 0
+}
+
+// separator is what stands between the cells: whatever of a comma, a semicolon or a
+// tab the first line has most of.
+func separator(in *bufio.Reader) rune {
+	start, _ := in.Peek(in.Size())
+	for len(start) > 0 && start[0] == '#' {
+		_, rest, _ := bytes.Cut(start, []byte("\n"))
+		start = rest
+	}
+	line, _, _ := bytes.Cut(start, []byte("\n"))
+	best := ','
+	for _, c := range ";\t" {
+		if bytes.Count(line, []byte(string(c))) > bytes.Count(line, []byte(string(best))) {
+			best = c
+		}
+	}
+	return best
 }
 
 var timeNames = []string{"timestamp", "time", "datetime", "date", "ts"}
@@ -132,7 +175,10 @@ func findColumns(head, first []string, o Options) (columns, error) {
 	for i := range head {
 		head[i] = strings.TrimSpace(strings.TrimPrefix(head[i], "\ufeff"))
 	}
-	c := columns{time: -1}
+	c := columns{time: -1, comma: true}
+	if !slices.ContainsFunc(head, func(h string) bool { _, ok := c.number(h); return !ok }) {
+		return c, fmt.Errorf("the first line has to name the columns, and it has numbers: %s", strings.Join(head, " "))
+	}
 	index := func(name string) (int, error) {
 		i := slices.Index(head, name)
 		if i < 0 {
@@ -148,6 +194,13 @@ func findColumns(head, first []string, o Options) (columns, error) {
 	} else {
 		c.time = slices.IndexFunc(head, func(h string) bool { return slices.Contains(timeNames, strings.ToLower(h)) })
 	}
+	if c.time < 0 { // none has the name of one: what looks like a date is one
+		c.time = slices.IndexFunc(first, func(text string) bool {
+			_, number := c.number(text)
+			_, ok := parseTime(text, o.Zone)
+			return ok && !number
+		})
+	}
 	for _, name := range o.Values {
 		i, err := index(strings.TrimSpace(name))
 		if err != nil {
@@ -157,7 +210,7 @@ func findColumns(head, first []string, o Options) (columns, error) {
 	}
 	if len(c.values) == 0 {
 		for i := range first {
-			if _, err := strconv.ParseFloat(strings.TrimSpace(first[i]), 64); err == nil && i != c.time && i < len(head) {
+			if _, ok := c.number(first[i]); ok && i != c.time && i < len(head) {
 				c.values = []int{i}
 				break
 			}

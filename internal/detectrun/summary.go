@@ -28,6 +28,15 @@ func (r *Result) Summary(w io.Writer) {
 	if r.Skipped > 0 {
 		fmt.Fprintf(w, "%s without a time left out\n", count(r.Skipped, "row", "rows"))
 	}
+	if r.Untimed {
+		fmt.Fprintln(w, "no column of times was found: rows count as a second apart; name one with --time")
+	}
+	if r.Late > 0 {
+		fmt.Fprintf(w, "%s not later than the one before: is this one series, in order?\n", count(r.Late, "row is", "rows are"))
+	}
+	if r.Blank > 0 {
+		fmt.Fprintf(w, "%s without a number not judged\n", count(r.Blank, "row", "rows"))
+	}
 	if p := r.Points[n-1]; p.Warmup < 1 {
 		fmt.Fprintf(w, "still warming up: %.0f %% done\n", 100*p.Warmup)
 	}
