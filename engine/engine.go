@@ -44,9 +44,11 @@ type Config struct {
 // the payload.
 type StandIn struct {
 	Stream string
+	// Format, where it is not empty, is that of the payloads, in place of the
+	// stream's.
+	Format string
 	// Time, if not nil, says when the event of a message happened, in place of
-	// the stream's `time`, and its payload is a JSON object whatever the stream's
-	// format is: the events of tests.
+	// the stream's `time`: for the events of tests.
 	Time func(event.Position) event.Time
 	// Decoder, if not nil, makes what reads the payloads in place of the
 	// decoder of the stream's format, for events that are in memory already.

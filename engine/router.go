@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -96,9 +97,7 @@ func (r *router) connect(rt *routed) (err error) {
 		case rt.LateOf == nil || in.Stream != rt.LateOf.Name:
 			continue
 		}
-		if whole, own = true, in.Decoder; in.Time != nil {
-			format = "json"
-		}
+		whole, own, format = true, in.Decoder, cmp.Or(in.Format, format)
 	}
 	if own != nil {
 		rt.decoder = own(rt.Schema)

@@ -66,6 +66,9 @@ type Options struct {
 	Stream string
 	// Source delivers the events. Its records need no time of arrival.
 	Source ingest.Source
+	// Objects says that messages are JSON objects also where those of the stream
+	// are lines of InfluxDB's protocol.
+	Objects bool
 	// Log, if not nil, is read in place of Source: what a daemon logged, with
 	// its sources, topics and clock. Stream is not used then. The rule sets that
 	// the log names give way to Rules.
@@ -213,7 +216,11 @@ func (r *replayer) standIns() (map[string]engine.StandIn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]engine.StandIn{replaySource: {Stream: s.Name}}, nil
+	in := engine.StandIn{Stream: s.Name}
+	if r.Objects && s.Format == "influx" {
+		in.Format = "json"
+	}
+	return map[string]engine.StandIn{replaySource: in}, nil
 }
 
 // reach notes that events went beyond the time at which event time should end.

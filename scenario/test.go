@@ -112,7 +112,7 @@ func newTestRun(set *rules.Set, t *rules.Test) (*testRun, error) {
 		given := slices.ContainsFunc(r.events, func(e rules.TestEvent) bool { return e.Stream == s.Name })
 		if s.Producer == "" && (given || s.LateOf == nil) { // late events that a test does not give have the time of their stream
 			// Every source is up from the start, as in production.
-			r.standIns[s.Name] = engine.StandIn{Stream: s.Name, Time: r.time}
+			r.standIns[s.Name] = engine.StandIn{Stream: s.Name, Format: "json", Time: r.time}
 			r.add(event.Record{Kind: event.KindSourceUp, Source: s.Name, Arrival: rules.TestStart})
 			streams[s.Name] = newTestStream(s)
 		}

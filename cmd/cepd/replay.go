@@ -70,6 +70,7 @@ func (f *eventFlags) options(s streams, set *rules.Set, path string) (scenario.O
 	if cfg.Format == "" {
 		cfg.Format = f.usualFormat(set, path)
 	}
+	o.Objects = cfg.Format != ""
 	if path == "-" {
 		cfg.Reader = s.in
 	}
