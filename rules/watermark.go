@@ -55,6 +55,14 @@ func (l *loader) late(d *streamDecl, n *node) {
 	if n.kind == scalarNode && l.streams[n.text] != nil {
 		return // its own turn comes
 	}
+	if n.kind == listNode {
+		for _, item := range n.items {
+			if item.kind == scalarNode && l.streams[item.text] != nil {
+				l.errorf(item, "write `late: "+item.text+"`; a rule over it sends them on: `emit_to`", "`%s` is a stream: late events go to one stream, or to sinks", item.text)
+				return
+			}
+		}
+	}
 	d.stream.Late.To = l.sinks(n, "late", "write `late: drop`")
 	for _, f := range d.stream.Schema.Declared() {
 		d.stream.Schema.Use(f.Name)
