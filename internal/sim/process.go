@@ -186,7 +186,11 @@ func (p *process) receive() {
 	}
 	if w.broker.conn == 0 {
 		conn := w.broker.connect()
-		p.read(event.Record{Kind: event.KindSourceUp, Conn: uint64(conn), Flags: event.FlagSession}, -1)
+		session := event.FlagSession
+		if conn%5 == 4 { // so the broker says, and forgets nothing
+			session = event.FlagLost
+		}
+		p.read(event.Record{Kind: event.KindSourceUp, Conn: uint64(conn), Flags: session}, -1)
 		w.log("connection %d", conn)
 		return
 	}

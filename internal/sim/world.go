@@ -58,7 +58,7 @@ type world struct {
 // counts say what a simulation has seen, so that a test can tell that it sees
 // everything.
 type counts struct {
-	crashes, kills, faults, full, damaged, snapshots, restored, duplicates, sent int
+	crashes, kills, faults, full, damaged, snapshots, restored, duplicates, sent, own int
 }
 
 func newWorld(seed uint64, trace io.Writer) *world {
