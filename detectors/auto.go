@@ -101,10 +101,13 @@ type residual struct {
 	far float64
 }
 
+// late reports whether what is being judged is an earlier value.
+func (r *residual) late() bool { return r.raw < math.Abs(r.far)/2 }
+
 // side is the side of what is being judged.
 func (r *residual) side(x float64) Direction {
 	d := x - r.w.mean
-	if r.raw < math.Abs(r.far)/2 {
+	if r.late() {
 		d = r.far
 	}
 	if d < 0 {
@@ -245,12 +248,12 @@ func (r *residual) judge(x, quantum float64) float64 {
 }
 
 // update follows the series in any case: the residual sees the start of a change,
-// and novelty the rest.
-func (r *residual) update(x float64) {
+// and novelty the rest. What is frozen is how far values usually lie from the mean.
+func (r *residual) update(x float64, frozen bool) {
 	if r.far *= farFades; r.raw > math.Abs(r.far) {
 		r.far = math.Copysign(r.raw, x-r.w.mean)
 	}
-	if r.w.n >= residualReady/2 { // the first ones are enormous
+	if r.w.n >= residualReady/2 && !frozen { // the first ones are enormous
 		r.tail.add(r.raw)
 	}
 	r.w.add(x, max(autoAlpha, 1/float64(r.w.n+1)))
@@ -297,7 +300,7 @@ func (m *ensemble) judge(in *input, o *opinion) {
 	if m.others != nil && m.others.resid.w.n > 1 {
 		o.expected = m.others.resid.w.mean
 		o.lower, o.upper = m.voices[0].band()
-		o.direction = m.others.resid.side(in.x[0])
+		o.direction, o.late = m.others.resid.side(in.x[0]), m.others.resid.late()
 	}
 }
 
@@ -333,11 +336,11 @@ func (m *ensemble) update(in *input, learn bool) {
 	}
 	if !in.frozen {
 		m.all.add(m.sum)
-		if m.others != nil {
-			m.others.resid.update(x)
-			m.others.daily.update(in.t, x)
-			m.others.still.update(in, learn)
-		}
+	}
+	if m.others != nil {
+		m.others.resid.update(x, in.frozen)
+		m.others.daily.update(in.t, x, in.frozen)
+		m.others.still.update(in, learn)
 	}
 	m.n++
 }

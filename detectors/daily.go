@@ -80,13 +80,14 @@ func (m *daily) judge(t event.Time) float64 {
 	return m.tail.score(m.raw)
 }
 
-// update counts x, and closes the slot before if it is over.
-func (m *daily) update(t event.Time, x float64) {
+// update counts x, and closes the slot before if it is over. What is frozen learns
+// nothing of it.
+func (m *daily) update(t event.Time, x float64, frozen bool) {
 	if !m.begun {
 		m.begun, m.offset = true, x
 	}
 	if !m.within(t) {
-		if m.n > 0 {
+		if m.n > 0 && !frozen {
 			m.close()
 		}
 		m.open(t)

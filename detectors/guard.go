@@ -28,6 +28,7 @@ type opinion struct {
 	expected, lower, upper float64
 	scale                  float64 // of the distance from expected that raw counts in; 0: none
 	direction              Direction
+	late                   bool // it is about an earlier value
 	channel                int
 	ready                  float64 // progress of the warm-up
 	reason                 Reason
@@ -143,7 +144,7 @@ func (g *guard) Step(t event.Time, x []float64) Score {
 		// what happens less often still scores more.
 		s = max(s, g.threshold+s/100)
 	}
-	score := Score{Judged: true, Score: toScore(s), Over: over, Anomaly: over && g.rings(s), Value: g.in.x[o.channel],
+	score := Score{Judged: true, Score: toScore(s), Over: over, Anomaly: over && g.rings(s, o.late), Value: g.in.x[o.channel],
 		Expected: o.expected, Lower: o.lower, Upper: o.upper, Direction: o.direction, Channel: o.channel,
 		Warmup: g.progress(o.ready), Reason: o.reason}
 	score.Lasts = g.lasts(o, score.Anomaly, over)
@@ -274,12 +275,17 @@ func (g *guard) quiet() event.Duration {
 
 // rings decides whether an observation over the threshold raises an alarm.
 // What goes on without a pause of a quarter of the quiet is one event, however long
-// it lasts.
-func (g *guard) rings(s float64) bool {
+// it lasts. An observation that is twice as surprising breaks the quiet; that what was
+// told is seen by more and more members does not.
+func (g *guard) rings(s float64, late bool) bool {
 	a, quiet := &g.alarm, g.quiet()
 	going := a.rung && (g.in.elapsed-a.at < quiet || g.in.elapsed-a.last < quiet/4)
 	a.last = g.in.elapsed
 	if going && !(s > g.cfg.Escalate*a.level) {
+		return false
+	}
+	if going && late {
+		a.level = s
 		return false
 	}
 	a.rung, a.at, a.level = true, g.in.elapsed, max(s, g.threshold)

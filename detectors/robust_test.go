@@ -337,6 +337,35 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// TestWhatComesBack: auto tells a spike once, and after some of its like has seen
+// it before. What has learned for good before the first tells every one, and nothing
+// beside.
+func TestWhatComesBack(t *testing.T) {
+	for _, c := range []struct {
+		learn       Learn
+		least, most int
+	}{{LearnCalm, 1, 3}, {LearnWarmup, 8, 8}} {
+		d, err := New("auto", Config{Learn: c.learn, Warmup: 5 * 3600e9})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := random(4)
+		var rows []int
+		for i := range 3000 {
+			x := 2 + 0.1*r.normal()
+			if i >= 500 && i%300 == 0 {
+				x += 3
+			}
+			if d.Step(event.Time(i)*minute, []float64{x}).Anomaly {
+				rows = append(rows, i)
+			}
+		}
+		if len(rows) < c.least || len(rows) > c.most || rows[0] < 600 || rows[0] > 602 {
+			t.Errorf("%v: anomalies at %v, want %d to %d", c.learn, rows, c.least, c.most)
+		}
+	}
+}
+
 // TestOneSided: auto, which speaks some values after what it saw, keeps apart on
 // which side that was.
 func TestOneSided(t *testing.T) {
