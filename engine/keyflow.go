@@ -76,7 +76,7 @@ func (e *Engine) routeUnordered(d derived) {
 	})
 	if left {
 		rt.late++
-		r.traceLate(rt, d.event)
+		r.traceLeft(rt, d.event, LeftLate)
 	} else {
 		rt.events++
 	}

@@ -35,7 +35,7 @@ func (e *Engine) settleLate() (taken bool) {
 	for _, x := range all {
 		rt := e.router.streams[x.stream]
 		rt.late++
-		e.router.traceLate(rt, x.event)
+		e.router.traceLeft(rt, x.event, LeftLate)
 		if x.event.Origin == nil {
 			rt.events-- // it was counted when it came
 			e.router.quiet = x.quiet
@@ -45,9 +45,10 @@ func (e *Engine) settleLate() (taken bool) {
 	return taken
 }
 
-func (r *router) traceLate(rt *routed, e *event.Event) {
+// traceLeft tells the tracer of an event that is left out.
+func (r *router) traceLeft(rt *routed, e *event.Event, why Left) {
 	if r.options.tracer != nil {
-		r.options.tracer.Late(rt.Name, e)
+		r.options.tracer.LeftOut(rt.Name, e, why)
 	}
 }
 

@@ -195,7 +195,7 @@ func (r *router) late(rt *routed, e *event.Event, to func(shard int, it item, la
 	})
 	if !taken {
 		rt.late++
-		r.traceLate(rt, e)
+		r.traceLeft(rt, e, LeftLate)
 		r.pass(rt, e, to)
 	} else {
 		rt.events++
@@ -221,9 +221,11 @@ func (r *router) event(rt *routed, rec *event.Record) (e *event.Event, late bool
 		return r.reject(rt, rec, "time", err), false
 	}
 	if m := rt.Watermark.MaxFuture; m > 0 && rec.Arrival != 0 && e.Time.Sub(rec.Arrival) > m && !r.clock.wrong {
+		r.traceLeft(rt, e, LeftFuture)
 		return r.reject(rt, rec, "max_future", errFuture), false
 	}
 	if reason := r.known(rt, e, rec); reason != "" {
+		r.traceLeft(rt, e, LeftDuplicate)
 		r.stats.Duplicates.add(rt.Name, reason, 1)
 		return nil, false
 	}

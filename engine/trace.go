@@ -29,10 +29,20 @@ type Tracer interface {
 	Decided(rule, key string, d alerting.Decision)
 	// Failed says that an expression of the rule failed, and why.
 	Failed(rule string, reason string)
-	// Late says that an event came too late, for all keys or for some, and that
-	// no window takes it there.
-	Late(stream string, e *event.Event)
+	// LeftOut says that an event is judged by no rule, or that some keys are
+	// without it.
+	LeftOut(stream string, e *event.Event, why Left)
 }
+
+// Left is a reason for which an event is left out.
+type Left uint8
+
+// Why events are left out.
+const (
+	LeftLate      Left = iota // the watermark had passed it, and no window takes it
+	LeftFuture                // it is further in the future than max_future allows
+	LeftDuplicate             // it came before
+)
 
 // runTracer hands the machine's traces on, with the rule and key at hand.
 type runTracer struct {

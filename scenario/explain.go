@@ -292,8 +292,15 @@ func (x *explainer) Answered(rule, key string, res *window.Result, vars []event.
 	}
 }
 
-// Late implements [engine.Tracer].
-func (x *explainer) Late(stream string, e *event.Event) {
+// leftOut says why an event is left out.
+var leftOut = [...]string{
+	engine.LeftLate:      "too late: the watermark had passed it",
+	engine.LeftFuture:    "set aside: its time is further in the future than max_future allows",
+	engine.LeftDuplicate: "a duplicate: it came before",
+}
+
+// LeftOut implements [engine.Tracer].
+func (x *explainer) LeftOut(stream string, e *event.Event, why engine.Left) {
 	if e.Time > x.until {
 		return
 	}
@@ -304,7 +311,7 @@ func (x *explainer) Late(stream string, e *event.Event) {
 	if key != "" {
 		key += "  "
 	}
-	x.printf("%s  %s%s\n    too late: the watermark had passed it\n", x.time(e.Time), key, oneLine(payload(e)))
+	x.printf("%s  %s%s\n    %s\n", x.time(e.Time), key, oneLine(payload(e)), leftOut[why])
 }
 
 // keyOf returns the text of an event's key for the rule, and whether it reads

@@ -311,25 +311,21 @@ func (r *testRun) traces(rows []TestRow) ([]TestTrace, error) {
 	return out, nil
 }
 
-// late runs the test again and returns the positions of events that came too
-// late. Where each arrives when it happens there are none.
-func (r *testRun) late() map[event.Position]bool {
-	x := &lateness{explainer{rule: &rules.Rule{}, w: io.Discard}, map[event.Position]bool{}}
-	if !slices.ContainsFunc(r.events, func(e rules.TestEvent) bool { return e.Arrives != e.At }) {
-		return nil
-	}
+// left runs the test again and returns which events were left out, and why.
+func (r *testRun) left() map[event.Position]engine.Left {
+	x := &leftEvents{explainer{rule: &rules.Rule{}, w: io.Discard}, map[event.Position]engine.Left{}}
 	r.tell(x)
 	return x.found
 }
 
-// lateness remembers which events came too late.
-type lateness struct {
+// leftEvents remembers which events were left out.
+type leftEvents struct {
 	explainer // of no rule: it says nothing
-	found     map[event.Position]bool
+	found     map[event.Position]engine.Left
 }
 
-// Late implements [engine.Tracer].
-func (x *lateness) Late(_ string, e *event.Event) { x.found[e.Pos] = true }
+// LeftOut implements [engine.Tracer].
+func (x *leftEvents) LeftOut(_ string, e *event.Event, why engine.Left) { x.found[e.Pos] = why }
 
 // keyText returns the text of the key that an expectation names, empty if it
 // does not name all of it.

@@ -198,7 +198,7 @@ func foldText(s string, width int) []string {
 
 // timeline prints all events and what they led to, by time.
 func (r *TestResult) timeline(b *strings.Builder) {
-	late := r.run.late()
+	left := r.run.left()
 	type moment struct {
 		at   event.Duration
 		text string
@@ -209,8 +209,9 @@ func (r *TestResult) timeline(b *strings.Builder) {
 		if e.Arrives != e.At {
 			text += "  (arrives at " + event.FormatDuration(e.Arrives) + ")"
 		}
-		if late[r.run.position(i)] {
-			text += "  (too late)"
+		if why, ok := left[r.run.position(i)]; ok {
+			what, _, _ := strings.Cut(leftOut[why], ":")
+			text += "  (" + what + ")"
 		}
 		all = append(all, moment{e.At, text})
 	}
