@@ -13,17 +13,18 @@ import (
 // memo remembers the answers of a stream's conditions for the event at hand,
 // so that each is evaluated at most once however many rules ask.
 type memo struct {
+	conditions           expr.Conditions
 	known, holds, failed []uint64 // a bit for each condition
 	errs                 []error  // of those that failed
 	guards               *guardIndex
 	looked               uint64 // fields of guards, of which each is looked at once
 }
 
-func (m *memo) init(conditions int, guards *guardIndex) {
-	m.guards = guards
-	words := (conditions + 63) / 64
+func (m *memo) init(s *streamPlan) {
+	m.conditions, m.guards = expr.NewConditions(s.Conditions), s.guards
+	words := (len(s.Conditions) + 63) / 64
 	m.known, m.holds, m.failed = make([]uint64, words), make([]uint64, words), make([]uint64, words)
-	m.errs = make([]error, conditions)
+	m.errs = make([]error, len(s.Conditions))
 }
 
 func (m *memo) forget() {
@@ -53,13 +54,13 @@ func (v *env) begin(r *rulePlan, in *rules.Input, m *memo, e *event.Event) {
 }
 
 // ask answers one of a stream's conditions for the event in the frame.
-func (m *memo) ask(conditions []*expr.Program, condition int, f *expr.Frame) (holds, failed bool) {
+func (m *memo) ask(condition int, f *expr.Frame) (holds, failed bool) {
 	word, bit := condition/64, uint64(1)<<(condition%64)
 	if m.known[word]&bit == 0 && m.guards != nil {
 		m.look(condition, f.Event)
 	}
 	if m.known[word]&bit == 0 {
-		ok, err := conditions[condition].Bool(f)
+		ok, err := m.conditions.Bool(condition, f)
 		m.known[word] |= bit
 		m.holds[word] &^= bit
 		m.failed[word] &^= bit
@@ -76,7 +77,7 @@ func (m *memo) ask(conditions []*expr.Program, condition int, f *expr.Frame) (ho
 
 // holds answers a condition of the stream.
 func (v *env) holds(condition int) bool {
-	holds, failed := v.memo.ask(v.input.Stream.Conditions, condition, &v.shard.frame)
+	holds, failed := v.memo.ask(condition, &v.shard.frame)
 	if failed && !slices.Contains(v.counted, condition) {
 		// Rules share the answer; each that asks counts the failure, once.
 		v.counted = append(v.counted, condition)

@@ -58,15 +58,15 @@ func newGates(t *tablePlan, stream int) []gate {
 }
 
 // open reports whether a rule is to be shown the event in the frame.
-func (g *gate) open(m *memo, conditions []*expr.Program, f *expr.Frame) bool {
+func (g *gate) open(m *memo, f *expr.Frame) bool {
 	if g.where >= 0 {
-		holds, failed := m.ask(conditions, int(g.where), f)
+		holds, failed := m.ask(int(g.where), f)
 		if failed || !holds || len(g.some) == 0 {
 			return failed || holds
 		}
 	}
 	for _, c := range g.some {
-		if holds, failed := m.ask(conditions, int(c), f); holds || failed {
+		if holds, failed := m.ask(int(c), f); holds || failed {
 			return true
 		}
 	}
@@ -80,10 +80,10 @@ func (s *Shard) pass(t *table, it *item, found []int32) []int32 {
 		return found
 	}
 	s.frame.Event, s.frame.Key = it.event, nil
-	m, conditions := &s.memos[it.stream], s.plan.order[it.stream].Conditions
+	m := &s.memos[it.stream]
 	s.passed = s.passed[:0]
 	for _, rule := range found {
-		if t.rules[rule].inputs[it.stream] != nil && gates[rule].open(m, conditions, &s.frame) {
+		if t.rules[rule].inputs[it.stream] != nil && gates[rule].open(m, &s.frame) {
 			s.passed = append(s.passed, rule)
 		}
 	}

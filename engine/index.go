@@ -17,10 +17,11 @@ import (
 // only where being shown the event would do nothing at all, the counting of
 // errors included.
 type ruleIndex struct {
-	always []int32 // rules that are shown every event, sorted
-	wakes  bool    // some rules that are filed are shown every event of a key for which they have state
-	rules  []indexed
-	fields []fieldIndex
+	numbers []int32 // of all rules
+	always  []int32 // rules that are shown every event, sorted
+	wakes   bool    // some rules that are filed are shown every event of a key for which they have state
+	rules   []indexed
+	fields  []fieldIndex
 }
 
 // indexed says how a rule is filed.
@@ -35,10 +36,16 @@ type indexed struct {
 // fieldIndex files rules under the values of one field.
 type fieldIndex struct {
 	slot  int
-	texts map[string][]int32
-	ints  map[int64][]int32
-	all   []int32 // for a field that is missing or neither text nor number: an error in each, to be counted
+	texts map[string]filed
+	ints  map[int64]filed
+	lists [][]int32 // of rules; the first is empty
+	all   []int32   // for a field that is missing or neither text nor number: an error in each, to be counted
 }
+
+// filed is what is filed under a value: the number of a list, or of the only
+// rule, as -1 less that. Mostly there is one, which then takes no list of its
+// own that an event would have to fetch from memory.
+type filed int32
 
 // minFiled is the number of rules below which asking each is cheaper.
 const minFiled = 4
@@ -46,11 +53,11 @@ const minFiled = 4
 // newRuleIndex returns the index of rules for the events of a stream, nil where
 // it would be of no use.
 func newRuleIndex(all []*rulePlan, stream int) *ruleIndex {
-	x := &ruleIndex{rules: make([]indexed, len(all))}
+	x := &ruleIndex{numbers: make([]int32, len(all)), rules: make([]indexed, len(all))}
 	filed := 0
 	for i, r := range all {
 		in := r.inputs[stream]
-		x.rules[i].when = -1
+		x.numbers[i], x.rules[i].when = int32(i), -1
 		if in == nil {
 			continue
 		}
@@ -79,17 +86,30 @@ func (x *ruleIndex) file(rule int32, g *expr.Guard) {
 	k := slices.IndexFunc(x.fields, func(f fieldIndex) bool { return f.slot == g.Slot })
 	if k < 0 {
 		k = len(x.fields)
-		x.fields = append(x.fields, fieldIndex{slot: g.Slot, texts: map[string][]int32{}, ints: map[int64][]int32{}})
+		x.fields = append(x.fields, fieldIndex{slot: g.Slot, texts: map[string]filed{}, ints: map[int64]filed{}, lists: make([][]int32, 1)})
 	}
 	f := &x.fields[k]
 	f.all = addRule(f.all, rule)
 	for _, v := range g.Values {
 		if v.Kind() == event.KindString {
-			f.texts[v.AsString()] = addRule(f.texts[v.AsString()], rule)
+			f.texts[v.AsString()] = f.add(f.texts[v.AsString()], rule)
 		} else {
-			f.ints[v.AsInt()] = addRule(f.ints[v.AsInt()], rule)
+			f.ints[v.AsInt()] = f.add(f.ints[v.AsInt()], rule)
 		}
 	}
+}
+
+// add adds a rule to what is filed under a value.
+func (f *fieldIndex) add(to filed, rule int32) filed {
+	switch {
+	case to == 0 || to == filed(-1-rule):
+		return filed(-1 - rule)
+	case to < 0:
+		f.lists = append(f.lists, []int32{int32(-1 - to)})
+		to = filed(len(f.lists) - 1)
+	}
+	f.lists[to] = addRule(f.lists[to], rule)
+	return to
 }
 
 // addRule adds a rule to a list that rules are added to in order.
@@ -134,7 +154,7 @@ func (r *rulePlan) guards(in *rules.Input) (all []*expr.Guard, wakes bool) {
 func (x *ruleIndex) concerned(e *event.Event, buf *[]int32) []int32 {
 	found, lists := x.always, min(len(x.always), 1)
 	for i := range x.fields {
-		more := x.fields[i].rules(e.Slot(x.fields[i].slot))
+		more := x.fields[i].rules(e.Slot(x.fields[i].slot), x.numbers)
 		switch {
 		case len(more) == 0:
 			continue
@@ -158,12 +178,17 @@ func merge(a, b []int32, buf *[]int32) []int32 {
 	return out
 }
 
-// rules returns those that are filed under a value.
-func (f *fieldIndex) rules(v event.Value) []int32 {
-	if found, ok := byValue(v, f.texts, f.ints); ok {
-		return found
+// rules returns those that are filed under a value. numbers are those of all
+// rules.
+func (f *fieldIndex) rules(v event.Value, numbers []int32) []int32 {
+	switch found, ok := byValue(v, f.texts, f.ints); {
+	case !ok:
+		return f.all
+	case found < 0:
+		return numbers[-1-found : -found : -found]
+	default:
+		return f.lists[found]
 	}
-	return f.all
 }
 
 // byValue returns what is filed under the constants of guards that a value

@@ -91,7 +91,7 @@ func newShard(p *plan, o *options) *Shard {
 	}
 	s.memos = make([]memo, len(p.order))
 	for i, st := range p.order {
-		s.memos[i].init(len(st.Conditions), st.guards)
+		s.memos[i].init(st)
 	}
 	s.env.shard = s
 	return s
@@ -274,11 +274,11 @@ func (s *Shard) sift(t *table, x *ruleIndex, ks *keyState, it *item, found []int
 		return found
 	}
 	s.frame.Event, s.frame.Key = it.event, nil
-	m, conditions := &s.memos[it.stream], s.plan.order[it.stream].Conditions
+	m := &s.memos[it.stream]
 	s.sifted = s.sifted[:0]
 	for _, rule := range found {
 		if c := x.rules[rule].when; c >= 0 && (ks == nil || ks.look(int(rule)) == noState) {
-			if holds, failed := m.ask(conditions, int(c), &s.frame); !holds && !failed {
+			if holds, failed := m.ask(int(c), &s.frame); !holds && !failed {
 				continue
 			}
 		}

@@ -43,6 +43,14 @@ func (t truth) reason() Reason {
 	return 0
 }
 
+// err returns why t is neither yes nor no, or nil.
+func (t truth) err() error {
+	if t > yes {
+		return evalErrors[t.reason()]
+	}
+	return nil
+}
+
 // A code is an expression turned into a closure. Its form says which of the
 // closures it has. That need not be the static type: a value whose type is
 // known may still come boxed.

@@ -33,10 +33,7 @@ func Compile(src string, scope *Scope, want Want) (*Program, []Issue) {
 func (p *Program) Bool(f *Frame) (bool, error) {
 	if p.condition != nil {
 		t := p.condition(f)
-		if t > yes {
-			return false, evalErrors[t.reason()]
-		}
-		return t == yes, nil
+		return t == yes, t.err()
 	}
 	v, r := p.eval(f)
 	if r == 0 && v.Kind() != event.KindBool {
@@ -46,6 +43,32 @@ func (p *Program) Bool(f *Frame) (bool, error) {
 		return false, evalErrors[r]
 	}
 	return v.AsBool(), nil
+}
+
+// Conditions are conditions that are asked by number, each now and then: what
+// asking one takes lies together for all, since with thousands of them fetching
+// it from memory is most of what one costs.
+type Conditions struct {
+	programs []*Program
+	run      []boolFn
+}
+
+// NewConditions returns the conditions of a list by their place in it.
+func NewConditions(programs []*Program) Conditions {
+	c := Conditions{programs, make([]boolFn, len(programs))}
+	for i, p := range programs {
+		c.run[i] = p.condition
+	}
+	return c
+}
+
+// Bool is [Program.Bool] of condition i.
+func (c *Conditions) Bool(i int, f *Frame) (bool, error) {
+	if run := c.run[i]; run != nil {
+		t := run(f)
+		return t == yes, t.err()
+	}
+	return c.programs[i].Bool(f)
 }
 
 // Value evaluates the expression. The error is an [*EvalError]. A text may
