@@ -47,7 +47,7 @@ const sampleText = "as long as a text"
 func overhead(parts int, limited bool) int {
 	key := deepsize.Allocated(parts * (2 + len(sampleText)))
 	const entry = unsafe.Sizeof("") + unsafe.Sizeof(uintptr(0)) + 1
-	n := key + int(entry*3/2) + deepsize.Allocated(int(unsafe.Sizeof(keyState{}))) + deepsize.Allocated(8) +
+	n := key + int(entry*3/2) + deepsize.Allocated(int(unsafe.Sizeof(keyState{}))) +
 		deepsize.Allocated(int(unsafe.Sizeof(ruleState{}))) + int(unsafe.Sizeof(timer{}))*3/2
 	if limited {
 		n += deepsize.Allocated(int(unsafe.Sizeof(keyPlace{})))

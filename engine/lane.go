@@ -209,7 +209,7 @@ func (l *lane) fire(s *Shard, q *heap[timer], at event.Time, phase uint8) {
 // fireTop lets the next timer of a queue go off.
 func (l *lane) fireTop(s *Shard, q *heap[timer]) {
 	due := q.pop()
-	due.keys.table.touch(due.keys, due.rule) // its deadline is part of the state
+	due.keys.table.touch(due.keys, int(due.rule)) // its deadline is part of the state
 	d := due.deadline()
 	d.queued, d.at = never, never
 	s.expire(l, &due)
@@ -265,7 +265,7 @@ func (l *lane) putOff(ks *keyState, rule int, kind timerKind, at event.Time) {
 	d.at = at
 	if at < d.queued {
 		d.queued = at
-		t := timer{at: at, keys: ks, rule: rule, kind: kind}
+		t := timer{at: at, keys: ks, rule: int32(rule), kind: kind}
 		if ks.clock != nil && !t.byLane() {
 			ks.clock.timers.push(t)
 		} else {

@@ -64,11 +64,12 @@ type derived struct {
 type keyState struct {
 	tag
 	table  *table
-	key    string        // shares the batch's memory until the state is kept
-	parts  []event.Value // of the key, decoded when first asked for
-	states []*ruleState  // of the rules that have any, sorted by rule
-	filed  bool          // it is in the table
-	clock  *keyClock     // nil where keys have no time of their own
+	key    string         // shares the batch's memory until the state is kept
+	parts  *[]event.Value // of the key, decoded when first asked for
+	states []*ruleState   // of the rules that have any, sorted by rule
+	one    [1]*ruleState  // memory of states: mostly one rule has any
+	filed  bool           // it is in the table
+	clock  *keyClock      // nil where keys have no time of their own
 }
 
 // ruleState is the state of one rule for one key.
@@ -161,6 +162,9 @@ func (ks *keyState) insert(i, rule int) *ruleState {
 		st = newRuleState()
 	}
 	st.rule = rule
+	if ks.states == nil {
+		ks.states = ks.one[:0]
+	}
 	ks.states = slices.Insert(ks.states, i, st)
 	return st
 }
@@ -232,10 +236,14 @@ func (st *ruleState) kept() bool {
 
 // values returns the parts of the key.
 func (ks *keyState) values() []event.Value {
-	if ks.parts == nil && ks.key != "" {
-		ks.parts, _ = event.DecodeKey(ks.key)
+	if ks.parts == nil {
+		if ks.key == "" {
+			return nil
+		}
+		parts, _ := event.DecodeKey(ks.key)
+		ks.parts = &parts
 	}
-	return ks.parts
+	return *ks.parts
 }
 
 // judge shows an event to the rules of a table that it can concern, in order.
@@ -337,34 +345,34 @@ func (s *Shard) show(l *lane, t *table, ks *keyState, it *item, some []int32) {
 
 // expire does what a timer of a key is for.
 func (s *Shard) expire(l *lane, t *timer) {
-	ks := t.keys
-	ks.table.touch(ks, t.rule)
+	ks, rule := t.keys, int(t.rule)
+	ks.table.touch(ks, rule)
 	s.frame.Event, s.frame.Key = nil, nil
 	if ks.table.usesKey {
 		s.frame.Key = ks.values()
 	}
-	s.env.begin(ks.table.rules[t.rule], nil, nil, nil)
+	s.env.begin(ks.table.rules[rule], nil, nil, nil)
 	s.cause = causeInterval
 	if t.kind.phase() == phaseSteady {
 		s.cause = causeSteady
 	}
 	switch t.kind {
 	case timerRuns:
-		s.expireRuns(l, ks, t.rule, t.at)
+		s.expireRuns(l, ks, rule, t.at)
 	case timerWindow:
 		if s.env.rule.Detect != nil {
-			s.expireStretch(l, ks, t.rule, t.at)
+			s.expireStretch(l, ks, rule, t.at)
 		} else {
-			s.expireWindow(l, ks, t.rule, t.at)
+			s.expireWindow(l, ks, rule, t.at)
 		}
 	case timerIdle:
-		s.forget(l, ks, t.rule, t.at, alerting.ReasonForgotten, evictedIdle)
+		s.forget(l, ks, rule, t.at, alerting.ReasonForgotten, evictedIdle)
 	default:
 		if t.silence() {
-			s.expireSilence(l, ks, t.rule, t.at)
+			s.expireSilence(l, ks, rule, t.at)
 			break
 		}
-		s.expireAlert(l, ks, t.rule, alertSlot(t.kind-timerAlert), t.at)
+		s.expireAlert(l, ks, rule, alertSlot(t.kind-timerAlert), t.at)
 	}
 	ks.table.settle(ks)
 }

@@ -50,7 +50,7 @@ func (k timerKind) phase() uint8 {
 type timer struct {
 	at   event.Time
 	keys *keyState
-	rule int // index into the key's table
+	rule int32 // index into the key's table
 	kind timerKind
 }
 
@@ -143,7 +143,7 @@ func (d *deadlines) cancel() {
 // deadline returns the timer's deadline, to change if it is queued for the
 // timer.
 func (t *timer) deadline() *deadline {
-	if i, ok := t.keys.find(t.rule); ok {
+	if i, ok := t.keys.find(int(t.rule)); ok {
 		return t.keys.states[i].deadlines.of(t.kind)
 	}
 	return &deadline{never, never}
