@@ -1,6 +1,9 @@
 package decode
 
-import "unsafe"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // trie remembers in which order the names of objects came so far, since a
 // device sends the same fields in the same order again and again. A name at
@@ -34,11 +37,40 @@ type node struct {
 	parent place // nowhere for a root
 	text   uint32
 	length uint8
+	shift  uint8 // see word
 	slot   int16
+	// word is the first eight bytes of the name and its closing quote, the first
+	// in the lowest byte; if they are fewer, shifted up by so many bits.
+	word uint64
 }
 
-// Bounds of the trie: 512 nodes of 28 bytes, with names of 16 bytes or so, are
-// some 20 KB. Longer objects and rarer names are checked without it.
+// begin sets what the first eight bytes of a name are compared with.
+func (n *node) begin(name string) {
+	var first [8]byte
+	if k := copy(first[:], name); k < len(first) {
+		first[k] = '"'
+		n.shift = uint8(8 * (len(first) - 1 - k))
+	}
+	n.word = binary.LittleEndian.Uint64(first[:]) << n.shift
+}
+
+// matches reports whether the name of n and its closing quote stand at b[p].
+func (t *trie) matches(n *node, b []byte, p int) bool {
+	end := p + int(n.length)
+	if end >= len(b) {
+		return false
+	}
+	if p+8 > len(b) {
+		return b[end] == '"' && string(b[p:end]) == string(t.text[n.text:][:n.length])
+	}
+	if binary.LittleEndian.Uint64(b[p:])<<(n.shift&63) != n.word {
+		return false
+	}
+	return n.length < 8 || b[end] == '"' && string(b[p+8:end]) == string(t.text[n.text+8:][:n.length-8])
+}
+
+// Bounds of the trie: 512 nodes of 32 bytes, with names of 16 bytes or so, are
+// some 24 KB. Longer objects and rarer names are checked without it.
 const (
 	maxNodes    = 512
 	maxNodeName = 64
@@ -73,12 +105,11 @@ func (t *trie) follow(b []byte, p int, at place) (place, int) {
 	before := place(0)
 	for c := t.nodes[at].next; c != 0; c = t.nodes[c].alt {
 		n := &t.nodes[c]
-		end := p + int(n.length)
-		if end < len(b) && b[end] == '"' && string(b[p:end]) == t.name(c) {
+		if t.matches(n, b, p) {
 			if before != 0 { // the next message is likely to be like this one
 				t.nodes[before].alt, n.alt, t.nodes[at].next = n.alt, t.nodes[at].next, c
 			}
-			return c, end
+			return c, p + int(n.length)
 		}
 		before = c
 	}
@@ -116,6 +147,7 @@ func (t *trie) learn(at place, length int, name string, slot int) place {
 		alt: t.nodes[at].next, parent: at,
 		text: uint32(len(t.text)), length: uint8(len(name)), slot: int16(slot),
 	})
+	t.nodes[c].begin(name)
 	t.text = append(t.text, name...)
 	t.nodes[at].next = c
 	return c
