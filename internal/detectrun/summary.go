@@ -37,8 +37,8 @@ func (r *Result) Summary(w io.Writer) {
 	if r.Blank > 0 {
 		fmt.Fprintf(w, "%s without a number not judged\n", count(r.Blank, "row", "rows"))
 	}
-	if p := r.Points[n-1]; p.Warmup < 1 {
-		fmt.Fprintf(w, "still warming up: %.0f %% done\n", 100*p.Warmup)
+	if done := r.warmup(); done < 1 {
+		fmt.Fprintf(w, "still warming up: %.0f %% done\n", 100*done)
 	}
 	found := r.Anomalies()
 	fmt.Fprintln(w, count(found, "anomaly", "anomalies"))
@@ -58,6 +58,17 @@ func (r *Result) Summary(w io.Writer) {
 		}
 		fmt.Fprintf(w, "  %s  %s%g  score %.6g  %s\n", p.Time, name, p.Value, p.Score.Score, p.Reason)
 	}
+}
+
+// warmup is the progress of the warm-up at the last value that was judged: where
+// values are resampled, few rows are.
+func (r *Result) warmup() float64 {
+	for i := len(r.Points) - 1; i >= 0; i-- {
+		if p := &r.Points[i]; p.Judged {
+			return p.Warmup
+		}
+	}
+	return 0
 }
 
 const plotRows = 16
