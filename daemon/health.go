@@ -32,17 +32,17 @@ func newHealth() *health {
 }
 
 // set says that something is in the way, or, without a reason, that it is not.
-// It reports whether that is news.
+// It reports whether that is news; another reason, such as other numbers, is not.
 func (h *health) set(o obstacle, reason string) (news bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	was, there := h.inTheWay[o]
+	_, there := h.inTheWay[o]
 	if reason == "" {
 		delete(h.inTheWay, o)
 		return there
 	}
 	h.inTheWay[o] = reason
-	return was != reason
+	return !there
 }
 
 // err returns everything that is in the way; nil if nothing is.

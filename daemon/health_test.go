@@ -39,7 +39,7 @@ func TestReady(t *testing.T) {
 		if err := r.Ready(); err != nil {
 			t.Error(err)
 		}
-		if !r.health.set(diskFull, "the disk is full") || r.health.set(diskFull, "the disk is full") {
+		if !r.health.set(diskFull, "the disk is full") || r.health.set(diskFull, "the disk is still full") || r.health.set(diskFull, "the disk is full") {
 			t.Error("what is news, and what is not")
 		}
 		r.health.set(recovering, "recovering")
