@@ -202,11 +202,18 @@ func (d *Daemon) resubscribe(set *rules.Set) error {
 			d.mu.Lock()
 			delete(d.sources, s.Name)
 			d.mu.Unlock()
+			errs = append(errs, d.disconnected(s.Name)) // it could not say so itself
 		}
 		d.log.Info("topics have changed", "source", s.Name, "topics", len(subs))
 		errs = append(errs, d.runSource(s, subs, was))
 	}
 	return errors.Join(errs...)
+}
+
+// disconnected tells the log that a source is closed while the daemon goes on.
+func (d *Daemon) disconnected(source string) error {
+	down := event.Record{Kind: event.KindSourceDown, Source: source, Arrival: d.clock.now()}
+	return d.send(context.Background(), command{records: []event.Record{down}, done: make(chan error, 1)})
 }
 
 // readSource hands what a source reads to the loop until the source ends or

@@ -69,7 +69,7 @@ func (e *Engine) notice(rec *event.Record) {
 	case ClockAhead:
 		e.ownRaise(ownID{ruleClock, ClockAhead}, rec, rec.Arrival.Add(ownClear), ownText{
 			"warning", "clock", fmt.Sprintf("the clock of cepd's machine went %s forward at once", n.By),
-			"Times of arrival follow it. If it is right now, it was wrong before, or the machine slept; if it is wrong now, set it: streams " +
+			"Times of arrival follow it, and what was skipped counts as silence. If it is right now, it was wrong before, or the machine slept; if it is wrong now, set it: streams " +
 				"without `time` cannot go back, and stand still until the time that they have seen.",
 		})
 	}
