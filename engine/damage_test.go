@@ -77,7 +77,7 @@ func TestDamageIsReported(t *testing.T) {
 		})
 		kind := rows[i].Name[0]
 		switch kind {
-		case rowState, rowWaiting, rowChunk:
+		case rowState, rowWaiting, rowChunk, rowOwn:
 			if err != nil || len(lost) != 1 || !errors.Is(lost[0].Err, errDamaged) {
 				t.Fatalf("row %q: lost %v, %v", rows[i].Name, lost, err)
 			}

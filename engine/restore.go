@@ -111,6 +111,8 @@ func (r *restoring) bear(name []byte, err error) bool {
 	case rowChunk:
 		rd.Byte()
 		d.What = fmt.Sprintf("which events of %s came before; one that comes again may be taken for a new one", rd.Text())
+	case rowOwn: // what is still so will be noticed again
+		d.What = "an alert of cepd itself"
 	default:
 		return false
 	}
