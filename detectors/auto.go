@@ -8,13 +8,13 @@ import (
 
 var autoDoc = Doc{
 	Name: "auto", Title: "The ensemble that needs no tuning", Since: "0.1", Multivariate: true,
-	Text: `Seven members look at the series, each at its own grain: the residual of a running mean, at full
-resolution and after some thirty values; the novelty of values; the novelty of shapes, short and
-long; the surprise in context; the time of day, where days explain the series; and a value that
-does not move any more. Each is calibrated by its own history; what they say is added up. The
-verdict asks for more while little is known, and for more the finer the step is, so that
-false alarms per day stay rare. Several channels are judged together, by the distance from how they
-usually go together, and each by its own residual. It has no parameters.`,
+	Text: `Eight members look at the series, each at its own grain: the residual of a running mean, and
+the jump from one value to the next, at full resolution and after some thirty values; the novelty of
+values; the novelty of shapes, short and long; the surprise in context; the time of day, where days
+explain the series; and a value that does not move any more. Each is calibrated by its own history;
+what they say is added up. The verdict asks for more while little is known, and for more the finer
+the step is, so that false alarms per day stay rare. Several channels are judged together, by the
+distance from how they usually go together, and each by its own residual. It has no parameters.`,
 }
 
 var mrnDoc = Doc{
@@ -56,6 +56,7 @@ const (
 	memberResidual = 4 + iota
 	memberDaily
 	memberStill
+	memberJump
 	members
 )
 
@@ -77,6 +78,9 @@ type ensemble struct {
 // others are the members of auto that are no voices.
 type others struct {
 	resid residual
+	jump  residual // of the changes from value to value
+	last  float64
+	begun bool // there is a last value
 	daily daily
 	still stuck
 }
@@ -198,11 +202,18 @@ func (m *ensemble) listen(in *input) {
 // longer than it ever did is an anomaly by itself.
 func (m *ensemble) listenOthers(in *input, at int) {
 	o, x := m.others, in.x[0]
-	s := o.resid.judge(x, in.quantum[0])
+	discount := 0.0
 	if m.voices[0].ready() >= 1 {
-		s = max(0, s-autoDiscount*min(1, float64(m.n)/autoKnown))
+		discount = autoDiscount * min(1, float64(m.n)/autoKnown)
 	}
+	s := max(0, o.resid.judge(x, in.quantum[0])-discount)
 	m.take(memberResidual, at, s, Reason{Cause: CauseDeviation, A: x, B: o.resid.w.mean, Member: memberNames[memberResidual]})
+	s = 0
+	if o.begun {
+		s = max(0, o.jump.judge(x-o.last, in.quantum[0])-discount)
+	}
+	m.take(memberJump, at, s, Reason{Cause: CauseDeviation, A: x, B: o.last + o.jump.w.mean, Member: memberNames[memberJump]})
+	m.sum -= min(m.said[memberResidual], m.said[memberJump]) // two ways to see one thing
 	s = o.daily.judge(in.t)
 	m.take(memberDaily, at, s, o.daily.reason)
 	var still opinion
@@ -339,14 +350,23 @@ func (m *ensemble) update(in *input, learn bool) {
 	}
 	if m.others != nil {
 		m.others.resid.update(x, in.frozen)
+		m.others.follow(x, in.frozen)
 		m.others.daily.update(in.t, x, in.frozen)
 		m.others.still.update(in, learn)
 	}
 	m.n++
 }
 
+// follow lets the jumps follow the series.
+func (o *others) follow(x float64, frozen bool) {
+	if o.begun {
+		o.jump.update(x-o.last, frozen)
+	}
+	o.last, o.begun = x, true
+}
+
 // names of the members, in the order of held.
-var memberNames = [members]string{"value novelty", "short shapes", "long shapes", "context", "residual", "time of day", "standstill"}
+var memberNames = [members]string{"value novelty", "short shapes", "long shapes", "context", "residual", "time of day", "standstill", "jump"}
 
 // parts appends what each member adds at present.
 func (m *ensemble) parts(dst []Part) []Part {
@@ -372,12 +392,19 @@ func (m *ensemble) state(c *codec) {
 		v.state(c)
 	}
 	if o := m.others; o != nil {
-		o.resid.w.state(c)
-		o.resid.tail.state(c)
-		c.floats(&o.resid.raw, &o.resid.far)
+		o.resid.state(c)
+		o.jump.state(c)
+		c.f64(&o.last)
+		c.bool(&o.begun)
 		o.daily.state(c)
 		o.still.state(c)
 	}
+}
+
+func (r *residual) state(c *codec) {
+	r.w.state(c)
+	r.tail.state(c)
+	c.floats(&r.raw, &r.far)
 }
 
 func (m *ensemble) size() int {
@@ -386,7 +413,7 @@ func (m *ensemble) size() int {
 		n += v.size()
 	}
 	if o := m.others; o != nil {
-		n += 56 + o.resid.tail.size() + o.daily.size() + o.still.size()
+		n += 128 + o.resid.tail.size() + o.jump.tail.size() + o.daily.size() + o.still.size()
 	}
 	return n
 }
@@ -394,6 +421,9 @@ func (m *ensemble) size() int {
 // breakOff forgets what is held, and the recent past of the members.
 func (m *ensemble) breakOff() {
 	m.held = [members][autoHold]float64{}
+	if m.others != nil {
+		m.others.begun = false
+	}
 	for _, v := range m.voices {
 		v.breakOff()
 	}
