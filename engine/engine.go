@@ -233,6 +233,13 @@ func (e *Engine) record(rec *event.Record) {
 		// What was due before the barrier is due under what was in force before
 		// it, and the clock has come this far with sources as they were.
 		now := rec.Arrival
+		if rec.Kind == event.KindStart { // they have been down since the last record
+			e.run()
+			for source := range r.sources { // a set: the order is of no matter
+				e.settleKeys(source)
+				r.clock.disconnect(source)
+			}
+		}
 		if rec.Kind != event.KindNotice { // which may be about the clock
 			r.clock.move(rec)
 			now = r.clock.now
@@ -245,6 +252,9 @@ func (e *Engine) record(rec *event.Record) {
 		r.clock.move(rec)
 		e.firstHeard(rec)
 		r.message(rec, e.deliver)
+		if r.clock.isDown(rec.Source) { // how long it has been counts from here, whatever the batch brings next
+			e.run()
+		}
 	case event.KindTick:
 		r.clock.move(rec)
 	case event.KindSourceUp:
@@ -266,10 +276,6 @@ func (e *Engine) record(rec *event.Record) {
 		r.clock.disconnect(rec.Source)
 		e.ownDown(rec, rec.Source)
 	case event.KindStart:
-		for source := range r.sources { // a set: the order is of no matter
-			e.settleKeys(source)
-			r.clock.disconnect(source)
-		}
 		e.ownStart(rec)
 	case event.KindRuleSet:
 		if e.reload(rec); e.out.Reload.Err == nil {
@@ -320,6 +326,15 @@ func (c *clock) move(rec *event.Record) {
 	}
 }
 
+// pausing returns for how long the source of a stream has been disconnected
+// now, where the time of the stream goes on nevertheless.
+func (c *clock) pausing(m *marks, source string) event.Duration {
+	if since, down := c.down[source]; down && m.clocked && since != event.MinTime {
+		return c.now.Sub(since)
+	}
+	return 0
+}
+
 // pausedOf returns how long the sources of a lane have been disconnected.
 func (e *Engine) pausedOf(l *lanePlan) event.Duration {
 	var d event.Duration
@@ -327,7 +342,8 @@ func (e *Engine) pausedOf(l *lanePlan) event.Duration {
 		if s.Producer != "" {
 			d = max(d, e.pausedOf(e.plan.lanes[s.producer]))
 		} else {
-			d = max(d, e.router.streams[s.number].marks.paused)
+			m := e.router.streams[s.number].marks
+			d = max(d, m.paused+e.router.clock.pausing(m, s.Source))
 		}
 	}
 	return d

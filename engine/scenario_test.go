@@ -68,7 +68,7 @@ func (v variant) String() string {
 //	tick 5s                   moves the clock
 //	up S, down S              a source is connected, disconnected; "up S lost":
 //	                          its broker had forgotten the session
-//	start                     the daemon has started
+//	start [5s]                the daemon has started, so long after the last record
 //	notice                    what the shell has noticed of itself
 //	deadline                  when the clock alone would change something next
 //	end [TIME|last]           ends the input
@@ -126,6 +126,9 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		}
 		return s.step(up)
 	case "start":
+		if len(d.CmdArgs) > 0 {
+			s.advance(d.CmdArgs[0].Key)
+		}
 		return s.step(event.Record{Kind: event.KindStart})
 	case "notice":
 		return s.step(event.Record{Kind: event.KindNotice, Payload: []byte(d.Input)})
