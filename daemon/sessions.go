@@ -120,6 +120,9 @@ func (d *Daemon) openMQTT(s config.Source, subs []mqtt.Subscription, was earlier
 	if same && was.conn == 0 {
 		was.topics = kept.Topics
 	}
+	if !same && kept.ClientID != "" { // on purpose, or with a file that has gone
+		d.log.Warn("the source had another session; what a broker still keeps in that is not read", "source", s.Name, "url", kept.URL, "client_id", kept.ClientID)
+	}
 	return mqtt.New(mqtt.Config{
 		Name: s.Name, Conn: conn, Client: s.MQTT.Client, Subscriptions: subs, Unsubscribe: was.topics,
 		LastConn: max(was.conn, d.began.Seq), HasSession: same || was.conn > d.began.Seq,
