@@ -13,7 +13,7 @@ type slab struct {
 // The sizes of pieces. An event that is held back for long holds its piece.
 const (
 	slabEvents = 64  // 7 kB
-	slabValues = 512 // 12 kB
+	slabValues = 512 // 8 kB
 )
 
 func (s *slab) event(fields int) *event.Event {

@@ -21,8 +21,8 @@ const maxAhead = 256
 // eight bytes, or a length and what it counts. It is part of the format of
 // stored state.
 func (v Value) AppendBinary(dst []byte) []byte {
-	dst = append(dst, byte(v.k))
-	switch v.k {
+	dst = append(dst, byte(v.Kind()))
+	switch v.Kind() {
 	case KindBool:
 		return append(dst, byte(v.n))
 	case KindInt, KindTime, KindDuration:
@@ -162,8 +162,10 @@ func (r *Reader) Value() Value { return r.value(0) }
 func (r *Reader) value(depth int) Value {
 	k := Kind(r.Byte())
 	switch k {
-	case KindMissing, KindNull:
-		return Value{k: k}
+	case KindMissing:
+		return Missing
+	case KindNull:
+		return Null
 	case KindBool:
 		b := r.Byte()
 		if b > 1 {
@@ -172,7 +174,7 @@ func (r *Reader) value(depth int) Value {
 		}
 		return Bool(b == 1)
 	case KindInt, KindTime, KindDuration:
-		return Value{k: k, n: uint64(r.Varint())}
+		return plain(k, uint64(r.Varint()))
 	case KindUint:
 		return Uint(r.Uvarint())
 	case KindDouble:

@@ -44,8 +44,8 @@ const (
 // Each part is a tag followed by eight bytes, big endian, or by a length as an
 // unsigned varint and as many bytes.
 func AppendKey(dst []byte, parts ...Value) ([]byte, error) {
-	if len(parts) == 1 && parts[0].k == KindString && parts[0].n < 1<<7 { // the common case
-		return append(append(dst, tagString, byte(parts[0].n)), parts[0].AsString()...), nil
+	if len(parts) == 1 && parts[0].Kind() == KindString && parts[0].size() < 1<<7 { // the common case
+		return append(append(dst, tagString, byte(parts[0].size())), parts[0].AsString()...), nil
 	}
 	for _, v := range parts {
 		var err error
@@ -57,21 +57,22 @@ func AppendKey(dst []byte, parts ...Value) ([]byte, error) {
 }
 
 func appendKeyPart(dst []byte, v Value) ([]byte, error) {
-	switch v.k {
+	switch v.Kind() {
 	case KindMissing, KindNull:
 		return dst, ErrKeyMissing
 	case KindBool:
 		return append(dst, byte(tagFalse+v.n)), nil
 	case KindInt, KindUint, KindDouble:
 		c, _ := canonicalNumber(v)
-		if f := c.AsDouble(); c.k == KindDouble && f != f {
+		k := c.Kind()
+		if f := c.AsDouble(); k == KindDouble && f != f {
 			c.n = math.Float64bits(math.NaN()) // one NaN of many
 		}
-		return binary.BigEndian.AppendUint64(append(dst, tagInt+byte(c.k-KindInt)), c.n), nil
+		return binary.BigEndian.AppendUint64(append(dst, tagInt+byte(k-KindInt)), c.n), nil
 	case KindString:
-		return append(binary.AppendUvarint(append(dst, tagString), v.n), v.AsString()...), nil
+		return append(binary.AppendUvarint(append(dst, tagString), v.size()), v.AsString()...), nil
 	case KindBytes:
-		return append(binary.AppendUvarint(append(dst, tagBytes), v.n), v.AsBytes()...), nil
+		return append(binary.AppendUvarint(append(dst, tagBytes), v.size()), v.AsBytes()...), nil
 	case KindTime:
 		return binary.BigEndian.AppendUint64(append(dst, tagTime), v.n), nil
 	case KindDuration:
@@ -95,16 +96,14 @@ func DecodeKey(key string) ([]Value, error) {
 			if len(b) < 8 {
 				return nil, errKeyEncoding
 			}
-			v := Value{n: binary.BigEndian.Uint64(b)}
+			k := KindInt + Kind(tag-tagInt)
 			switch tag {
 			case tagTime:
-				v.k = KindTime
+				k = KindTime
 			case tagDuration:
-				v.k = KindDuration
-			default:
-				v.k = KindInt + Kind(tag-tagInt)
+				k = KindDuration
 			}
-			parts, b = append(parts, v), b[8:]
+			parts, b = append(parts, plain(k, binary.BigEndian.Uint64(b))), b[8:]
 		case tagString, tagBytes:
 			n, w := binary.Uvarint(b)
 			if w <= 0 || n > uint64(len(b)-w) {

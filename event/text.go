@@ -10,7 +10,7 @@ import (
 // Text prints v as `${…}` in a text does: strings bare, everything else as
 // [Value.AppendJSON] has it, times and durations without quotes.
 func (v Value) Text() string {
-	switch v.k {
+	switch v.Kind() {
 	case KindMissing:
 		return "?"
 	case KindString:
@@ -28,7 +28,7 @@ func (v Value) Text() string {
 // protobuf's JSON, bytes are base64, times RFC 3339, durations as rule files
 // write them. Missing is null.
 func (v Value) AppendJSON(dst []byte) []byte {
-	switch v.k {
+	switch v.Kind() {
 	case KindMissing, KindNull:
 		return append(dst, "null"...)
 	case KindBool:

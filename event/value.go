@@ -32,13 +32,36 @@ var kindNames = [...]string{"missing", "null", "bool", "int", "uint", "double", 
 // String returns the kind's name as CEL has it.
 func (k Kind) String() string { return kindNames[k] }
 
-// Value is a typed value of 24 bytes. The zero Value is [Missing]. Values are
+// Value is a typed value of 16 bytes. The zero Value is [Missing]. Values are
 // immutable; a string may point into a payload, see [Value.Clone].
+//
+// What needs all 64 bits of n, such as a number, has its kind in p, which then
+// points at one of [kinds] and at nothing of its own. What p points to has its
+// kind in the highest bits of n, where no length comes.
 type Value struct {
-	p unsafe.Pointer // bytes of a string, *[]Value of a list, *[]Entry of a map
-	n uint64         // number, bool, time, or the length of a string
-	k Kind
+	p unsafe.Pointer // bytes of a text, *[]Value of a list, *[]Entry of a map; or one of kinds
+	n uint64         // number, bool, time; or the kind above the length of a text
 }
+
+// kinds stand for what values hold that point to nothing, by their addresses.
+// Nobody reads or writes them.
+var kinds [KindDuration + 1]byte
+
+const (
+	kindShift = 56
+	lenMask   = 1<<kindShift - 1
+)
+
+// plain returns a value that needs n alone.
+func plain(k Kind, n uint64) Value { return Value{unsafe.Pointer(&kinds[k]), n} }
+
+// text returns a value of n bytes at p.
+func text(k Kind, p *byte, n int) Value {
+	return Value{unsafe.Pointer(p), uint64(k)<<kindShift | uint64(n)}
+}
+
+// size returns the length of a text.
+func (v Value) size() uint64 { return v.n & lenMask }
 
 // Entry is one entry of a map.
 type Entry struct {
@@ -50,58 +73,57 @@ type Entry struct {
 var Missing = Value{}
 
 // Null is JSON's null.
-var Null = Value{k: KindNull}
+var Null = plain(KindNull, 0)
 
 // Bool returns a boolean value.
 func Bool(b bool) Value {
 	if b {
-		return Value{k: KindBool, n: 1}
+		return plain(KindBool, 1)
 	}
-	return Value{k: KindBool}
+	return plain(KindBool, 0)
 }
 
 // Int returns an integer value.
-func Int(i int64) Value { return Value{k: KindInt, n: uint64(i)} }
+func Int(i int64) Value { return plain(KindInt, uint64(i)) }
 
 // Uint returns an unsigned integer value.
-func Uint(u uint64) Value { return Value{k: KindUint, n: u} }
+func Uint(u uint64) Value { return plain(KindUint, u) }
 
 // Double returns a floating-point value.
-func Double(f float64) Value { return Value{k: KindDouble, n: math.Float64bits(f)} }
+func Double(f float64) Value { return plain(KindDouble, math.Float64bits(f)) }
 
 // String returns a text value that shares s's bytes.
-func String(s string) Value {
-	return Value{k: KindString, p: unsafe.Pointer(unsafe.StringData(s)), n: uint64(len(s))}
-}
+func String(s string) Value { return text(KindString, unsafe.StringData(s), len(s)) }
 
 // StringOf returns a text value that shares b, which must not change as long
 // as the value is in use.
-func StringOf(b []byte) Value {
-	return Value{k: KindString, p: unsafe.Pointer(unsafe.SliceData(b)), n: uint64(len(b))}
-}
+func StringOf(b []byte) Value { return text(KindString, unsafe.SliceData(b), len(b)) }
 
 // Bytes returns a value of raw bytes that shares b.
-func Bytes(b []byte) Value {
-	return Value{k: KindBytes, p: unsafe.Pointer(unsafe.SliceData(b)), n: uint64(len(b))}
-}
+func Bytes(b []byte) Value { return text(KindBytes, unsafe.SliceData(b), len(b)) }
 
 // Timestamp returns a point in time.
-func Timestamp(t Time) Value { return Value{k: KindTime, n: uint64(t)} }
+func Timestamp(t Time) Value { return plain(KindTime, uint64(t)) }
 
 // DurationOf returns a length of time.
-func DurationOf(d Duration) Value { return Value{k: KindDuration, n: uint64(d)} }
+func DurationOf(d Duration) Value { return plain(KindDuration, uint64(d)) }
 
 // List returns a list that shares vs.
-func List(vs []Value) Value { return Value{k: KindList, p: unsafe.Pointer(&vs)} }
+func List(vs []Value) Value { return Value{unsafe.Pointer(&vs), uint64(KindList) << kindShift} }
 
 // Map returns a map that shares es, whose names must be distinct.
-func Map(es []Entry) Value { return Value{k: KindMap, p: unsafe.Pointer(&es)} }
+func Map(es []Entry) Value { return Value{unsafe.Pointer(&es), uint64(KindMap) << kindShift} }
 
 // Kind returns what v holds.
-func (v Value) Kind() Kind { return v.k }
+func (v Value) Kind() Kind {
+	if k := uintptr(v.p) - uintptr(unsafe.Pointer(&kinds)); k < uintptr(len(kinds)) {
+		return Kind(k)
+	}
+	return Kind(v.n >> kindShift)
+}
 
 // IsMissing reports whether the event lacks the value.
-func (v Value) IsMissing() bool { return v.k == KindMissing }
+func (v Value) IsMissing() bool { return v == Value{} }
 
 // AsBool returns the boolean that v holds. Like the other As methods, it must
 // be called on a value of its kind only.
@@ -117,10 +139,10 @@ func (v Value) AsUint() uint64 { return v.n }
 func (v Value) AsDouble() float64 { return math.Float64frombits(v.n) }
 
 // AsString returns the text that v holds.
-func (v Value) AsString() string { return unsafe.String((*byte)(v.p), int(v.n)) }
+func (v Value) AsString() string { return unsafe.String((*byte)(v.p), int(v.size())) }
 
 // AsBytes returns the bytes that v holds, which must not be changed.
-func (v Value) AsBytes() []byte { return unsafe.Slice((*byte)(v.p), int(v.n)) }
+func (v Value) AsBytes() []byte { return unsafe.Slice((*byte)(v.p), int(v.size())) }
 
 // AsTime returns the point in time that v holds.
 func (v Value) AsTime() Time { return Time(v.n) }
@@ -136,7 +158,7 @@ func (v Value) AsMap() []Entry { return *(*[]Entry)(v.p) }
 
 // Number returns v as a float64, if it is a number.
 func (v Value) Number() (f float64, ok bool) {
-	switch v.k {
+	switch v.Kind() {
 	case KindInt:
 		return float64(int64(v.n)), true
 	case KindUint:
@@ -150,7 +172,7 @@ func (v Value) Number() (f float64, ok bool) {
 // Field returns the entry of a map by name, [Missing] where there is none or v
 // is no map.
 func (v Value) Field(name string) Value {
-	if v.k == KindMap {
+	if v.Kind() == KindMap {
 		for _, e := range v.AsMap() {
 			if e.Name == name {
 				return e.Value
@@ -163,7 +185,7 @@ func (v Value) Field(name string) Value {
 // Clone returns v with text and bytes copied, so that it shares no memory with
 // a payload.
 func (v Value) Clone() Value {
-	switch v.k {
+	switch v.Kind() {
 	case KindString:
 		return String(strings.Clone(v.AsString()))
 	case KindBytes:
@@ -188,10 +210,11 @@ func (v Value) Clone() Value {
 // by their value whatever their kind, maps whatever the order of entries.
 // Missing equals missing only.
 func (v Value) Equal(w Value) bool {
-	if v.k != w.k {
+	k := v.Kind()
+	if k != w.Kind() {
 		return numberEqual(v, w)
 	}
-	switch v.k {
+	switch k {
 	case KindMissing, KindNull:
 		return true
 	case KindDouble:
@@ -221,13 +244,13 @@ func numberEqual(v, w Value) bool {
 		return false
 	}
 	b, ok := canonicalNumber(w)
-	return ok && a.k == b.k && a.n == b.n
+	return ok && a == b // both have their kind in p
 }
 
 // canonicalNumber returns the one representation that all numbers of the same
 // value share: an int where it fits, else a uint, else a double.
 func canonicalNumber(v Value) (Value, bool) {
-	switch v.k {
+	switch v.Kind() {
 	case KindInt:
 		return v, true
 	case KindUint:

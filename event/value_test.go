@@ -24,7 +24,7 @@ var values = []Value{
 }
 
 func TestValueSize(t *testing.T) {
-	if n := unsafe.Sizeof(Value{}); n != 24 {
+	if n := unsafe.Sizeof(Value{}); n != 16 {
 		t.Errorf("a value has %d bytes", n)
 	}
 }
