@@ -10,6 +10,7 @@ import (
 type jsonDecoder struct {
 	scanner
 	missed int // fields of another type than declared
+	times  event.TimeReader
 }
 
 func newJSON(schema *event.Schema, captured []string) *jsonDecoder {
@@ -84,13 +85,19 @@ func (d *jsonDecoder) object(slots []event.Value) int {
 		return -1
 	}
 	o := object{at: d.trie.start(), slot: -1, top: true}
-	p = d.space(p + 1)
-	if p < len(d.b) && d.b[p] == '}' {
-		return p + 1
-	}
+	p++
 	for {
-		if p = d.name(p, &o); p < 0 {
-			return -1
+		if o.at != nowhere {
+			if p, o.at = d.usual(p, o.at, slots); p < 0 {
+				return -1
+			}
+			if o.begun = o.at != 0; p < len(d.b) && d.b[p] == '}' {
+				return p + 1
+			}
+		}
+		var more bool
+		if p, more = d.member(p, &o); !more {
+			return p
 		}
 		if o.slot < 0 {
 			p = d.skip(p, 1, o.at)
@@ -100,9 +107,56 @@ func (d *jsonDecoder) object(slots []event.Value) int {
 		if p < 0 {
 			return -1
 		}
-		var more bool
-		if p, more = d.comma(p, '}'); !more {
-			return p
+	}
+}
+
+// usual reads what comes as it did in the last messages: members of the object
+// at the top from behind the bracket or value before p on, of which at is the
+// name. It returns the same of where it cannot go on.
+func (d *jsonDecoder) usual(p int, at place, slots []event.Value) (int, place) {
+	b, nodes := d.b, d.trie.nodes
+	for {
+		next := nodes[at].next
+		n := &nodes[next]
+		if !n.lead.ends(b, p) || !n.lead.inside(b, p) {
+			return p, at
+		}
+		at = next
+		p += int(n.lead.length)
+		switch c := b[p]; {
+		case c == '"':
+			start, plain := p+1, true
+			end := plainWords(b, start)
+			if end+8 > len(b) {
+				end = plainTail(b, end)
+			}
+			// A processor that guesses the branch need not wait for the end of
+			// this text to go on with the next member.
+			if p = start + int(n.size); p != end {
+				p, n.size = end, int32(end-start)
+			}
+			if p == len(b) || b[p] != '"' {
+				if p, plain = d.oddText(p); p < 0 {
+					return -1, at
+				}
+			}
+			if n.slot >= 0 {
+				d.textField(d.value(start, p, plain), d.fields.types[n.slot], &slots[n.slot])
+			}
+			p++
+		case c <= ' ':
+			p = d.space(p)
+			fallthrough
+		default:
+			if n.slot < 0 {
+				p = d.skip(p, 1, at)
+			} else {
+				p = d.field(p, at, d.fields.types[n.slot], &slots[n.slot])
+			}
+			if p < 0 {
+				return -1, at
+			}
+			nodes = d.trie.nodes // it may have learnt
 		}
 	}
 }
@@ -121,9 +175,7 @@ func (d *jsonDecoder) field(p int, at place, t event.Type, slot *event.Value) in
 		if end < 0 {
 			return -1
 		}
-		if text := d.value(p+1, end, plain); !textAs(text, t, slot) {
-			d.missed++
-		}
+		d.textField(d.value(p+1, end, plain), t, slot)
 		return end + 1
 	}
 	v, p := d.any(p, 1, at)
@@ -142,14 +194,23 @@ func (d *jsonDecoder) field(p int, at place, t event.Type, slot *event.Value) in
 	return p
 }
 
+// textField stores a text in a slot of a type.
+func (d *jsonDecoder) textField(text string, t event.Type, slot *event.Value) {
+	if t <= event.TypeAny || t == event.TypeString {
+		*slot = event.String(text)
+	} else if !d.textAs(text, t, slot) {
+		d.missed++
+	}
+}
+
 // textAs stores a text as type t, if it is one of that type.
-func textAs(text string, t event.Type, slot *event.Value) bool {
+func (d *jsonDecoder) textAs(text string, t event.Type, slot *event.Value) bool {
 	switch t {
 	case event.TypeAny, event.TypeString:
 		*slot = event.String(text)
 		return true
 	case event.TypeTimestamp:
-		at, err := event.ParseTime(text)
+		at, err := d.times.Parse(text)
 		if err == nil {
 			*slot = event.Timestamp(at)
 		}
@@ -166,6 +227,9 @@ func textAs(text string, t event.Type, slot *event.Value) bool {
 
 // numberField reads the number at p into a slot of a type.
 func (d *jsonDecoder) numberField(p int, t event.Type, slot *event.Value) int {
+	if end := d.shortNumber(p, t, slot); end > 0 {
+		return end
+	}
 	var n number
 	if p = d.number(p, &n); p < 0 {
 		return -1
@@ -178,6 +242,34 @@ func (d *jsonDecoder) numberField(p int, t event.Type, slot *event.Value) int {
 		d.missed++
 	}
 	return p
+}
+
+// shortNumber is numberField for numbers of few digits in slots of the types
+// that mostly are for them. It returns 0 for all else, right or wrong.
+func (d *jsonDecoder) shortNumber(p int, t event.Type, slot *event.Value) int {
+	negative := d.b[p] == '-'
+	if negative {
+		p++
+	}
+	mantissa, decimals, end := decimal(d.b, p)
+	if negative {
+		mantissa = -mantissa
+	}
+	switch {
+	case end == 0:
+		return 0
+	case t == event.TypeDouble || t == event.TypeAny && decimals > 0:
+		f := float64(mantissa) / powers[decimals]
+		if negative && mantissa == 0 {
+			f = math.Copysign(0, -1)
+		}
+		*slot = event.Double(f)
+		return end
+	case decimals == 0 && (t == event.TypeInt || t == event.TypeAny):
+		*slot = event.Int(mantissa)
+		return end
+	}
+	return 0
 }
 
 // numberAs stores a number as type t, if it is one of that type.
@@ -289,31 +381,26 @@ func (d *jsonDecoder) mapValue(p, depth int, at place) (event.Value, int) {
 		return event.Missing, d.tooDeep(p)
 	}
 	o := d.open(at)
-	p = d.space(p + 1)
-	if p < len(d.b) && d.b[p] == '}' {
-		return event.Map(nil), p + 1
-	}
+	p++
 	base := len(d.pairs)
 	for {
-		quote := p
-		if p = d.name(p, &o); p < 0 {
-			return event.Missing, -1
+		var more bool
+		if p, more = d.member(p, &o); !more {
+			break
 		}
-		end, plain := d.text(quote + 1) // known to be well formed
-		name := d.value(quote+1, end, plain)
+		name := d.value(o.start, o.end, o.plain)
 		var v event.Value
 		if v, p = d.any(p, depth+1, o.at); p < 0 {
 			return event.Missing, -1
 		}
 		d.pairs = append(d.pairs, event.Entry{Name: name, Value: v})
-		var more bool
-		if p, more = d.comma(p, '}'); more {
-			continue
-		}
-		d.close(&o)
-		entries := append([]event.Entry(nil), d.pairs[base:]...)
-		clear(d.pairs[base:])
-		d.pairs = d.pairs[:base]
-		return event.Map(entries), p
 	}
+	if p < 0 {
+		return event.Missing, -1
+	}
+	d.close(&o)
+	entries := append([]event.Entry(nil), d.pairs[base:]...)
+	clear(d.pairs[base:])
+	d.pairs = d.pairs[:base]
+	return event.Map(entries), p
 }

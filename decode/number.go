@@ -19,8 +19,12 @@ type number struct {
 	decimal    bool // it has a point or an exponent
 }
 
-// maxDigits always fit into 64 bits.
-const maxDigits = 19
+const (
+	// maxDigits always fit into 64 bits.
+	maxDigits = 19
+	// maxExactDigits always fit into the 53 bits of a float64's mantissa.
+	maxExactDigits = 15
+)
 
 // number reads the number at p into n.
 func (s *scanner) number(p int, n *number) int {
@@ -66,6 +70,36 @@ func (s *scanner) number(p int, n *number) int {
 	}
 	n.end = p
 	return p
+}
+
+// decimal reads a number without sign and exponent at p, of so few digits that
+// a float64 holds its mantissa. It returns the digits, how many of them are
+// behind the point, and where it ends; 0 for all else, right or wrong.
+func decimal(b []byte, p int) (mantissa int64, decimals, end int) {
+	first := p
+	for p < len(b) && b[p]-'0' <= 9 {
+		mantissa = mantissa*10 + int64(b[p]-'0')
+		p++
+	}
+	n := p - first
+	if n == 0 || n > 1 && b[first] == '0' {
+		return 0, 0, 0
+	}
+	if p < len(b) && b[p] == '.' {
+		p++
+		point := p
+		for p < len(b) && b[p]-'0' <= 9 {
+			mantissa = mantissa*10 + int64(b[p]-'0')
+			p++
+		}
+		if decimals = p - point; decimals == 0 {
+			return 0, 0, 0
+		}
+	}
+	if n+decimals > maxExactDigits || p < len(b) && b[p]|0x20 == 'e' {
+		return 0, 0, 0
+	}
+	return mantissa, decimals, p
 }
 
 // exponent reads the exponent that begins behind the letter before p.

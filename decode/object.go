@@ -77,6 +77,10 @@ type object struct {
 	at    place // the last name in the trie; nowhere if the trie lacks one
 	slot  int   // of the last name, at the top; else -1
 	top   bool
+	begun bool   // a name has been read
+	plain bool   // the last name has no escapes
+	start int    // of the last name
+	end   int    // of the last name
 	base  int    // of its names in names.list, if at is nowhere
 	count int    // how many those are
 	id    uint32 // of its names in names.table, once they are many
@@ -94,21 +98,56 @@ func (s *scanner) close(o *object) {
 	}
 }
 
+// member reads what leads from the opening bracket or a value of o to the next
+// value. It returns where that begins, or the offset behind the closing bracket
+// and no more.
+func (s *scanner) member(p int, o *object) (next int, more bool) {
+	c, value := s.trie.predict(s.b, p, o.at)
+	if value == 0 {
+		return s.anyMember(p, o)
+	}
+	n := &s.trie.nodes[c]
+	o.at, o.slot = c, int(n.slot)
+	o.begun, o.plain, o.start = true, true, p+int(n.lead.name)
+	o.end = o.start + int(n.length)
+	return s.space(value), true
+}
+
+// anyMember is member for whatever the trie does not predict.
+func (s *scanner) anyMember(p int, o *object) (next int, more bool) {
+	begin := p
+	if o.begun {
+		if p, more = s.comma(p, '}'); !more {
+			return p, false
+		}
+	} else if p = s.space(p); p < len(s.b) && s.b[p] == '}' {
+		return p + 1, false
+	}
+	o.begun = true
+	if p = s.name(p, o); p < 0 {
+		return -1, false
+	}
+	if o.at != nowhere {
+		s.trie.nodes[o.at].lead.learn(s.b[begin:p], o.start-begin)
+	}
+	return p, true
+}
+
 // name reads a name of o and the colon behind it.
 func (s *scanner) name(p int, o *object) int {
 	if p >= len(s.b) || s.b[p] != '"' {
 		return s.unexpected(p, "a name in quotes")
 	}
 	p++
-	end := 0
-	if o.at, end = s.trie.follow(s.b, p, o.at); end == 0 {
-		if end = s.newName(p, o); end < 0 {
+	o.start, o.plain = p, true
+	if o.at, o.end = s.trie.follow(s.b, p, o.at); o.end == 0 {
+		if o.end = s.newName(p, o); o.end < 0 {
 			return -1
 		}
 	} else {
 		o.slot = int(s.trie.nodes[o.at].slot)
 	}
-	p = end + 1
+	p = o.end + 1
 	if p < len(s.b) && s.b[p] <= ' ' {
 		p = s.space(p)
 	}
@@ -130,7 +169,7 @@ func (s *scanner) newName(p int, o *object) int {
 		return -1
 	}
 	name := s.value(p, end, plain)
-	o.slot = -1
+	o.slot, o.plain = -1, plain
 	if o.top {
 		slot, ok := s.fields.slot(name)
 		if !ok {

@@ -55,37 +55,73 @@ const (
 	high = 0x8080808080808080
 )
 
+// word returns the eight bytes at b[p], all of which must be there: who calls
+// it has looked, and looking again here would take as long as all the rest.
+func word(b []byte, p int) uint64 {
+	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), p))[:])
+}
+
 // special returns a word whose lowest set bit is in the first byte of x that
 // ends a run of plain text: a quote, a backslash, a control character or one
-// that is not ASCII. Bits above the lowest mean nothing: the subtractions
-// borrow.
+// that is not ASCII. With one bit turned, the quote lies right behind the
+// control characters, and the blank does not. Bits above the lowest mean
+// nothing: the subtractions borrow.
 func special(x uint64) uint64 {
-	return (x | (x ^ each*'"' - each) | (x ^ each*'\\' - each) | (x - each*' ')) & high
+	return (x | (x ^ each*'\\' - each) | (x ^ each*2 - each*0x21)) & high
 }
 
 // text reads the text that begins behind the quote before p and returns where
 // its closing quote is. Plain texts hold neither escapes nor mistakes, and
 // their bytes are their value.
 func (s *scanner) text(p int) (end int, plain bool) {
-	b := s.b
-	for p+8 <= len(b) {
-		if m := special(binary.LittleEndian.Uint64(b[p:])); m != 0 {
-			p += bits.TrailingZeros64(m) >> 3
-			if b[p] == '"' {
-				return p, true
-			}
-			return s.oddText(p)
-		}
-		p += 8
+	if p = plainRun(s.b, p); p < len(s.b) && s.b[p] == '"' {
+		return p, true
 	}
 	return s.oddText(p)
 }
 
-// oddText goes on from p, byte by byte.
+// plainRun returns the offset of the first byte from p on that is not one of
+// plain text, or the length of b.
+func plainRun(b []byte, p int) int {
+	if p = plainWords(b, p); p+8 > len(b) {
+		return plainTail(b, p)
+	}
+	return p
+}
+
+// plainWords is plainRun up to where less than eight bytes are left.
+func plainWords(b []byte, p int) int {
+	for ; p+8 <= len(b); p += 8 {
+		if m := special(word(b, p)); m != 0 {
+			return p + bits.TrailingZeros64(m)>>3
+		}
+	}
+	return p
+}
+
+// plainTail is plainRun where less than eight bytes are left, which plainWords
+// has not looked at, or not all of them.
+func plainTail(b []byte, p int) int {
+	if len(b) < 8 {
+		for p < len(b) && b[p] >= ' ' && b[p] < utf8.RuneSelf && b[p] != '"' && b[p] != '\\' {
+			p++
+		}
+		return p
+	}
+	// The bytes that are missing are zeros, and those are not plain.
+	last := word(b, len(b)-8) >> (8 * (p + 8 - len(b)))
+	return p + bits.TrailingZeros64(special(last))>>3
+}
+
+// oddText goes on from p, where something is that is not plain.
 func (s *scanner) oddText(p int) (end int, plain bool) {
 	b := s.b
 	plain = true
-	for p < len(b) {
+	for {
+		p = plainRun(b, p)
+		if p >= len(b) {
+			return s.unexpected(p, "the end of a text"), false
+		}
 		switch c := b[p]; {
 		case c == '"':
 			return p, plain
@@ -96,8 +132,6 @@ func (s *scanner) oddText(p int) (end int, plain bool) {
 			}
 		case c < ' ':
 			return s.fail(ReasonSyntax, p, "a control character stands in a text; write it as an escape"), false
-		case c < utf8.RuneSelf:
-			p++
 		default:
 			r, n := utf8.DecodeRune(b[p:])
 			if r == utf8.RuneError && n == 1 {
@@ -106,7 +140,6 @@ func (s *scanner) oddText(p int) (end int, plain bool) {
 			p += n
 		}
 	}
-	return s.unexpected(p, "the end of a text"), false
 }
 
 // escape checks the escape at p.
@@ -272,21 +305,15 @@ func (s *scanner) skipObject(p, depth int, at place) int {
 		return s.tooDeep(p)
 	}
 	o := s.open(at)
-	p = s.space(p + 1)
-	if p < len(s.b) && s.b[p] == '}' {
-		return p + 1
-	}
+	p++
 	for {
-		if p = s.name(p, &o); p < 0 {
-			return -1
+		var more bool
+		if p, more = s.member(p, &o); !more {
+			s.close(&o)
+			return p
 		}
 		if p = s.skip(p, depth+1, o.at); p < 0 {
 			return -1
-		}
-		var more bool
-		if p, more = s.comma(p, '}'); !more {
-			s.close(&o)
-			return p
 		}
 	}
 }

@@ -16,7 +16,9 @@ import (
 //	             │    └ inner root ── x ── y
 //	             └── temp
 //
-// The way from a root to a node is a list of distinct names. The trie is
+// The way from a root to a node is a list of distinct names. A node also knows
+// how its name was written last, with the comma, the colon and the white space
+// around it, so that all that parts two values is compared at once. The trie is
 // bounded, and forgets everything when much of what comes is not in it; none
 // of this changes a result.
 type trie struct {
@@ -42,6 +44,8 @@ type node struct {
 	// word is the first eight bytes of the name and its closing quote, the first
 	// in the lowest byte; if they are fewer, shifted up by so many bits.
 	word uint64
+	lead lead
+	size int32 // of the last text that was the value, in bytes
 }
 
 // begin sets what the first eight bytes of a name are compared with.
@@ -69,8 +73,8 @@ func (t *trie) matches(n *node, b []byte, p int) bool {
 	return n.length < 8 || b[end] == '"' && string(b[p+8:end]) == string(t.text[n.text+8:][:n.length-8])
 }
 
-// Bounds of the trie: 512 nodes of 32 bytes, with names of 16 bytes or so, are
-// some 24 KB. Longer objects and rarer names are checked without it.
+// Bounds of the trie: 512 nodes of 96 bytes, with names of 16 bytes or so, are
+// some 56 KB. Longer objects and rarer names are checked without it.
 const (
 	maxNodes    = 512
 	maxNodeName = 64
@@ -83,6 +87,7 @@ const (
 func (t *trie) start() place {
 	if t.nodes == nil || t.misses >= maxMisses {
 		t.nodes = append(t.nodes[:0], node{parent: nowhere})
+		t.nodes[0].lead.forget()
 		t.text = t.text[:0]
 		t.misses = 0
 	}
@@ -110,6 +115,27 @@ func (t *trie) follow(b []byte, p int, at place) (place, int) {
 				t.nodes[before].alt, n.alt, t.nodes[at].next = n.alt, t.nodes[at].next, c
 			}
 			return c, p + int(n.length)
+		}
+		before = c
+	}
+	return at, 0
+}
+
+// predict looks for one of the names that may follow at, with all that leads
+// from the value before p to the next one as it was written last. It returns
+// the node and where the value begins, or at and 0.
+func (t *trie) predict(b []byte, p int, at place) (place, int) {
+	if at == nowhere {
+		return at, 0
+	}
+	before := place(0)
+	for c := t.nodes[at].next; c != 0; c = t.nodes[c].alt {
+		n := &t.nodes[c]
+		if n.lead.ends(b, p) && n.lead.inside(b, p) {
+			if before != 0 {
+				t.nodes[before].alt, n.alt, t.nodes[at].next = n.alt, t.nodes[at].next, c
+			}
+			return c, p + int(n.lead.length)
 		}
 		before = c
 	}
@@ -148,6 +174,7 @@ func (t *trie) learn(at place, length int, name string, slot int) place {
 		text: uint32(len(t.text)), length: uint8(len(name)), slot: int16(slot),
 	})
 	t.nodes[c].begin(name)
+	t.nodes[c].lead.forget()
 	t.text = append(t.text, name...)
 	t.nodes[at].next = c
 	return c

@@ -53,7 +53,7 @@ func (d *valueDecoder) scalar(p int, t event.Type, slot *event.Value) {
 	if t != event.TypeAny && t != event.TypeString {
 		text = strings.Trim(text, " \t\r\n")
 	}
-	if !textAs(text, t, slot) {
+	if !d.textAs(text, t, slot) {
 		d.missed++
 	}
 }
