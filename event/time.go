@@ -47,44 +47,159 @@ func ParseTime(s string) (Time, error) {
 	return FromTime(t)
 }
 
-// parseTimeFast reads the common form YYYY-MM-DDThh:mm:ss[.fraction]Z. It
-// answers false for everything else, valid or not, which is then left to the
-// standard library.
+// A TimeReader reads times one after the other. It remembers the minute of the
+// last one, which times that come together mostly share; that affects its
+// speed and nothing else. The zero TimeReader remembers none.
+type TimeReader struct {
+	minute [minuteLength]byte // as it was written
+	start  Time               // of that minute, where no zone is meant
+	known  bool
+}
+
+// minuteLength is that of YYYY-MM-DDThh:mm.
+const minuteLength = 16
+
+// Parse is [ParseTime].
+func (r *TimeReader) Parse(s string) (Time, error) {
+	if len(s) <= minuteLength {
+		return ParseTime(s)
+	}
+	if !r.known || s[:minuteLength] != string(r.minute[:]) {
+		start, ok := parseMinute(s)
+		if !ok {
+			return ParseTime(s)
+		}
+		copy(r.minute[:], s)
+		r.start, r.known = start, true
+	}
+	if t, ok := parseRest(r.start, s[minuteLength:]); ok {
+		return t, nil
+	}
+	return ParseTime(s)
+}
+
+// parseTimeFast reads the forms YYYY-MM-DDThh:mm:ss[.fraction]Z, and with an
+// offset like +01:00 in place of the Z. It answers false for everything else,
+// valid or not, which is then left to the standard library.
 func parseTimeFast(s string) (Time, bool) {
-	if len(s) < 20 || len(s) > 30 || s[4] != '-' || s[7] != '-' || s[10] != 'T' ||
-		s[13] != ':' || s[16] != ':' || s[len(s)-1] != 'Z' {
+	start, ok := parseMinute(s)
+	if !ok {
 		return 0, false
 	}
-	bad := false
-	two := func(i int) int {
-		a, b := s[i]-'0', s[i+1]-'0'
-		bad = bad || a > 9 || b > 9
-		return int(a)*10 + int(b)
-	}
-	year := two(0)*100 + two(2)
-	month, day := two(5), two(8)
-	hour, minute, sec := two(11), two(14), two(17)
-	if bad || year < 1678 || year > 2261 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) ||
-		hour > 23 || minute > 59 || sec > 59 {
+	return parseRest(start, s[minuteLength:])
+}
+
+// parseMinute reads YYYY-MM-DDThh:mm at the beginning of s.
+func parseMinute(s string) (Time, bool) {
+	if len(s) < minuteLength || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' {
 		return 0, false
 	}
-	nano := int64(0)
-	if frac := s[19 : len(s)-1]; frac != "" {
-		if frac[0] != '.' || len(frac) == 1 {
+	year, month, day := digits(s, 0)*100+digits(s, 2), digits(s, 5), digits(s, 8)
+	hour, minute := digits(s, 11), digits(s, 14)
+	if year < 1678 || year > 2261 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 {
+		return 0, false
+	}
+	return Time(daysSinceEpoch(year, month, day)*86400+int64(hour)*3600+int64(minute)*60) * 1e9, true
+}
+
+// digits returns the number of two digits at s[i], or one that is larger than
+// any part of a time.
+func digits(s string, i int) int {
+	a, b := s[i]-'0', s[i+1]-'0'
+	if a > 9 || b > 9 {
+		return 1 << 20
+	}
+	return int(a)*10 + int(b)
+}
+
+// parseRest reads what follows the minute that begins at start: the colon, the
+// seconds, perhaps a fraction, and the zone.
+func parseRest(start Time, s string) (Time, bool) {
+	if len(s) < len(":00Z") || s[0] != ':' {
+		return 0, false
+	}
+	sec := digits(s, 1)
+	if sec > 59 {
+		return 0, false
+	}
+	end := len(s) - 1
+	if s[end] != 'Z' {
+		zone, ok := parseZone(s)
+		if !ok || start < dayOne || start > lastDay { // with the zone it may be in another year
 			return 0, false
 		}
-		unit := int64(100_000_000)
-		for i := 1; i < len(frac); i++ {
-			d := frac[i] - '0'
-			if d > 9 {
-				return 0, false
-			}
-			nano += int64(d) * unit
-			unit /= 10
-		}
+		start -= zone
+		end = len(s) - len("+00:00")
 	}
-	secs := daysSinceEpoch(year, month, day)*86400 + int64(hour)*3600 + int64(minute)*60 + int64(sec)
-	return Time(secs*1e9 + nano), true
+	nano, ok := parseFraction(s[len(":00"):end])
+	return start + Time(sec)*1e9 + nano, ok
+}
+
+// dayOne and lastDay are a day inside of what [FromTime] takes.
+var (
+	dayOne  = Time(daysSinceEpoch(1678, 1, 2) * 86400e9)
+	lastDay = Time(daysSinceEpoch(2261, 12, 30) * 86400e9)
+)
+
+// parseZone reads an offset at the end of s, which begins with the seconds.
+func parseZone(s string) (Time, bool) {
+	i := len(s) - len("+00:00")
+	if i < len(":00") || s[i] != '+' && s[i] != '-' || s[i+3] != ':' {
+		return 0, false
+	}
+	hour, minute := digits(s, i+1), digits(s, i+4)
+	if hour > 23 || minute > 59 {
+		return 0, false
+	}
+	zone := Time(hour*3600+minute*60) * 1e9
+	if s[i] == '-' {
+		zone = -zone
+	}
+	return zone, true
+}
+
+// parseFraction returns the nanoseconds of a fraction with its point, or of
+// nothing.
+func parseFraction(s string) (Time, bool) {
+	if s == "" {
+		return 0, true
+	}
+	if len(s) < 2 || len(s) > 10 || s[0] != '.' {
+		return 0, false
+	}
+	nano, i, unit := uint64(0), 1, uint64(100_000_000)
+	if len(s) > 8 {
+		first, ok := eightDigits(s[1:])
+		if !ok {
+			return 0, false
+		}
+		nano, i, unit = first*10, 9, 1
+	}
+	for ; i < len(s); i++ {
+		d := s[i] - '0'
+		if d > 9 {
+			return 0, false
+		}
+		nano += uint64(d) * unit
+		unit /= 10
+	}
+	return Time(nano), true
+}
+
+// eightDigits returns the number that the first eight bytes of s are.
+func eightDigits(s string) (uint64, bool) {
+	_ = s[7]
+	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	// The upper half of a digit is 3, and stays 3 with 6 added.
+	const each = 0x0101010101010101
+	if x&(each*0xf0)|(x+each*6)&(each*0xf0)>>4 != each*0x33 {
+		return 0, false
+	}
+	// Neighbours join to numbers of two, four and eight digits.
+	x -= each * '0'
+	x = x*10 + x>>8
+	return ((x&0x000000ff000000ff)*(100+1000000<<32) + (x>>16&0x000000ff000000ff)*(1+10000<<32)) >> 32, true
 }
 
 func daysIn(year, month int) int {

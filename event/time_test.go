@@ -2,6 +2,7 @@ package event
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -14,6 +15,8 @@ func TestParseTime(t *testing.T) {
 		{"2026-03-01T12:00:00.123456789Z", "2026-03-01T12:00:00.123456789Z"},
 		{"2026-03-01T12:00:00.5+01:30", "2026-03-01T10:30:00.5Z"},
 		{"2024-02-29T23:59:59Z", "2024-02-29T23:59:59Z"},
+		{"2026-03-01T00:00:00.123456-00:30", "2026-03-01T00:30:00.123456Z"}, {"2026-03-01T00:00:00+23:59", "2026-02-28T00:01:00Z"},
+		{"1678-01-01T00:00:00+00:01", ""}, {"2261-12-31T23:59:59-00:01", ""}, {"2261-12-31T23:59:59+00:01", "2261-12-31T23:58:59Z"}, {"1678-01-01T00:00:00-00:00", "1678-01-01T00:00:00Z"},
 		{"1678-01-01T00:00:00Z", "1678-01-01T00:00:00Z"},
 		{"2261-12-31T23:59:59.999999999Z", "2261-12-31T23:59:59.999999999Z"},
 		{"2026-03-01T12:00:00.1234567891Z", "2026-03-01T12:00:00.123456789Z"},
@@ -33,6 +36,16 @@ func TestParseTime(t *testing.T) {
 	}
 	if _, err := ParseTime("2262-01-01T00:00:00Z"); !errors.Is(err, ErrTimeRange) {
 		t.Error(err)
+	}
+	var r TimeReader
+	r.Parse("2026-03-01T12:00:00Z")
+	for _, test := range []struct{ text, want string }{
+		{"2026-03-01T12:00:59.25Z", "2026-03-01T12:00:59.25Z"}, {"2026-03-01T12:00:00+01:00", "2026-03-01T11:00:00Z"}, {"2026-03-01T12:01:00Z", "2026-03-01T12:01:00Z"},
+		{"2026-03-01T12:01", ""}, {"2026-03-01T12:01:60Z", ""}, {"2026-03-01T12:01:00.123456789Z", "2026-03-01T12:01:00.123456789Z"}, {"2026-03-01T12:0A:00Z", ""},
+	} {
+		if got, err := r.Parse(test.text); (err != nil) != (test.want == "") || err == nil && got.String() != test.want {
+			t.Errorf("%q: got %s, %v; want %s", test.text, got, err, test.want)
+		}
 	}
 	if n := testing.AllocsPerRun(100, func() { ParseTime("2026-03-01T12:00:00.250Z") }); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -71,6 +84,13 @@ func FuzzParseTime(f *testing.F) {
 			t.Fatalf("%q: got %d, the library has %v %v", s, fast, std, stdErr)
 		}
 		got, err := ParseTime(s)
+		for _, before := range []string{"2026-03-01T12:00:00Z", s[:min(len(s), minuteLength)] + ":00Z", s} {
+			var r TimeReader
+			r.Parse(before)
+			if read, readErr := r.Parse(s); read != got || fmt.Sprint(readErr) != fmt.Sprint(err) {
+				t.Fatalf("%q behind %q: got %s %v, want %s %v", s, before, read, readErr, got, err)
+			}
+		}
 		if err != nil {
 			if stdErr == nil && std.UTC().Year() >= 1678 && std.UTC().Year() <= 2261 {
 				t.Fatalf("%q: %v", s, err)
