@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"math/bits"
 	"slices"
 
 	"github.com/cepd/cepd/event"
@@ -90,6 +91,34 @@ func (v *env) holds(condition int) bool {
 func (v *env) Holds(pred int) bool {
 	c := v.input.Plain[pred]
 	return c >= 0 && v.holds(c)
+}
+
+// HoldAll answers several plain predicates of the rule's pattern.
+func (v *env) HoldAll(_ []int, asked uint64) (holds uint64) {
+	for i := range v.input.Sets {
+		holds |= v.holdSet(&v.input.Sets[i], asked)
+	}
+	return holds
+}
+
+// holdSet answers those of a set whose conditions lie in one word of a memo.
+func (v *env) holdSet(set *rules.PredicateSet, asked uint64) uint64 {
+	m := v.memo
+	if asked &= set.Predicates; asked == 0 {
+		return 0
+	}
+	for {
+		unknown := asked &^ bits.RotateLeft64(m.known[set.Word], -set.Shift)
+		if unknown == 0 {
+			break
+		}
+		m.ask(set.Word*64+(bits.TrailingZeros64(unknown)+set.Shift)&63, &v.shard.frame) // may answer others as well
+	}
+	failed := asked & bits.RotateLeft64(m.failed[set.Word], -set.Shift)
+	for ; failed != 0; failed &= failed - 1 {
+		v.holds(set.Word*64 + (bits.TrailingZeros64(failed)+set.Shift)&63) // counts it
+	}
+	return asked & bits.RotateLeft64(m.holds[set.Word], -set.Shift)
 }
 
 // Linked answers a predicate that looks at what a run has accepted.

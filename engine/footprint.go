@@ -121,6 +121,15 @@ type sampleEnv struct {
 
 func (v *sampleEnv) Holds(pred int) bool { return v.input.Plain[pred] >= 0 }
 
+func (v *sampleEnv) HoldAll(preds []int, asked uint64) (holds uint64) {
+	for i, pred := range preds {
+		if v.Holds(pred) {
+			holds |= 1 << i
+		}
+	}
+	return holds & asked
+}
+
 func (v *sampleEnv) Linked(int, *nfa.History) bool { return v.linked }
 
 func (v *sampleEnv) Fold(_ int, state []event.Value) {

@@ -1,6 +1,7 @@
 package nfa
 
 import (
+	"math"
 	"slices"
 
 	"github.com/cepd/cepd/event"
@@ -10,66 +11,89 @@ import (
 // What an event costs does not depend on the number of partial matches: they
 // lie in a graph, and an event does to all chains of one deterministic state
 // the same.
+//
+// Most keys that have any chain have one of one event. That lies in the machine
+// itself, which has no graph then.
 type compactMachine struct {
-	tecs
-	prog   *Prog
-	active []group  // by falling max of their first vertex
-	lists  []uint32 // of the active states, one after the other
+	prog  *Prog
+	first *event.Event // of the only chain; nil for none, or where there is a graph
+	state int32        // in which that chain waits
+	step  int32        // that has taken its event
+	graph *chains      // nil for none
 }
 
-// group is a deterministic state with chains.
+// chains holds the chains of a key by the deterministic states in which they wait.
+type chains struct {
+	tecs
+	prog   *Prog
+	active []group    // by falling max of their first vertex
+	long   [][]uint32 // lists that do not fit into their group
+	ends   event.Time // when the last chain goes
+}
+
+// group is a deterministic state with the list of its chains. A list is longer
+// than a few hardly ever. If it is it lies in long, and ids has its number there.
 type group struct {
 	state int32
-	n     uint32 // length of its list
+	n     uint32 // length of the list, which is not empty
+	ids   [groupIDs]uint32
 }
+
+const groupIDs = 3
+
+// notAccepted is the number of an event that no chain of a graph has.
+const notAccepted = math.MaxUint32
 
 func newCompactMachine(p *Prog) *compactMachine { return &compactMachine{prog: p} }
 
 // Empty implements [Machine].
-func (m *compactMachine) Empty() bool { return len(m.active) == 0 }
+func (m *compactMachine) Empty() bool { return m.first == nil && m.graph == nil }
 
 // Deadline implements [Machine]: the end of the match that began last, which
 // is when the last chain goes.
 func (m *compactMachine) Deadline() event.Time {
-	if len(m.active) == 0 || m.prog.within == 0 {
-		return event.MaxTime
+	switch {
+	case m.prog.within == 0:
+	case m.first != nil:
+		return m.first.Time.Add(m.prog.within)
+	case m.graph != nil:
+		return m.graph.ends
 	}
-	return m.events[m.at(m.lists[0]).max].Time.Add(m.prog.within)
+	return event.MaxTime
 }
 
 // Advance implements [Machine].
-func (m *compactMachine) Advance(t event.Time, _ *Result) {
+func (m *compactMachine) Advance(t event.Time, out *Result) {
 	t = min(t, event.MaxTime-1) // MaxTime is the deadline of what never ends
-	if len(m.active) > 0 && m.Deadline() <= t {
-		m.drop()
+	if !m.Empty() && m.Deadline() <= t {
+		m.drop(&out.compact)
 	}
 }
 
 // drop drops all chains.
-func (m *compactMachine) drop() {
-	m.tecs.clear()
-	m.active, m.lists = m.active[:0], m.lists[:0]
+func (m *compactMachine) drop(s *compactScratch) {
+	m.first = nil
+	if m.graph != nil {
+		s.spare, m.graph = m.graph, nil
+		s.spare.drop()
+	}
 }
 
 // compactScratch is the memory of one step.
 type compactScratch struct {
-	env          Env
-	known, holds uint64 // answers, by predicate
-	outcomes     []*outcome
-	targets      []target
-	slot         []uint32 // by deterministic state: index+1 into targets
-	now          uint32   // number of the event at hand, once kept
-	kept         bool
-	found        []completion
-	path         []pathStep
-	todo         []branch
-	best         []best
-}
-
-// target is a state with the chains that the event brings there.
-type target struct {
-	state int32
-	list  []uint32
+	env   Env
+	holds uint64       // the predicates that hold, of those that decide
+	next  []group      // the active states to be, from number from on
+	from  int          // the active states before stay where they are
+	place []uint32     // by deterministic state: where it was last put
+	kept  *event.Event // what is kept of the event at hand, once a chain accepts it
+	now   uint32       // its number in the graph; notAccepted
+	found []completion
+	path  []pathStep
+	todo  []branch
+	best  []best
+	tidy  tidyScratch
+	spare *chains // empty
 }
 
 // completion is chains that complete: those of before, with the event at hand if a
@@ -82,180 +106,395 @@ type completion struct {
 // Step implements [Machine].
 func (m *compactMachine) Step(e *event.Event, env Env, out *Result) {
 	s, d := &out.compact, m.prog.compact
-	s.env, s.known, s.holds = env, 0, 0
-	begins := s.outcome(m.prog, dfaStart)
-	if len(m.active) == 0 && begins.quiet {
-		return
+	s.env, s.kept, s.now = env, nil, notAccepted
+	if m.graph == nil {
+		if m.stepFirst(e, s) {
+			return
+		}
+		m.inflate(s)
+	} else {
+		m.graph.expire(e.Time)
+		s.ask(d, m.graph.asks(d))
 	}
-	m.expire(m.prog.within, e.Time)
-	s.outcomes = s.outcomes[:0]
-	quiet := begins.quiet
-	for _, a := range m.active {
-		o := s.outcome(m.prog, a.state)
-		s.outcomes = append(s.outcomes, o)
-		quiet = quiet && o.quiet
+	g := m.graph
+	if begins := d.outcome(dfaStart, s.holds); !begins.quiet {
+		g.step(begins, 0, e.Time, out)
+	} else if i := g.mover(d, s.holds); i < len(g.active) {
+		g.step(begins, i, e.Time, out)
 	}
-	if quiet {
-		return
+	s.kept = nil
+	m.settle(s)
+}
+
+// ask finds out which of a set of predicates hold.
+func (s *compactScratch) ask(d *dfa, asked uint64) {
+	asked &^= restless
+	s.holds = restless | s.env.HoldAll(d.preds, asked)
+}
+
+// stepFirst is Step for a machine without a graph. It returns false if the
+// event makes one necessary.
+func (m *compactMachine) stepFirst(e *event.Event, s *compactScratch) bool {
+	d := m.prog.compact
+	if m.first != nil && m.Deadline() <= e.Time {
+		m.first = nil
 	}
-	if len(s.slot) < len(d.states) {
-		s.slot = make([]uint32, len(d.states))
+	asked := d.asked[dfaStart]
+	if m.first != nil {
+		asked |= d.asked[m.state]
 	}
-	s.kept = false
-	m.begin(begins, s)
-	m.move(s)
-	m.install(s)
-	if len(s.found) > 0 {
-		m.complete(e.Time, out)
-		s.found = s.found[:0]
+	s.ask(d, asked)
+	begins := d.outcome(dfaStart, s.holds)
+	if m.first != nil {
+		return begins.quiet && d.outcome(m.state, s.holds).quiet
 	}
-	if m.untidy() {
-		m.reduce(out)
+	if !begins.quiet {
+		t := begins.takes[0]
+		if len(begins.takes) > 1 || t.match || t.to == dfaNone {
+			return false
+		}
+		m.first, m.state, m.step = s.keep(), t.to, int32(t.step)
+	}
+	return true
+}
+
+// inflate makes a graph of the only chain, if there is one.
+func (m *compactMachine) inflate(s *compactScratch) {
+	c := s.spare
+	if s.spare = nil; c == nil {
+		c = newChains(m.prog)
+	} else {
+		c.prog, c.within = m.prog, m.prog.within
+	}
+	if m.first != nil {
+		c.begun(m.first, m.state, m.step)
+	}
+	m.first, m.graph = nil, c
+}
+
+func newChains(p *Prog) *chains {
+	return &chains{prog: p, tecs: tecs{within: p.within, cut: event.MaxTime}, ends: event.MaxTime}
+}
+
+// begun adds the chain of one event, in place of any other.
+func (c *chains) begun(e *event.Event, state, step int32) {
+	id := c.extend(c.accept(e), uint16(step), 0)
+	c.active = append(c.active, group{state: state, n: 1, ids: [groupIDs]uint32{id}})
+	c.made, c.live = 0, 1
+	c.findEnd()
+}
+
+// findEnd finds out when the last chain goes.
+func (c *chains) findEnd() {
+	c.ends = event.MaxTime
+	if c.within > 0 && len(c.active) > 0 {
+		c.ends = c.events[c.at(c.list(&c.active[0])[0]).max].Time.Add(c.within)
 	}
 }
 
-// outcome returns what the event does to the chains of a state.
-func (s *compactScratch) outcome(p *Prog, state int32) *outcome {
-	d := &p.compact.states[state]
-	bits := 0
-	for i, pred := range d.asks {
-		bit := uint64(1) << pred
-		if s.known&bit == 0 {
-			s.known |= bit
-			if s.env.Holds(p.preds[pred].ID) {
-				s.holds |= bit
-			}
+// settle does without a graph where that has no more than one chain of one
+// event.
+func (m *compactMachine) settle(s *compactScratch) {
+	g := m.graph
+	if len(g.active) > 1 {
+		return
+	}
+	if len(g.active) == 1 {
+		a := &g.active[0]
+		list := g.fresh(g.list(a))
+		v := g.at(g.bare(list[0]))
+		if len(list) > 1 || v.step == unionStep || v.b != 0 {
+			return
 		}
-		if s.holds&bit != 0 {
-			bits |= 1 << i
+		m.first, m.state, m.step = g.events[v.a], a.state, v.step
+	}
+	g.drop()
+	s.spare, m.graph = g, nil
+}
+
+// drop drops all chains.
+func (c *chains) drop() {
+	c.tecs.clear()
+	c.active = c.active[:0]
+	c.long = nil
+	c.ends = event.MaxTime
+}
+
+// asks returns the predicates that decide about the chains and about what
+// begins.
+func (c *chains) asks(d *dfa) uint64 {
+	asked := d.asked[dfaStart]
+	for i := range c.active {
+		asked |= d.asked[c.active[i].state]
+	}
+	return asked
+}
+
+// mover returns the number of the first active state to which the event does
+// something.
+func (c *chains) mover(d *dfa, holds uint64) int {
+	for i := range c.active {
+		if state := c.active[i].state; d.asked[state]&holds != 0 && !d.outcome(state, holds).quiet {
+			return i
 		}
 	}
-	return &d.next[bits]
+	return len(c.active)
+}
+
+// expire drops what is too old at a time, as far as it can be seen: what is
+// behind something younger goes when that is looked at.
+func (c *chains) expire(now event.Time) {
+	if now < c.cut {
+		return
+	}
+	c.tecs.expire(now)
+	c.dropDead()
+}
+
+// dropDead drops the states whose chains are all too old. They are the last.
+func (c *chains) dropDead() {
+	n := len(c.active)
+	for n > 0 && !c.alive(c.list(&c.active[n-1])[0]) {
+		n--
+		c.release(&c.active[n])
+	}
+	c.active = c.active[:n]
+}
+
+// step brings the chains to where the event takes them. The active states
+// before number from stay as they are, unless what comes from another adds to
+// them.
+func (c *chains) step(begins *outcome, from int, at event.Time, out *Result) {
+	s, d := &out.compact, c.prog.compact
+	if len(s.place) < len(d.states) {
+		s.place = make([]uint32, len(d.states))
+	}
+	for i := range c.active[:from] {
+		s.place[c.active[i].state] = uint32(i)
+	}
+	s.next, s.from = s.next[:0], from
+	c.begin(begins, s)
+	for i := range c.active[from:] {
+		a := &c.active[from+i]
+		if d.asked[a.state]&s.holds == 0 {
+			c.pass(s, a, 0)
+		} else {
+			c.move(d.outcome(a.state, s.holds), a, s)
+		}
+	}
+	c.active = append(c.active[:from], s.next...)
+	if len(s.found) > 0 {
+		c.complete(at, out)
+		s.found = s.found[:0]
+	}
+	if c.untidy() {
+		c.reduce(out)
+	}
+	c.findEnd()
+}
+
+// keep returns what is kept of the event at hand.
+func (s *compactScratch) keep() *event.Event {
+	if s.kept == nil {
+		s.kept = s.env.Keep()
+	}
+	return s.kept
 }
 
 // keep returns the number of the event at hand, which a chain accepts.
-func (m *compactMachine) keep(s *compactScratch) uint32 {
-	if !s.kept {
-		s.kept, s.now = true, uint32(len(m.events))
-		m.events = append(m.events, s.env.Keep())
+func (c *chains) keep(s *compactScratch) uint32 {
+	if s.now == notAccepted {
+		s.now = c.accept(s.keep())
 	}
 	return s.now
 }
 
 // begin lets the event begin chains. They come before all others, since they
 // began last.
-func (m *compactMachine) begin(o *outcome, s *compactScratch) {
+func (c *chains) begin(o *outcome, s *compactScratch) {
 	for _, t := range o.takes {
 		if t.match {
-			m.keep(s)
+			c.keep(s)
 			s.found = append(s.found, completion{0, int32(t.step)})
 		}
 		if t.to != dfaNone {
-			m.put(s, t.to, m.extend(m.keep(s), t.step, 0))
+			c.put(s, t.to, c.extend(c.keep(s), t.step, 0))
 		}
 	}
 }
 
-// move brings the chains of the active states to where they go. States come in
+// move brings the chains of an active state to where they go. States come in
 // falling order of max, so that their successors do as well.
-func (m *compactMachine) move(s *compactScratch) {
-	from := m.lists
-	for i, a := range m.active {
-		list := m.fresh(from[:a.n])
-		from = from[a.n:]
-		o := s.outcomes[i]
-		if len(list) == 0 {
-			continue
+func (c *chains) move(o *outcome, a *group, s *compactScratch) {
+	all := uint32(0)
+	if len(o.takes) > 0 || o.match {
+		all = c.mergeGroup(a)
+	}
+	if o.match {
+		s.found = append(s.found, completion{all, -1})
+	}
+	for _, t := range o.takes {
+		if t.match {
+			c.keep(s)
+			s.found = append(s.found, completion{all, int32(t.step)})
 		}
-		all := uint32(0)
-		if len(o.takes) > 0 || o.match {
-			all, list = m.merge(list)
-		}
-		if o.match {
-			s.found = append(s.found, completion{all, -1})
-		}
-		for _, t := range o.takes {
-			if t.match {
-				m.keep(s)
-				s.found = append(s.found, completion{all, int32(t.step)})
-			}
-			if t.to != dfaNone {
-				m.put(s, t.to, m.extend(m.keep(s), t.step, all))
-			}
-		}
-		if o.silent != dfaNone {
-			m.pass(s, o.silent, list)
+		if t.to != dfaNone {
+			c.put(s, t.to, c.extend(c.keep(s), t.step, all))
 		}
 	}
+	if o.silent == dfaNone {
+		c.release(a)
+		return
+	}
+	a.state = o.silent
+	c.pass(s, a, all)
 }
 
-// target returns the list of a state, empty if nothing came there before.
-func (s *compactScratch) target(state int32) *target {
-	i := s.slot[state]
-	if i == 0 {
-		if len(s.targets) < cap(s.targets) { // with the memory of its list
-			s.targets = s.targets[:len(s.targets)+1]
-		} else {
-			s.targets = append(s.targets, target{})
+// target returns the active state to be, nil if nothing has come there yet.
+func (c *chains) target(s *compactScratch, state int32) *group {
+	i := int(s.place[state])
+	if i < s.from {
+		if a := &c.active[i]; a.state == state {
+			return a
 		}
-		i = uint32(len(s.targets))
-		s.slot[state] = i
-		t := &s.targets[i-1]
-		t.state, t.list = state, t.list[:0]
+	} else if i -= s.from; i < len(s.next) {
+		if a := &s.next[i]; a.state == state {
+			return a
+		}
 	}
-	return &s.targets[i-1]
+	return nil
 }
 
 // put adds a vertex to a state.
-func (m *compactMachine) put(s *compactScratch, state int32, id uint32) {
-	t := s.target(state)
-	t.list = m.insert(t.list, id)
-}
-
-// pass adds the chains of a list to a state.
-func (m *compactMachine) pass(s *compactScratch, state int32, list []uint32) {
-	t := s.target(state)
-	if len(t.list) == 0 {
-		t.list = append(t.list, list...)
+func (c *chains) put(s *compactScratch, state int32, id uint32) {
+	if a := c.target(s, state); a != nil {
+		c.insert(a, id)
 		return
 	}
-	all, _ := m.merge(list)
-	t.list = m.insert(t.list, all)
+	s.add(group{state: state, n: 1, ids: [groupIDs]uint32{id}})
 }
 
-// install makes the targets the active states.
-func (m *compactMachine) install(s *compactScratch) {
-	m.active, m.lists = m.active[:0], m.lists[:0]
-	for i := range s.targets {
-		t := &s.targets[i]
-		s.slot[t.state] = 0
-		m.active = append(m.active, group{t.state, uint32(len(t.list))})
-		m.lists = append(m.lists, t.list...)
+// pass adds the chains of a group to its state. all is their union if that has
+// been made.
+func (c *chains) pass(s *compactScratch, a *group, all uint32) {
+	to := c.target(s, a.state)
+	if to == nil {
+		s.add(*a)
+		return
 	}
-	s.targets = s.targets[:0]
+	if all == 0 {
+		all = c.mergeGroup(a)
+	}
+	c.release(a)
+	c.insert(to, all)
+}
+
+func (s *compactScratch) add(a group) {
+	s.place[a.state] = uint32(s.from + len(s.next))
+	s.next = append(s.next, a)
+}
+
+// list returns the list of a group.
+func (c *chains) list(a *group) []uint32 {
+	if a.n <= groupIDs {
+		return a.ids[:a.n]
+	}
+	return c.long[a.ids[0]]
+}
+
+// shorten cuts the list of a group.
+func (c *chains) shorten(a *group, n int) {
+	if n == int(a.n) {
+		return
+	}
+	list := c.list(a)
+	if a.n > groupIDs {
+		c.long[a.ids[0]] = list[:n]
+		if n <= groupIDs {
+			c.release(a)
+			copy(a.ids[:], list[:n])
+		}
+	}
+	a.n = uint32(n)
+}
+
+// release gives up the memory of a group's list.
+func (c *chains) release(a *group) {
+	if a.n > groupIDs {
+		c.long[a.ids[0]] = c.long[a.ids[0]][:0]
+	}
+}
+
+// insert adds a vertex to the list of a group, whose first is not earlier.
+func (c *chains) insert(a *group, id uint32) {
+	list, latest := c.list(a), c.at(id).max
+	i := 1
+	for ; i < len(list); i++ {
+		if m := c.at(list[i]).max; m == latest {
+			list[i] = c.union(list[i], id)
+			return
+		} else if m < latest {
+			break
+		}
+	}
+	switch {
+	case a.n < groupIDs:
+		copy(a.ids[i+1:], a.ids[i:])
+		a.ids[i] = id
+	case a.n > groupIDs:
+		c.long[a.ids[0]] = slices.Insert(list, i, id)
+	default:
+		at := slices.IndexFunc(c.long, func(l []uint32) bool { return len(l) == 0 })
+		if at < 0 {
+			at = len(c.long)
+			c.long = append(c.long, nil)
+		}
+		c.long[at] = slices.Insert(append(c.long[at], list...), i, id)
+		a.ids[0] = uint32(at)
+	}
+	a.n++
+}
+
+// mergeGroup returns the union of the chains of a group. Its list is shortened
+// to two, so that the next merge is short.
+func (c *chains) mergeGroup(a *group) uint32 {
+	c.shorten(a, len(c.fresh(c.list(a))))
+	all, short := c.merge(c.list(a))
+	c.shorten(a, len(short))
+	return all
 }
 
 // trim drops what is too old from the lists.
-func (m *compactMachine) trim() {
-	states, ids, from := m.active[:0], m.lists[:0], m.lists
-	for _, a := range m.active {
-		list := m.fresh(from[:a.n])
-		from = from[a.n:]
-		if len(list) > 0 {
-			states = append(states, group{a.state, uint32(len(list))})
-			ids = append(ids, list...)
+func (c *chains) trim() {
+	kept := c.active[:0]
+	for _, a := range c.active {
+		if n := len(c.fresh(c.list(&a))); n > 0 {
+			c.shorten(&a, n)
+			kept = append(kept, a)
+		} else {
+			c.release(&a)
 		}
 	}
-	m.active, m.lists = states, ids
+	c.active = kept
+}
+
+// tidyUp drops what is too old and what nothing leads to.
+func (c *chains) tidyUp(s *tidyScratch) {
+	c.trim()
+	c.tidy(func(yield func([]uint32) bool) {
+		for i := range c.active {
+			yield(c.list(&c.active[i]))
+		}
+	}, s)
 }
 
 // reduce drops what no chain needs, and if there are more chains than the
 // limit of runs allows, those that began first.
-func (m *compactMachine) reduce(out *Result) {
-	m.trim()
-	m.tidy(m.lists)
-	out.Evicted += m.evict()
-	m.made, m.live = 0, uint32(len(m.vertices))
+func (c *chains) reduce(out *Result) {
+	s := &out.compact.tidy
+	c.tidyUp(s)
+	out.Evicted += c.evict(s)
+	c.made, c.live = 0, uint32(len(c.vertices))
 }
 
 // evict drops the oldest chains of a key that has too many, and returns how
@@ -264,23 +503,27 @@ func (m *compactMachine) reduce(out *Result) {
 //
 // The latest start that a union adds is that of its right side; so many stay
 // as three quarters of the limit, lest the next one be too many again.
-func (m *compactMachine) evict() int {
-	var starts []uint32
-	for _, id := range m.lists {
-		starts = append(starts, m.at(id).max)
+func (c *chains) evict(s *tidyScratch) int {
+	if 2*len(c.vertices) <= c.prog.maxRuns {
+		return 0
 	}
-	for _, v := range m.vertices {
-		if v.step == unionStep {
-			starts = append(starts, m.at(v.b).max)
+	var starts []uint32
+	for i := range c.active {
+		for _, id := range c.list(&c.active[i]) {
+			starts = append(starts, c.at(id).max)
 		}
 	}
-	if len(starts) <= m.prog.maxRuns {
+	for _, v := range c.vertices {
+		if v.step == unionStep {
+			starts = append(starts, c.at(v.b).max)
+		}
+	}
+	if len(starts) <= c.prog.maxRuns {
 		return 0
 	}
 	slices.Sort(starts)
-	m.floor = starts[len(starts)-m.prog.maxRuns*3/4-1] + 1
-	kept, _ := slices.BinarySearch(starts, m.floor)
-	m.trim()
-	m.tidy(m.lists)
+	c.floor = starts[len(starts)-c.prog.maxRuns*3/4-1] + 1
+	kept, _ := slices.BinarySearch(starts, c.floor)
+	c.tidyUp(s)
 	return kept
 }

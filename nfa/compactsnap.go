@@ -23,32 +23,41 @@ const compactVersion = 2
 
 // AppendBinary implements [Machine].
 func (m *compactMachine) AppendBinary(dst []byte) []byte {
-	m.trim()
-	m.tidy(m.lists)
+	if m.graph != nil {
+		return m.graph.appendBinary(dst)
+	}
+	c := newChains(m.prog)
+	if m.first != nil {
+		c.begun(m.first, m.state, m.step)
+	}
+	return c.appendBinary(dst)
+}
+
+func (c *chains) appendBinary(dst []byte) []byte {
+	c.tidyUp(&tidyScratch{})
 	dst = append(dst, compactVersion)
-	dst = m.appendEvents(dst)
-	dst = binary.AppendUvarint(dst, uint64(len(m.vertices)))
-	for _, v := range m.vertices {
+	dst = c.appendEvents(dst)
+	dst = binary.AppendUvarint(dst, uint64(len(c.vertices)))
+	for _, v := range c.vertices {
 		dst = binary.AppendUvarint(dst, uint64(v.step+1))
 		dst = binary.AppendUvarint(dst, uint64(v.a))
 		dst = binary.AppendUvarint(dst, uint64(v.b))
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(m.active)))
-	lists := m.lists
-	for _, g := range m.active {
-		s := &m.prog.compact.states[g.state]
+	dst = binary.AppendUvarint(dst, uint64(len(c.active)))
+	for i := range c.active {
+		a := &c.active[i]
+		s := &c.prog.compact.states[a.state]
 		dst = appendFlag(dst, s.given)
 		dst = appendNumbers(dst, s.set)
-		dst = appendNumbers(dst, lists[:g.n])
-		lists = lists[g.n:]
+		dst = appendNumbers(dst, c.list(a))
 	}
-	dst = binary.AppendUvarint(dst, uint64(m.made))
-	return binary.AppendUvarint(dst, uint64(m.live))
+	dst = binary.AppendUvarint(dst, uint64(c.made))
+	return binary.AppendUvarint(dst, uint64(c.live))
 }
 
-func (m *compactMachine) appendEvents(dst []byte) []byte {
+func (c *chains) appendEvents(dst []byte) []byte {
 	var streams []string
-	for _, e := range m.events {
+	for _, e := range c.events {
 		if s := e.Schema.Stream(); !slices.Contains(streams, s) {
 			streams = append(streams, s)
 		}
@@ -57,8 +66,8 @@ func (m *compactMachine) appendEvents(dst []byte) []byte {
 	for _, s := range streams {
 		dst = event.AppendText(dst, s)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(m.events)))
-	for _, e := range m.events {
+	dst = binary.AppendUvarint(dst, uint64(len(c.events)))
+	for _, e := range c.events {
 		dst = binary.AppendUvarint(dst, uint64(slices.Index(streams, e.Schema.Stream())))
 		dst = e.AppendBinary(dst)
 	}
@@ -107,17 +116,40 @@ func (d *reader) readCompact(p *Prog) Machine {
 	if p.compact == nil {
 		return r.expand(p)
 	}
-	m := &compactMachine{prog: p, tecs: r.tecs}
+	c := newChains(p)
+	c.vertices, c.events, c.made, c.live = r.vertices, r.events, r.made, r.live
+	c.findCut()
 	for i, g := range r.groups {
 		state, ok := p.compact.index[dstateName(g.set, g.given)]
-		if !ok || state == dfaStart || slices.ContainsFunc(m.active, func(h group) bool { return h.state == state }) {
+		if !ok || state == dfaStart {
 			d.bad("group %d waits in states %v", i, g.set)
 			return nil
 		}
-		m.active = append(m.active, group{state, uint32(len(g.list))})
-		m.lists = append(m.lists, g.list...)
+		c.restore(state, g.list)
+	}
+	c.findEnd()
+	m := &compactMachine{prog: p}
+	if len(c.active) > 0 {
+		m.graph = c
+		if c.made == 0 && c.live == 1 {
+			m.settle(&compactScratch{})
+		}
 	}
 	return m
+}
+
+// restore adds the list of a state. Where the state is one of two that cannot
+// be told apart, which were kept apart once, it adds to that of the other.
+func (c *chains) restore(state int32, list []uint32) {
+	i := slices.IndexFunc(c.active, func(a group) bool { return a.state == state })
+	if i < 0 {
+		i = len(c.active)
+		c.active = append(c.active, group{state: state, n: 1, ids: [groupIDs]uint32{list[0]}})
+		list = list[1:]
+	}
+	for _, id := range list {
+		c.insert(&c.active[i], id)
+	}
 }
 
 func (r *compactReader) readAll(p *Prog) {
@@ -220,7 +252,7 @@ func (r *compactReader) readGroup(p *Prog) {
 func (r *compactReader) expand(p *Prog) Machine {
 	m := newRunMachine(p)
 	s := &compactScratch{}
-	walker := &compactMachine{prog: p, tecs: r.tecs}
+	walker := &chains{prog: p, tecs: r.tecs}
 	nodes := map[chainKey]*node{}
 	var out scratch
 	for _, g := range r.groups {
@@ -253,11 +285,11 @@ type chainKey struct {
 }
 
 // shared returns the chain of before and one event more, always the same one.
-func (m *compactMachine) shared(nodes map[chainKey]*node, before *node, x pathStep) *node {
+func (c *chains) shared(nodes map[chainKey]*node, before *node, x pathStep) *node {
 	k := chainKey{before, x}
 	n := nodes[k]
 	if n == nil {
-		n = m.prog.extend(before, int(x.step), m.events[x.event])
+		n = c.prog.extend(before, int(x.step), c.events[x.event])
 		nodes[k] = n
 	}
 	return n

@@ -21,7 +21,14 @@ import (
 type dfa struct {
 	states []dstate
 	index  map[string]int32 // of states by their set
+	preds  []int            // by number of a predicate, what the Env calls it
+	// asked holds for each state a bit for each predicate that it asks about,
+	// and the bit restless if something happens where none of them holds. An
+	// event does nothing to a state of whose bits none is set for the event.
+	asked []uint64
 }
+
+const restless = 1 << 63
 
 // The state where chains begin, and the successor of a chain that ends.
 const (
@@ -57,14 +64,15 @@ const (
 	maxDFAStates   = 1 << 10
 	maxDFAOutcomes = 1 << 13
 	maxDFAAsks     = 8  // of one state
-	maxDFAPreds    = 64 // of a program: the answers for an event are one word
+	maxDFAPreds    = 63 // of a program: the answers for an event are one word, with restless
 )
 
 // compactable reports whether the compact machine gives the same matches as
 // the run machine for a program with these options. It keeps no account of
 // single runs, and so cannot tell of each whose time has ended, nor hold a
 // match back until the runs that began before it are gone. What a match skips
-// must be nothing or everything. And a low limit of runs is meant to be exact.
+// must be nothing or, but for what began after its last event, everything. And
+// a low limit of runs is meant to be exact.
 func (p *Prog) compactable() bool {
 	if len(p.preds) > maxDFAPreds || p.windows || p.timeout || len(p.aggs) > 0 || p.maxRuns < DefaultMaxRuns {
 		return false
@@ -79,27 +87,7 @@ func (p *Prog) compactable() bool {
 			return false
 		}
 	}
-	switch p.skip {
-	case SkipNone:
-		return true
-	case SkipPastLast:
-		return p.order == OrderCompletion && !p.endsUntaken()
-	}
-	return false
-}
-
-// endsUntaken reports whether a match can complete with an event that it does
-// not take, as one does that ends in `=> !x`. It does not skip what begins with
-// that event.
-func (p *Prog) endsUntaken() bool {
-	for _, f := range p.flat {
-		for _, a := range f.arcs {
-			if a.kind == arcIgnore && a.to == finalState {
-				return true
-			}
-		}
-	}
-	return false
+	return p.skip == SkipNone || p.skip == SkipPastLast && p.order == OrderCompletion
 }
 
 // determine makes the program deterministic, nil if that makes it too large.
@@ -114,13 +102,129 @@ func (p *Prog) determine() *dfa {
 		}
 		next := make([]outcome, 1<<len(asks))
 		for bits := range next {
-			next[bits] = d.outcome(p, int32(i), func(pred int) bool {
+			next[bits] = d.find(p, int32(i), func(pred int) bool {
 				return bits&(1<<slices.Index(asks, uint8(pred))) != 0
 			})
 		}
 		d.states[i].asks, d.states[i].next = asks, next
 	}
+	d.minimise()
+	for _, s := range d.states {
+		asked := uint64(0)
+		for _, pred := range s.asks {
+			asked |= 1 << pred
+		}
+		if !s.next[0].quiet {
+			asked |= restless
+		}
+		d.asked = append(d.asked, asked)
+	}
+	for _, q := range p.preds {
+		d.preds = append(d.preds, q.ID)
+	}
 	return d
+}
+
+// minimise makes one state of those that cannot be told apart: all that can
+// happen to their chains is the same. A loop that may end after each of its
+// events, for example, waits in one state right after an event and in another
+// once it has skipped one, which often do the same; only as one do they leave
+// alone what they skip.
+//
+// This is Moore's algorithm: states are in one class at first, and those of a
+// class are parted as long as an event brings them to different ones. States
+// that ask about different predicates stay apart, so that no more and no fewer
+// are asked than the pattern says.
+func (d *dfa) minimise() {
+	class, classes := make([]int32, len(d.states)), 1
+	for {
+		next, names := make([]int32, len(d.states)), map[string]int32{}
+		for i := range d.states {
+			name := d.describe(i, class)
+			n, ok := names[name]
+			if !ok {
+				n = int32(len(names))
+				names[name] = n
+			}
+			next[i] = n
+		}
+		class = next
+		if len(names) == classes {
+			break
+		}
+		classes = len(names)
+	}
+	if classes < len(d.states) {
+		d.fold(class, classes)
+	}
+}
+
+// describe says what happens in a state, by the classes of states: it is one
+// text for two states of one class exactly if they cannot be told apart yet.
+func (d *dfa) describe(i int, class []int32) string {
+	of := func(state int32) uint64 {
+		if state == dfaNone {
+			return 0
+		}
+		return uint64(class[state]) + 1
+	}
+	s := &d.states[i]
+	b := appendFlag(nil, i == dfaStart)
+	b = binary.AppendUvarint(b, uint64(class[i]))
+	b = binary.AppendUvarint(b, uint64(len(s.asks)))
+	b = append(b, s.asks...)
+	for _, o := range s.next {
+		b = appendFlag(b, o.match)
+		b = binary.AppendUvarint(b, of(o.silent))
+		b = binary.AppendUvarint(b, uint64(len(o.takes)))
+		for _, t := range o.takes {
+			b = binary.AppendUvarint(b, uint64(t.step))
+			b = binary.AppendUvarint(b, of(t.to))
+			b = appendFlag(b, t.match)
+		}
+	}
+	return string(b)
+}
+
+// fold leaves of each class the first of its states. The sets of the others
+// lead to it, so that what was stored of them is read.
+func (d *dfa) fold(class []int32, classes int) {
+	all := d.states
+	d.states = make([]dstate, 0, classes)
+	for i, s := range all {
+		if int(class[i]) == len(d.states) {
+			d.states = append(d.states, s)
+		}
+	}
+	of := func(state int32) int32 {
+		if state == dfaNone {
+			return dfaNone
+		}
+		return class[state]
+	}
+	for i := range d.states {
+		for j := range d.states[i].next {
+			o := &d.states[i].next[j]
+			o.silent = of(o.silent)
+			for k := range o.takes {
+				o.takes[k].to = of(o.takes[k].to)
+			}
+			o.quiet = len(o.takes) == 0 && !o.match && (i == dfaStart || o.silent == int32(i))
+		}
+	}
+	for name, state := range d.index {
+		d.index[name] = class[state]
+	}
+}
+
+// outcome returns what an event does to the chains of a state, by the
+// predicates that hold for it.
+func (d *dfa) outcome(state int32, holds uint64) *outcome {
+	s, bits := &d.states[state], 0
+	for i, pred := range s.asks {
+		bits |= int(holds>>pred&1) << i
+	}
+	return &s.next[bits]
 }
 
 // asks returns the predicates that decide about any of a set of states.
@@ -181,9 +285,9 @@ func (c cond) holds(answer func(pred int) bool) bool {
 	return true
 }
 
-// outcome finds what happens in a state given the answers: to each of its
+// find finds out what happens in a state given the answers: to each of its
 // program's states what runMachine.stepRun does.
-func (d *dfa) outcome(p *Prog, from int32, answer func(pred int) bool) outcome {
+func (d *dfa) find(p *Prog, from int32, answer func(pred int) bool) outcome {
 	begins, given := from == dfaStart, d.states[from].given
 	var silent []int32
 	match := false

@@ -8,18 +8,41 @@ import (
 )
 
 // complete gives the matches that the event at hand completes.
-func (m *compactMachine) complete(at event.Time, out *Result) {
+func (c *chains) complete(at event.Time, out *Result) {
 	s := &out.compact
-	if m.prog.skip == SkipPastLast {
-		out.Matches = append(out.Matches, m.first(at, s))
-		m.drop()
+	if c.prog.skip == SkipPastLast {
+		c.completeFirst(at, out)
 		return
 	}
 	given := len(out.Matches)
 	for _, f := range s.found {
-		m.enumerate(f, at, out)
+		c.enumerate(f, at, out)
 	}
 	slices.SortFunc(out.Matches[given:], compareMatches)
+}
+
+// completeFirst gives the first of the matches and drops what it skips: all
+// that began up to its last event. That is everything, unless the match ends in
+// `=> !x` and so has not taken the event at hand. Then what is left may hold
+// another match.
+func (c *chains) completeFirst(at event.Time, out *Result) {
+	s := &out.compact
+	for len(s.found) > 0 {
+		m := c.first(at, s)
+		out.Matches = append(out.Matches, m)
+		if m.Last() == s.kept {
+			c.drop()
+			return
+		}
+		last := len(c.events) - 1
+		for c.events[last] != m.Last() {
+			last--
+		}
+		c.floor = uint32(last) + 1
+		c.findCut()
+		c.dropDead()
+		s.found = slices.DeleteFunc(s.found, func(f completion) bool { return f.before != 0 && !c.alive(f.before) })
+	}
 }
 
 func compareMatches(a, b Match) int {
@@ -41,14 +64,14 @@ type branch struct {
 
 // enumerate gives every chain that completes, at most as many as there may be
 // runs: so many the run machine would never have held.
-func (m *compactMachine) enumerate(f completion, at event.Time, out *Result) {
-	s, left := &out.compact, m.prog.maxRuns
+func (c *chains) enumerate(f completion, at event.Time, out *Result) {
+	s, left := &out.compact, c.prog.maxRuns
 	s.path = s.path[:0]
 	if f.step >= 0 {
 		s.path = append(s.path, pathStep{s.now, uint16(f.step)})
 	}
 	if f.before == 0 {
-		out.Matches = append(out.Matches, m.matchOf(s.path, at))
+		out.Matches = append(out.Matches, c.matchOf(s.path, at))
 		return
 	}
 	s.todo = append(s.todo[:0], branch{f.before, len(s.path)})
@@ -60,18 +83,18 @@ func (m *compactMachine) enumerate(f completion, at event.Time, out *Result) {
 		left--
 		next := s.todo[len(s.todo)-1]
 		s.todo, s.path = s.todo[:len(s.todo)-1], s.path[:next.path]
-		m.walk(next.id, s)
-		out.Matches = append(out.Matches, m.matchOf(s.path, at))
+		c.walk(next.id, s)
+		out.Matches = append(out.Matches, c.matchOf(s.path, at))
 	}
 }
 
 // walk adds a chain of a vertex to the path, last event first, and leaves what
 // branches off to be done.
-func (m *compactMachine) walk(id uint32, s *compactScratch) {
+func (c *chains) walk(id uint32, s *compactScratch) {
 	for id != 0 {
-		v := m.at(id)
+		v := c.at(id)
 		if v.step == unionStep {
-			if m.alive(v.b) {
+			if c.alive(v.b) {
 				s.todo = append(s.todo, branch{v.b, len(s.path)})
 			}
 			id = v.a
@@ -83,12 +106,12 @@ func (m *compactMachine) walk(id uint32, s *compactScratch) {
 }
 
 // matchOf makes the match of a path.
-func (m *compactMachine) matchOf(path []pathStep, at event.Time) Match {
+func (c *chains) matchOf(path []pathStep, at event.Time) Match {
 	var last *node
 	for _, x := range slices.Backward(path) {
-		last = m.prog.extend(last, int(x.step), m.events[x.event])
+		last = c.prog.extend(last, int(x.step), c.events[x.event])
 	}
-	return Match{m.events[path[len(path)-1].event].Time, at, History{m.prog, last}}
+	return Match{c.events[path[len(path)-1].event].Time, at, History{c.prog, last}}
 }
 
 // best is the first chain of a vertex in the order of matches: the one that
@@ -101,34 +124,34 @@ type best struct {
 }
 
 // first returns the first of the matches that the event at hand completes. It
-// looks at each vertex once. Everything is dropped afterwards, so this costs no
-// more than making them did.
-func (m *compactMachine) first(at event.Time, s *compactScratch) Match {
-	s.best = slices.Grow(s.best[:0], len(m.vertices)+1)[:len(m.vertices)+1]
+// looks at each vertex once. Everything is dropped afterwards, or as good as
+// everything, so this costs no more than making them did.
+func (c *chains) first(at event.Time, s *compactScratch) Match {
+	s.best = slices.Grow(s.best[:0], len(c.vertices)+1)[:len(c.vertices)+1]
 	clear(s.best)
 	for _, f := range s.found {
 		s.best[f.before].seen = true
 	}
-	for id := len(m.vertices); id > 0; id-- {
+	for id := len(c.vertices); id > 0; id-- {
 		if !s.best[id].seen {
 			continue
 		}
-		v := m.at(uint32(id))
+		v := c.at(uint32(id))
 		if v.step == unionStep {
 			s.best[v.a].seen = true
 		}
-		if v.step != unionStep || m.alive(v.b) {
+		if v.step != unionStep || c.alive(v.b) {
 			s.best[v.b].seen = true
 		}
 	}
-	for id := 1; id <= len(m.vertices); id++ {
+	for id := 1; id <= len(c.vertices); id++ {
 		if s.best[id].seen {
-			m.findBest(uint32(id), s.best)
+			c.findBest(uint32(id), s.best)
 		}
 	}
 	var first Match
 	for i, f := range s.found {
-		if x := m.bestOf(f, at, s); i == 0 || compareMatches(x, first) < 0 {
+		if x := c.bestOf(f, at, s); i == 0 || compareMatches(x, first) < 0 {
 			first = x
 		}
 	}
@@ -136,8 +159,8 @@ func (m *compactMachine) first(at event.Time, s *compactScratch) Match {
 }
 
 // findBest finds the first chain of a vertex from those it leads to.
-func (m *compactMachine) findBest(id uint32, all []best) {
-	v, b := m.at(id), &all[id]
+func (c *chains) findBest(id uint32, all []best) {
+	v, b := c.at(id), &all[id]
 	switch {
 	case v.step != unionStep && v.b == 0:
 		b.first, b.depth = v.a, 1
@@ -145,7 +168,7 @@ func (m *compactMachine) findBest(id uint32, all []best) {
 		b.first, b.depth = all[v.b].first, all[v.b].depth+1
 	default:
 		b.pick = v.a
-		if m.alive(v.b) && m.compareBest(v.a, v.b, all) > 0 {
+		if c.alive(v.b) && c.compareBest(v.a, v.b, all) > 0 {
 			b.pick = v.b
 		}
 		b.first, b.depth = all[b.pick].first, all[b.pick].depth
@@ -154,13 +177,13 @@ func (m *compactMachine) findBest(id uint32, all []best) {
 
 // compareBest compares the first chains of two vertices, as compareMatches
 // would.
-func (m *compactMachine) compareBest(x, y uint32, all []best) int {
+func (c *chains) compareBest(x, y uint32, all []best) int {
 	if c := cmp.Or(cmp.Compare(all[x].first, all[y].first), cmp.Compare(all[y].depth, all[x].depth)); c != 0 {
 		return c
 	}
 	byEvent, byStep := 0, 0
-	for x, y = m.picked(x, all), m.picked(y, all); x != y; x, y = m.picked(m.at(x).b, all), m.picked(m.at(y).b, all) {
-		v, w := m.at(x), m.at(y)
+	for x, y = c.picked(x, all), c.picked(y, all); x != y; x, y = c.picked(c.at(x).b, all), c.picked(c.at(y).b, all) {
+		v, w := c.at(x), c.at(y)
 		if c := cmp.Compare(v.a, w.a); c != 0 {
 			byEvent = c
 		}
@@ -172,22 +195,22 @@ func (m *compactMachine) compareBest(x, y uint32, all []best) int {
 }
 
 // picked returns the extend that the first chain of a vertex ends with.
-func (m *compactMachine) picked(id uint32, all []best) uint32 {
-	for id != 0 && m.at(id).step == unionStep {
+func (c *chains) picked(id uint32, all []best) uint32 {
+	for id != 0 && c.at(id).step == unionStep {
 		id = all[id].pick
 	}
 	return id
 }
 
 // bestOf makes the match of the first chain that completes in one way.
-func (m *compactMachine) bestOf(f completion, at event.Time, s *compactScratch) Match {
+func (c *chains) bestOf(f completion, at event.Time, s *compactScratch) Match {
 	s.path = s.path[:0]
 	if f.step >= 0 {
 		s.path = append(s.path, pathStep{s.now, uint16(f.step)})
 	}
-	for id := m.picked(f.before, s.best); id != 0; id = m.picked(m.at(id).b, s.best) {
-		v := m.at(id)
+	for id := c.picked(f.before, s.best); id != 0; id = c.picked(c.at(id).b, s.best) {
+		v := c.at(id)
 		s.path = append(s.path, pathStep{v.a, uint16(v.step)})
 	}
-	return m.matchOf(s.path, at)
+	return c.matchOf(s.path, at)
 }

@@ -7,6 +7,10 @@ type Env interface {
 	// Holds reports whether a plain predicate holds for the event. A machine
 	// may ask several times for one event; the caller remembers the answer.
 	Holds(pred int) bool
+	// HoldAll returns which of several plain predicates hold for the event. A
+	// bit of the set asked about, and of the answer, stands for the predicate
+	// at its place in preds, which are [Prog.Plain] of the machine's program.
+	HoldAll(preds []int, asked uint64) uint64
 	// Linked reports whether a linked predicate holds for the event and a run
 	// that has accepted h, which is valid during the call only. It is asked
 	// once for each run that the answer can move.

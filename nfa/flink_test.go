@@ -206,6 +206,8 @@ func (v *flinkEnv) fields(e *event.Event) map[string]any { return v.events[e.Pos
 
 func (v *flinkEnv) Holds(pred int) bool { return v.p.exprs[pred].holds(vars{"e": v.fields(v.at)}) }
 
+func (v *flinkEnv) HoldAll(preds []int, asked uint64) uint64 { return holdAll(v, preds, asked) }
+
 func (v *flinkEnv) Linked(pred int, h *History) bool {
 	accepted := func(name string) []any {
 		var list []any

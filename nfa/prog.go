@@ -44,6 +44,16 @@ func (p *Prog) StepNames() []string {
 	return names
 }
 
+// Plain returns the plain predicates that the compact machine asks about, by
+// the number of the bit that stands for each, nil for a program that the run
+// machine runs. They must not be changed.
+func (p *Prog) Plain() []int {
+	if p.compact == nil {
+		return nil
+	}
+	return p.compact.preds
+}
+
 // flat is a state with every edge that can be reached by proceeding from it,
 // so that a step over an event is one pass over arcs.
 type flat struct {
@@ -198,6 +208,9 @@ func (p *Prog) waitsForEver() bool {
 // Sleeps reports whether an event for which no plain predicate holds moves no
 // run and begins none, so that a machine need not be shown it.
 func (p *Prog) Sleeps() bool {
+	if p.compact != nil {
+		return !slices.ContainsFunc(p.compact.asked, func(asked uint64) bool { return asked&restless != 0 })
+	}
 	if p.ungated || p.windows {
 		return false
 	}

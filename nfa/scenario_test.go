@@ -183,10 +183,21 @@ type letterEnv struct {
 	held int // calls of Keep
 }
 
-func (v *letterEnv) Holds(pred int) bool       { return strings.IndexByte(v.at.letters, byte(pred)) >= 0 }
-func (v *letterEnv) Linked(int, *History) bool { return false }
-func (v *letterEnv) Fold(int, []event.Value)   {}
-func (v *letterEnv) Keep() *event.Event        { v.held++; return v.e }
+func (v *letterEnv) Holds(pred int) bool                      { return strings.IndexByte(v.at.letters, byte(pred)) >= 0 }
+func (v *letterEnv) HoldAll(preds []int, asked uint64) uint64 { return holdAll(v, preds, asked) }
+func (v *letterEnv) Linked(int, *History) bool                { return false }
+func (v *letterEnv) Fold(int, []event.Value)                  {}
+func (v *letterEnv) Keep() *event.Event                       { v.held++; return v.e }
+
+// holdAll asks about one predicate after the other.
+func holdAll(env Env, preds []int, asked uint64) (holds uint64) {
+	for i, pred := range preds {
+		if bit := uint64(1) << i; asked&bit != 0 && env.Holds(pred) {
+			holds |= bit
+		}
+	}
+	return holds
+}
 
 var letterSchema = event.NewSchema("s", nil)
 

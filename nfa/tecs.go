@@ -1,6 +1,7 @@
 package nfa
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/cepd/cepd/event"
@@ -43,6 +44,8 @@ type tecs struct {
 	floor    uint32         // the first of events that may begin a chain
 	made     uint32         // vertices since the last tidying
 	live     uint32         // vertices that the last tidying left
+	within   event.Duration // of the pattern; 0: no limit
+	cut      event.Time     // when the floor moves next
 }
 
 type vertex struct {
@@ -124,21 +127,6 @@ func (t *tecs) fresh(list []uint32) []uint32 {
 	return list[:n]
 }
 
-// insert adds a vertex to a list whose first is not earlier.
-func (t *tecs) insert(list []uint32, id uint32) []uint32 {
-	latest := t.at(id).max
-	for i := 1; i < len(list); i++ {
-		switch m := t.at(list[i]).max; {
-		case m == latest:
-			list[i] = t.union(list[i], id)
-			return list
-		case m < latest:
-			return slices.Insert(list, i, id)
-		}
-	}
-	return append(list, id)
-}
-
 // merge returns the union of a list. The list is shortened to two, so that the
 // next merge is short.
 func (t *tecs) merge(list []uint32) (all uint32, short []uint32) {
@@ -153,13 +141,29 @@ func (t *tecs) merge(list []uint32) (all uint32, short []uint32) {
 	return t.join(t.bare(list[0]), rest), list[:2]
 }
 
-// expire moves the floor behind the events whose window is over at a time.
-func (t *tecs) expire(within event.Duration, now event.Time) {
-	if within == 0 {
-		return
+// accept adds an event, later than all others, and returns its number.
+func (t *tecs) accept(e *event.Event) uint32 {
+	n := uint32(len(t.events))
+	t.events = append(t.events, e)
+	if t.floor == n {
+		t.findCut()
 	}
-	for int(t.floor) < len(t.events) && t.events[t.floor].Time.Add(within) <= now {
+	return n
+}
+
+// expire moves the floor behind the events whose window is over at a time.
+func (t *tecs) expire(now event.Time) {
+	for t.cut <= now {
 		t.floor++
+		t.findCut()
+	}
+}
+
+// findCut finds out when the floor moves next.
+func (t *tecs) findCut() {
+	t.cut = event.MaxTime
+	if t.within > 0 && int(t.floor) < len(t.events) {
+		t.cut = t.events[t.floor].Time.Add(t.within)
 	}
 }
 
@@ -173,22 +177,29 @@ func (t *tecs) untidy() bool { return t.made >= max(t.live, minGarbage) }
 // clear drops everything. Memory for a few is kept, for the next chains.
 func (t *tecs) clear() {
 	if cap(t.vertices) > 4*minGarbage {
-		*t = tecs{}
+		*t = tecs{within: t.within, cut: event.MaxTime}
 		return
 	}
 	clear(t.events)
-	*t = tecs{vertices: t.vertices[:0], events: t.events[:0]}
+	*t = tecs{vertices: t.vertices[:0], events: t.events[:0], within: t.within, cut: event.MaxTime}
 }
 
+// tidyScratch is the memory of a tidying: by number of a vertex and of an event
+// the new number.
+type tidyScratch struct{ vertices, events []uint32 }
+
 // tidy drops the vertices and events that lists do not lead to, and numbers the
-// others anew in the same order. lists must be fresh, and are changed to match.
-func (t *tecs) tidy(lists []uint32) {
-	to := make([]uint32, len(t.vertices)+1) // by number: the new one
-	for i, id := range lists {
-		lists[i] = t.bare(id)
-		to[lists[i]] = 1
+// others anew in the same order. The lists must be fresh, and are changed to
+// match.
+func (t *tecs) tidy(lists iter.Seq[[]uint32], s *tidyScratch) {
+	to := zeroed(&s.vertices, len(t.vertices)+1)
+	events := zeroed(&s.events, len(t.events))
+	for list := range lists {
+		for i, id := range list {
+			list[i] = t.bare(id)
+			to[list[i]] = 1
+		}
 	}
-	events := make([]uint32, len(t.events))
 	for id := len(t.vertices); id > 0; id-- {
 		if to[id] == 0 {
 			continue
@@ -214,6 +225,7 @@ func (t *tecs) tidy(lists []uint32) {
 	}
 	clear(t.events[n:])
 	t.events, t.floor = t.events[:n], 0
+	t.findCut()
 	n = 0
 	for id := 1; id < len(to); id++ {
 		if to[id] == 0 {
@@ -231,11 +243,20 @@ func (t *tecs) tidy(lists []uint32) {
 		to[id] = n
 	}
 	t.vertices = t.vertices[:n]
-	for i, id := range lists {
-		lists[i] = to[id]
+	for list := range lists {
+		for i, id := range list {
+			list[i] = to[id]
+		}
 	}
 	if cap(t.vertices) > 4*len(t.vertices) && cap(t.vertices) > 4*minGarbage {
 		t.vertices = slices.Clone(t.vertices)
 		t.events = slices.Clone(t.events)
 	}
+}
+
+// zeroed returns n zeros in memory that is used again.
+func zeroed(memory *[]uint32, n int) []uint32 {
+	*memory = slices.Grow((*memory)[:0], n)[:n]
+	clear(*memory)
+	return *memory
 }

@@ -68,6 +68,11 @@ func (l *loader) pattern(d *ruleDecl, n *node) {
 		l.report.add(n.issueIn(severity, from, to, i.Message, i.Advice))
 	}
 	d.rule.Pattern.Prog = prog
+	if prog != nil {
+		for _, in := range d.rule.Inputs {
+			in.Sets = predicateSets(prog.Plain(), in.Plain)
+		}
+	}
 	d.patternShape(prog, p, o)
 }
 

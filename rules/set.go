@@ -6,6 +6,7 @@ import (
 	"github.com/cepd/cepd/expr"
 	"github.com/cepd/cepd/nfa"
 	"github.com/cepd/cepd/window"
+	"slices"
 )
 
 // Set is a checked and compiled set of rules: what the engine runs. It is
@@ -181,6 +182,34 @@ type Hours interface {
 	Open(t event.Time) (open bool, until event.Time)
 }
 
+// PredicateSet holds predicates whose conditions lie in one word of bits, a bit
+// for each condition of the stream, and as far from their own places in a set
+// of predicates. Mostly all of a pattern are one such set. A predicate that
+// takes its events from another stream is in none.
+type PredicateSet struct {
+	Predicates uint64 // a bit for each, by its number in [nfa.Prog.Plain]
+	Word       int    // the number of the word of conditions
+	Shift      int    // bits to rotate left by, from predicates to conditions
+}
+
+// predicateSets sorts predicates by the words of their conditions.
+func predicateSets(preds, conditions []int) (sets []PredicateSet) {
+	for i, pred := range preds {
+		c := conditions[pred]
+		if c < 0 {
+			continue
+		}
+		word, shift := c/64, (c-i)&63
+		at := slices.IndexFunc(sets, func(s PredicateSet) bool { return s.Word == word && s.Shift == shift })
+		if at < 0 {
+			at = len(sets)
+			sets = append(sets, PredicateSet{Word: word, Shift: shift})
+		}
+		sets[at].Predicates |= 1 << i
+	}
+	return sets
+}
+
 // Input is one stream that a rule reads.
 type Input struct {
 	Stream *Stream
@@ -197,6 +226,9 @@ type Input struct {
 	// Stream.Conditions; -1 where the predicate is linked or takes its events
 	// from another stream.
 	Plain []int
+	// Sets are the predicates that the pattern's program asks about many at a
+	// time, see [nfa.Env.HoldAll].
+	Sets []PredicateSet
 	// Linked is for each predicate of the pattern the program that looks at
 	// the run; nil where Plain applies or the predicate takes its events from
 	// another stream.
