@@ -49,7 +49,6 @@ const maxDeliveries = 1 << 16
 // recall is what the router remembers of what came.
 type recall struct {
 	sources map[string]*deliveries
-	text    []byte // what is to be digested
 
 	// The record at hand: a message that several streams take is looked up once.
 	pos   event.Position
@@ -68,29 +67,41 @@ func (r *router) connected(source string) {
 	}
 }
 
-// known reports for which reason an event is one that came before, empty for
-// an event that is new, and remembers that.
-func (r *router) known(rt *routed, e *event.Event, rec *event.Record) (reason string) {
+// known reports for which reason the event of a reading is one that came
+// before, empty for an event that is new, and remembers that.
+func (r *router) known(rt *routed, t event.Time, rec *event.Record, x *extra) (reason string) {
+	if x.noID {
+		r.stats.NoID.add(rt.Name, "", 1)
+	}
+	switch {
+	case x.identity == idStream && r.knownID(rt, t, x.id):
+		return duplicateID
+	case x.identity == idSender && r.knownID(rt, t, x.id):
+		return duplicateSenderID
+	case x.identity == idDelivery && r.redelivered(rec, x.id):
+		return duplicateDelivery
+	}
+	return ""
+}
+
+// identify finds out what an event is known by if it comes again.
+func (r *reader) identify(rt *routed, rec *event.Record, e *event.Event, rd *reading) {
+	x := r.note(rd)
 	if rt.ID.Value != nil {
-		if r.idOf(rt, e) {
-			if r.knownID(rt, e.Time, r.recall.digest()) {
-				return duplicateID
-			}
-			return ""
+		if x.noID = !r.idOf(rt, e); !x.noID {
+			x.identity, x.id = idStream, digestOf(r.text)
+			return
 		}
 	}
 	switch {
 	case rec.SenderID != "":
-		r.recall.text = append(append(r.recall.text[:0], idOfSender), rec.SenderID...)
-		if r.knownID(rt, e.Time, r.recall.digest()) {
-			return duplicateSenderID
-		}
+		r.text = append(append(r.text[:0], idOfSender), rec.SenderID...)
+		x.identity, x.id = idSender, digestOf(r.text)
 	case rec.Flags.QoS() > 0:
-		if r.redelivered(rec) {
-			return duplicateDelivery
-		}
+		r.text = append(event.AppendText(r.text[:0], rec.Topic), byte(rec.Packet>>8), byte(rec.Packet))
+		r.text = append(r.text, rec.Payload...)
+		x.identity, x.id = idDelivery, digestOf(r.text)
 	}
-	return ""
 }
 
 // What an id is one of.
@@ -101,23 +112,21 @@ const (
 
 // idOf writes what the stream's `id` is of an event, and reports whether it has
 // any. Ids by different expressions are never the same.
-func (r *router) idOf(rt *routed, e *event.Event) bool {
+func (r *reader) idOf(rt *routed, e *event.Event) bool {
 	r.frame.Event = e
 	v, err := rt.ID.Value.Value(&r.frame)
 	if err != nil {
 		v = event.Missing
 	}
-	text := append(r.recall.text[:0], idOfStream)
+	text := append(r.text[:0], idOfStream)
 	text = event.AppendText(text, rt.ID.Value.Canonical())
-	if r.recall.text, err = event.AppendKey(text, v); err != nil {
-		r.stats.NoID.add(rt.Name, "", 1)
-	}
+	r.text, err = event.AppendKey(text, v)
 	return err == nil
 }
 
-// digest returns the digest of what was written.
-func (c *recall) digest() (d digest) {
-	sum := sha256.Sum256(c.text)
+// digestOf returns the digest of a text.
+func digestOf(text []byte) (d digest) {
+	sum := sha256.Sum256(text)
 	return digest(sum[:len(d)])
 }
 
@@ -143,18 +152,15 @@ func (r *router) knownID(rt *routed, t event.Time, d digest) bool {
 	return false
 }
 
-// redelivered reports whether a message is one that its source had in an
-// earlier connection, and remembers it.
-func (r *router) redelivered(rec *event.Record) bool {
+// redelivered reports whether a message, known by its digest, is one that its
+// source had in an earlier connection, and remembers it.
+func (r *router) redelivered(rec *event.Record, sum digest) bool {
 	c := &r.recall
 	if c.asked && c.pos == rec.Pos {
 		return c.again
 	}
 	c.asked, c.pos, c.again = true, rec.Pos, false
 	d := r.deliveries(rec.Source)
-	c.text = append(event.AppendText(c.text[:0], rec.Topic), byte(rec.Packet>>8), byte(rec.Packet))
-	c.text = append(c.text, rec.Payload...)
-	sum := c.digest()
 	if rec.Flags.Dup() {
 		if e := d.oldest(sum); e != nil && e.mark < d.conn {
 			d.forget(sum)

@@ -113,6 +113,7 @@ type Engine struct {
 	options options
 	plan    *plan
 	router  *router
+	to      deliver // it delivers what is routed
 	shards  []*Shard
 	clocks  []laneClock // by number of the lane
 	ended   bool
@@ -147,6 +148,7 @@ func New(c Config) *Engine {
 		}
 	}
 	e := &Engine{config: c, until: event.MinTime, own: own{}}
+	e.to = e.deliver
 	e.options = options{
 		logID: c.LogID, shards: c.Shards, standIns: c.StandIns, matches: c.Matches, emitted: c.Emitted, tracer: c.Tracer,
 		started: map[string]event.Position{},
@@ -195,12 +197,17 @@ func (e *Engine) Rules() *rules.Set { return e.plan.set }
 func (e *Engine) Step(in Input) Output {
 	e.out = Output{Stats: newStats(), Deadline: event.MaxTime, Settled: event.MinTime}
 	e.out.Stats.Records = int64(len(in.Records))
-	e.router.batch(e.holds())
-	for i := range in.Records {
-		e.record(&in.Records[i])
-		if e.plan.stepwise || e.begins() {
-			e.run()
+	held := e.holds()
+	for rest := in.Records; len(rest) > 0; {
+		some := rest[:ahead(rest)]
+		e.read(some, held)
+		for i := range some {
+			e.record(&some[i], i)
+			if e.plan.stepwise || e.begins() {
+				e.run()
+			}
 		}
+		rest, held = rest[len(some):], true
 	}
 	e.run()
 	e.ownDue(e.router.clock.now)
@@ -225,7 +232,20 @@ func (e *Engine) holds() bool {
 	return false
 }
 
-func (e *Engine) record(rec *event.Record) {
+// read reads the messages of a batch, each reader a part of it.
+func (e *Engine) read(records []event.Record, held bool) {
+	r := e.router
+	r.foresee()
+	part := (len(records) + len(r.readers) - 1) / len(r.readers)
+	e.config.Do(len(r.readers), func(i int) {
+		from := min(i*part, len(records))
+		r.readers[i].batch(held)
+		r.readers[i].read(records[from:min(from+part, len(records))], from)
+	})
+}
+
+// record lets record n of what was read take effect.
+func (e *Engine) record(rec *event.Record, n int) {
 	r := e.router
 	e.position = rec.Pos
 	switch rec.Kind {
@@ -250,8 +270,10 @@ func (e *Engine) record(rec *event.Record) {
 	switch rec.Kind {
 	case event.KindMessage:
 		r.clock.move(rec)
-		e.firstHeard(rec)
-		r.message(rec, e.deliver)
+		if e.plan.joins {
+			e.firstHeard(rec)
+		}
+		r.message(rec, n, e.to)
 		if r.clock.isDown(rec.Source) { // how long it has been counts from here, whatever the batch brings next
 			e.run()
 		}
@@ -303,8 +325,8 @@ func (c *clock) disconnect(source string) {
 // over several streams did not wait for any more. What they have judged by then
 // stays judged: an event before it is late.
 func (e *Engine) firstHeard(rec *event.Record) {
-	for _, rt := range e.router.streamsOf(rec.Source) {
-		if rt.marks.clocked || rt.marks.heard() || len(rt.marks.parts) == 0 || !e.router.takes(rt, rec) {
+	for _, rt := range e.router.sources[rec.Source] {
+		if rt.marks.clocked || rt.marks.heard() || len(rt.marks.parts) == 0 || !e.router.readers[0].takes(rt, rec) {
 			continue
 		}
 		ran := false
@@ -349,6 +371,9 @@ func (e *Engine) pausedOf(l *lanePlan) event.Duration {
 	return d
 }
 
+// deliver takes an item to a lane of a shard.
+type deliver func(shard int, it item, lane int)
+
 // deliver puts an event into the lane of the shard that owns its key.
 func (e *Engine) deliver(shard int, it item, lane int) {
 	c := &e.clocks[lane]
@@ -386,6 +411,10 @@ func (e *Engine) run() {
 	for again := true; again; {
 		for _, rt := range e.router.streams {
 			rt.marks.tick(&e.router.clock)
+			for _, lane := range rt.lanes {
+				e.clocks[lane].latest = max(e.clocks[lane].latest, rt.latest)
+			}
+			rt.latest = event.MinTime
 		}
 		for level := 0; level < max(e.plan.set.Levels, 1); level++ {
 			e.runLevel(level)
@@ -451,7 +480,7 @@ func (e *Engine) exchange(level int) {
 				continue
 			}
 			e.router.quiet = d.quiet
-			e.router.route(d.stream, d.event, e.deliver)
+			e.router.route(d.stream, d.event, e.to)
 		}
 		clear(s.out.derived)
 		s.out.derived = s.out.derived[:0]

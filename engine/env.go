@@ -33,6 +33,24 @@ func (m *memo) forget() {
 	m.looked = 0
 }
 
+// answers returns which of the first 64 conditions were answered, and which of
+// those hold. Failures are asked for again, since each rule counts them.
+func (m *memo) answers() (known, holds uint64) {
+	if len(m.known) == 0 {
+		return 0, 0
+	}
+	return m.known[0] &^ m.failed[0], m.holds[0]
+}
+
+// begin forgets all but the answers that an item brings.
+func (m *memo) begin(it *item) {
+	m.forget()
+	if len(m.known) > 0 {
+		m.known[0], m.holds[0] = it.known, it.holds
+		m.failed[0] &^= it.known
+	}
+}
+
 // env answers what a machine asks about the event at hand. It implements
 // [nfa.Env].
 type env struct {

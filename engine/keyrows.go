@@ -144,7 +144,7 @@ func (e *Engine) readWaiting(value *event.Reader, take func(s *streamPlan, ev *e
 		if value.Err() != nil {
 			return value.Err()
 		}
-		if rt := e.router.streams[s.number]; rt.decoder != nil {
+		if rt := e.router.streams[s.number]; rt.decoders != nil {
 			rt.decodeAgain(ev)
 		}
 		if err := take(s, ev, quiet); err != nil {

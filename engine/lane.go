@@ -10,15 +10,23 @@ import (
 
 // item is an event on its way to a table, or what a lane is told of a parent.
 type item struct {
-	at     event.Time // when it is judged: its time; for a late event the watermark when it came
-	event  *event.Event
-	parent *parentChange // in place of an event
-	stream int32
-	table  int32
-	late   bool
-	quiet  bool   // it raises no alert: the broker had kept it
-	gen    uint32 // of the journal, since when it is held back
-	key    string // encoded
+	at           event.Time // when it is judged: its time; for a late event the watermark when it came
+	event        *event.Event
+	parent       *parentChange // in place of an event
+	stream       int32
+	lane         int32
+	table        int32  // -1: no table of the lane wants the event, as the rules are now
+	gen          uint32 // of the journal, since when it is held back
+	late         bool
+	quiet        bool   // it raises no alert: the broker had kept it
+	key          string // encoded
+	known, holds uint64 // the first conditions of the stream: which were answered, and how
+}
+
+// heldItem returns an item for an event that no table of a lane wants. It waits
+// until it is due, since the rules may be others then.
+func heldItem(s *streamPlan, e *event.Event, lane int, quiet bool) item {
+	return item{at: e.Time, event: e, stream: int32(s.number), lane: int32(lane), table: -1, quiet: quiet}
 }
 
 // compare is the order in which a lane judges.
@@ -143,7 +151,9 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 			s.parentChanged(l, it)
 			continue
 		}
-		l.judge(s, l.tables[it.table], it)
+		if it.table >= 0 {
+			l.judge(s, l.tables[it.table], it)
+		}
 	}
 	for ; next < len(l.arrived); next++ {
 		l.hold(l.arrived[next])

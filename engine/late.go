@@ -55,7 +55,7 @@ func (r *router) traceLeft(rt *routed, e *event.Event, why Left) {
 // pass hands a late event to those that the stream names for it, and reports
 // whether that is a stream. There the event has the time of the watermark that
 // it was too late for: it is judged as it comes.
-func (r *router) pass(rt *routed, e *event.Event, to func(shard int, it item, lane int)) bool {
+func (r *router) pass(rt *routed, e *event.Event, to deliver) bool {
 	if len(rt.Late.To) > 0 && !r.quiet {
 		r.emitted = append(r.emitted, r.derived(rt, e))
 	}
@@ -76,7 +76,7 @@ func (r *router) pass(rt *routed, e *event.Event, to func(shard int, it item, la
 // fill decodes the payload of an event, which was decoded before for another
 // stream.
 func (rt *routed) fill(e *event.Event) {
-	if _, err := rt.decoder.Decode(e.Raw, e); err != nil {
+	if _, err := rt.decoders[0].Decode(e.Raw, e); err != nil {
 		clear(e.Slots) // a field that the other stream does not use
 	}
 	if len(rt.captured) == 0 || rt.Topic == nil {

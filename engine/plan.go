@@ -23,6 +23,7 @@ type plan struct {
 	// stepwise says that each record is a batch of its own: what comes out of
 	// keys that have a time of their own depends on the order of the log.
 	stepwise bool
+	joins    bool // some lane waits for several streams
 }
 
 // place says where the state of a rule lives: a lane, a table in it, and the
@@ -34,12 +35,23 @@ type streamPlan struct {
 	*rules.Stream
 	number   int
 	keys     [][]target // by number of the `by` clause
+	lanes    []int      // that read it
+	direct   bool       // all of them judge what is not before its watermark at once
 	producer int        // lane of the rule that emits it, for a derived stream
 	guards   *guardIndex
 }
 
 // target is a table that an event goes to.
-type target struct{ lane, table int }
+type target struct {
+	lane, table int
+	plan        *tablePlan
+	always      bool // it wants every event
+}
+
+// item returns what the table is given of an event.
+func (t *target) item(s *streamPlan, e *event.Event, key string) item {
+	return item{at: e.Time, event: e, stream: int32(s.number), lane: int32(t.lane), table: int32(t.table), key: key}
+}
 
 // lanePlan is a set of streams that rules of one level read together, by the
 // same time.
@@ -131,6 +143,9 @@ func newPlan(set *rules.Set) *plan {
 			}
 		}
 	}
+	for _, s := range p.order {
+		p.aim(s)
+	}
 	for _, r := range set.Rules {
 		if r.Unless != nil {
 			p.adopt(p.places[r.Unless.Rule].lane, p.places[r.Name].lane, r.Unless.Rule)
@@ -140,8 +155,30 @@ func newPlan(set *rules.Set) *plan {
 		if l.keyed {
 			p.couple(i, l)
 		}
+		p.joins = p.joins || len(l.streams) > 1 && !l.keyed
+	}
+	for _, s := range p.order {
+		s.direct = !slices.ContainsFunc(s.lanes, func(lane int) bool {
+			l := p.lanes[lane]
+			return len(l.streams) > 1 || l.latest || len(l.parents) > 0
+		})
 	}
 	return p
+}
+
+// aim finds out which lanes read a stream, and which of its targets want every
+// event.
+func (p *plan) aim(s *streamPlan) {
+	for _, targets := range s.keys {
+		for i := range targets {
+			t := &targets[i]
+			if !slices.Contains(s.lanes, t.lane) {
+				s.lanes = append(s.lanes, t.lane)
+			}
+			x, gates := t.plan.indexes[s.number], t.plan.gates[s.number]
+			t.always = p.lanes[t.lane].keyed || x == nil && gates == nil || x != nil && x.wakes
+		}
+	}
 }
 
 // couple finds the lanes whose keys follow those of a lane, and whether the
@@ -206,7 +243,7 @@ func (p *plan) place(r *rules.Rule) {
 		for _, in := range r.Inputs {
 			s := p.streams[in.Stream.Name]
 			t.follows[l.number(s.number)] = in.Follows
-			s.keys[in.Key] = append(s.keys[in.Key], target{li, ti})
+			s.keys[in.Key] = append(s.keys[in.Key], target{lane: li, table: ti, plan: t})
 		}
 	}
 	l.lists = l.lists || rp.listed != nil

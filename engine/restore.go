@@ -402,7 +402,7 @@ func (r *restoring) waiting(name, value *event.Reader) {
 	if value.Err() != nil {
 		return
 	}
-	if rt := e.router.streams[s.number]; rt.decoder != nil {
+	if rt := e.router.streams[s.number]; rt.decoders != nil {
 		rt.decodeAgain(ev)
 	}
 	r.inherit(lanes, s, ev, who, item{at: at, late: late, quiet: quiet})
@@ -446,7 +446,7 @@ func (rt *routed) decodeAgain(e *event.Event) {
 	}
 	// The payload was decoded once; what is rejected now for a field that was
 	// not used then leaves that field missing.
-	if _, err := rt.decoder.Decode(e.Raw, e); err != nil {
+	if _, err := rt.decoders[0].Decode(e.Raw, e); err != nil {
 		clear(e.Slots)
 	}
 	for i, slot := range rt.captured {

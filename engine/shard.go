@@ -249,7 +249,7 @@ func (ks *keyState) values() []event.Value {
 // judge shows an event to the rules of a table that it can concern, in order.
 func (s *Shard) judge(l *lane, t *table, it *item) {
 	e, x := it.event, t.indexes[it.stream]
-	s.memos[it.stream].forget()
+	s.memos[it.stream].begin(it)
 	if s.options.asksAll() {
 		s.show(l, t, t.keyStateFor(it.key), it, t.all)
 		return
