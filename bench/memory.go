@@ -64,8 +64,8 @@ type Options struct {
 	Batch  int                        // records in a batch; default 1000
 }
 
-// Runner runs a workload in an engine whose decoder copies the fields that the
-// rules use. All else is the way of every event.
+// Runner runs a workload in an engine whose decoder gives it events that are in
+// memory. All else is the way of every event.
 type Runner struct {
 	engine  *engine.Engine
 	load    *Workload
@@ -93,7 +93,7 @@ func (w *Workload) Start(o Options) *Runner {
 
 // Decode implements [decode.Decoder]: a payload is the number of an event.
 func (w *Workload) Decode(payload []byte, e *event.Event) (int, error) {
-	copy(e.Slots, w.events[binary.LittleEndian.Uint32(payload)])
+	e.Slots = w.events[binary.LittleEndian.Uint32(payload)]
 	return 0, nil
 }
 

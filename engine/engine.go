@@ -113,7 +113,6 @@ type Engine struct {
 	options options
 	plan    *plan
 	router  *router
-	to      deliver // it delivers what is routed
 	shards  []*Shard
 	clocks  []laneClock // by number of the lane
 	ended   bool
@@ -148,7 +147,6 @@ func New(c Config) *Engine {
 		}
 	}
 	e := &Engine{config: c, until: event.MinTime, own: own{}}
-	e.to = e.deliver
 	e.options = options{
 		logID: c.LogID, shards: c.Shards, standIns: c.StandIns, matches: c.Matches, emitted: c.Emitted, tracer: c.Tracer,
 		started: map[string]event.Position{},
@@ -197,17 +195,17 @@ func (e *Engine) Rules() *rules.Set { return e.plan.set }
 func (e *Engine) Step(in Input) Output {
 	e.out = Output{Stats: newStats(), Deadline: event.MaxTime, Settled: event.MinTime}
 	e.out.Stats.Records = int64(len(in.Records))
-	held := e.holds()
+	e.router.batch(e.holds())
 	for rest := in.Records; len(rest) > 0; {
 		some := rest[:ahead(rest)]
-		e.read(some, held)
+		e.read(some)
 		for i := range some {
 			e.record(&some[i], i)
-			if e.plan.stepwise || e.begins() {
+			if e.plan.stepwise || e.plan.lists && e.begins() {
 				e.run()
 			}
 		}
-		rest, held = rest[len(some):], true
+		rest = rest[len(some):]
 	}
 	e.run()
 	e.ownDue(e.router.clock.now)
@@ -232,15 +230,19 @@ func (e *Engine) holds() bool {
 	return false
 }
 
-// read reads the messages of a batch, each reader a part of it.
-func (e *Engine) read(records []event.Record, held bool) {
+// read reads the messages of a batch, each reader a part of it. One that is
+// alone reads each when it is wanted, while the last is still at hand.
+func (e *Engine) read(records []event.Record) {
 	r := e.router
 	r.foresee()
-	part := (len(records) + len(r.readers) - 1) / len(r.readers)
-	e.config.Do(len(r.readers), func(i int) {
+	n := len(r.readers)
+	if n == 1 {
+		return
+	}
+	part := (len(records) + n - 1) / n
+	e.config.Do(n, func(i int) {
 		from := min(i*part, len(records))
-		r.readers[i].batch(held)
-		r.readers[i].read(records[from:min(from+part, len(records))], from)
+		r.readers[i].readAll(records[from:min(from+part, len(records))], from)
 	})
 }
 
@@ -249,6 +251,9 @@ func (e *Engine) record(rec *event.Record, n int) {
 	r := e.router
 	e.position = rec.Pos
 	switch rec.Kind {
+	case event.KindMessage:
+		e.message(rec, n)
+		return
 	case event.KindSourceUp, event.KindSourceDown, event.KindStart, event.KindRuleSet, event.KindEnd, event.KindNotice:
 		// What was due before the barrier is due under what was in force before
 		// it, and the clock has come this far with sources as they were.
@@ -268,15 +273,6 @@ func (e *Engine) record(rec *event.Record, n int) {
 		e.ownDue(now)
 	}
 	switch rec.Kind {
-	case event.KindMessage:
-		r.clock.move(rec)
-		if e.plan.joins {
-			e.firstHeard(rec)
-		}
-		r.message(rec, n, e.to)
-		if r.clock.isDown(rec.Source) { // how long it has been counts from here, whatever the batch brings next
-			e.run()
-		}
 	case event.KindTick:
 		r.clock.move(rec)
 	case event.KindSourceUp:
@@ -310,6 +306,23 @@ func (e *Engine) record(rec *event.Record, n int) {
 	case event.KindNote, event.KindTables, event.KindAdmin:
 		// Written by later versions' sources, tables and operators; they take
 		// their place in the order of the log and change nothing yet.
+	}
+}
+
+// message lets a message take effect, record n of what was read.
+func (e *Engine) message(rec *event.Record, n int) {
+	r := e.router
+	r.clock.move(rec)
+	if e.plan.joins {
+		e.firstHeard(rec)
+	}
+	if len(r.readers) == 1 {
+		r.readAndRoute(rec, e)
+	} else {
+		r.message(rec, n, e)
+	}
+	if r.clock.isDown(rec.Source) { // how long it has been counts from here, whatever the batch brings next
+		e.run()
 	}
 }
 
@@ -371,11 +384,19 @@ func (e *Engine) pausedOf(l *lanePlan) event.Duration {
 	return d
 }
 
-// deliver takes an item to a lane of a shard.
-type deliver func(shard int, it item, lane int)
+// deliver takes an item to its lane in a shard. The item stays the caller's.
+type deliver func(shard int, it *item)
 
-// deliver puts an event into the lane of the shard that owns its key.
-func (e *Engine) deliver(shard int, it item, lane int) {
+// deliver puts an item into its lane of the shard that owns its key.
+func (e *Engine) deliver(shard int, it *item) {
+	e.admit(it)
+	l := e.shards[shard].lanes[it.lane]
+	l.arrived = append(l.arrived, *it)
+}
+
+// admit notes that an item comes to its lane, and finds out when it is judged.
+func (e *Engine) admit(it *item) {
+	lane := int(it.lane)
 	c := &e.clocks[lane]
 	c.latest = max(c.latest, it.event.Time)
 	if p := e.plan.lanes[lane]; p.keyed {
@@ -383,8 +404,6 @@ func (e *Engine) deliver(shard int, it item, lane int) {
 	} else if p.latest {
 		it.at = max(it.at, e.latestMark(p, int(it.stream)))
 	}
-	l := e.shards[shard].lanes[lane]
-	l.arrived = append(l.arrived, it)
 }
 
 // end moves event time to t; [event.MinTime] for that of the last event.
@@ -480,7 +499,7 @@ func (e *Engine) exchange(level int) {
 				continue
 			}
 			e.router.quiet = d.quiet
-			e.router.route(d.stream, d.event, e.to)
+			e.router.route(d.stream, d.event, e.deliver)
 		}
 		clear(s.out.derived)
 		s.out.derived = s.out.derived[:0]

@@ -14,40 +14,45 @@ import (
 // memo remembers the answers of a stream's conditions for the event at hand,
 // so that each is evaluated at most once however many rules ask.
 type memo struct {
-	conditions           expr.Conditions
-	known, holds, failed []uint64 // a bit for each condition
-	errs                 []error  // of those that failed
-	guards               *guardIndex
-	looked               uint64 // fields of guards, of which each is looked at once
+	conditions expr.Conditions
+	answers    []answers // of 64 conditions each
+	used       []int32   // of these, those that are not empty
+	errs       []error   // of those that failed
+	guards     *guardIndex
+	looked     uint64 // fields of guards, of which each is looked at once
 }
+
+// answers are those of 64 conditions, a bit for each.
+type answers struct{ known, holds, failed uint64 }
 
 func (m *memo) init(s *streamPlan) {
 	m.conditions, m.guards = expr.NewConditions(s.Conditions), s.guards
-	words := (len(s.Conditions) + 63) / 64
-	m.known, m.holds, m.failed = make([]uint64, words), make([]uint64, words), make([]uint64, words)
+	m.answers = make([]answers, (len(s.Conditions)+63)/64)
 	m.errs = make([]error, len(s.Conditions))
 }
 
 func (m *memo) forget() {
-	clear(m.known)
-	m.looked = 0
+	for _, i := range m.used {
+		m.answers[i] = answers{}
+	}
+	m.used, m.looked = m.used[:0], 0
 }
 
-// answers returns which of the first 64 conditions were answered, and which of
+// first returns which of the first 64 conditions were answered, and which of
 // those hold. Failures are asked for again, since each rule counts them.
-func (m *memo) answers() (known, holds uint64) {
-	if len(m.known) == 0 {
+func (m *memo) first() (known, holds uint64) {
+	if len(m.answers) == 0 {
 		return 0, 0
 	}
-	return m.known[0] &^ m.failed[0], m.holds[0]
+	a := &m.answers[0]
+	return a.known &^ a.failed, a.holds
 }
 
 // begin forgets all but the answers that an item brings.
 func (m *memo) begin(it *item) {
 	m.forget()
-	if len(m.known) > 0 {
-		m.known[0], m.holds[0] = it.known, it.holds
-		m.failed[0] &^= it.known
+	if it.known != 0 {
+		m.answers[0], m.used = answers{known: it.known, holds: it.holds}, append(m.used, 0)
 	}
 }
 
@@ -74,24 +79,42 @@ func (v *env) begin(r *rulePlan, in *rules.Input, m *memo, e *event.Event) {
 
 // ask answers one of a stream's conditions for the event in the frame.
 func (m *memo) ask(condition int, f *expr.Frame) (holds, failed bool) {
-	word, bit := condition/64, uint64(1)<<(condition%64)
-	if m.known[word]&bit == 0 && m.guards != nil {
-		m.look(condition, f.Event)
-	}
-	if m.known[word]&bit == 0 {
-		ok, err := m.conditions.Bool(condition, f)
-		m.known[word] |= bit
-		m.holds[word] &^= bit
-		m.failed[word] &^= bit
-		if ok {
-			m.holds[word] |= bit
+	a, bit := &m.answers[condition/64], uint64(1)<<(condition%64)
+	if a.known&bit == 0 {
+		if m.guards != nil {
+			m.look(condition, f.Event)
 		}
-		if err != nil {
-			m.failed[word] |= bit
-			m.errs[condition] = err
+		if a.known&bit == 0 {
+			m.note(condition, a, bit, m.conditions.Ask(condition, f))
 		}
 	}
-	return m.holds[word]&bit != 0, m.failed[word]&bit != 0
+	return a.holds&bit != 0, a.failed&bit != 0
+}
+
+// any reports whether one of a list of conditions holds or fails for the event
+// in the frame.
+func (m *memo) any(list []int32, f *expr.Frame) bool {
+	for _, c := range list {
+		if holds, failed := m.ask(int(c), f); holds || failed {
+			return true
+		}
+	}
+	return false
+}
+
+// note keeps an answer.
+func (m *memo) note(condition int, a *answers, bit uint64, t expr.Truth) {
+	if a.known == 0 {
+		m.used = append(m.used, int32(condition/64))
+	}
+	a.known |= bit
+	switch {
+	case t.Holds():
+		a.holds |= bit
+	case t.Failed():
+		a.failed |= bit
+		m.errs[condition] = t.Err()
+	}
 }
 
 // holds answers a condition of the stream.

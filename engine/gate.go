@@ -65,13 +65,39 @@ func (g *gate) open(m *memo, f *expr.Frame) bool {
 			return failed || holds
 		}
 	}
-	for _, c := range g.some {
-		if holds, failed := m.ask(int(c), f); holds || failed {
-			return true
+	return m.any(g.some, f)
+}
+
+// screenOf returns conditions of a stream of which one must hold for any rule to
+// be shown an event of it; nil where there are none, or more than are worth it.
+func screenOf(s *streamPlan) (screen []int32) {
+	for _, targets := range s.keys {
+		for i := range targets {
+			t := &targets[i]
+			if t.always || t.plan.indexes[s.number] != nil {
+				return nil
+			}
+			for j, g := range t.plan.gates[s.number] {
+				switch {
+				case t.plan.rules[j].inputs[s.number] == nil:
+				case g.where >= 0:
+					screen = append(screen, g.where)
+				default:
+					screen = append(screen, g.some...)
+				}
+			}
 		}
 	}
-	return false
+	slices.Sort(screen)
+	if screen = slices.Compact(screen); len(screen) > maxScreen {
+		return nil
+	}
+	return screen
 }
+
+// maxScreen is the number of conditions up to which asking them all before
+// anything else pays.
+const maxScreen = 64
 
 // pass leaves out the rules whose gates the event does not open.
 func (s *Shard) pass(t *table, it *item, found []int32) []int32 {

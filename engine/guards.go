@@ -103,12 +103,14 @@ func (m *memo) exclude(f *guardedField, v event.Value) {
 		return
 	}
 	for i, all := range f.all {
-		out := all &^ m.known[i]
+		a := &m.answers[i]
+		out := all &^ a.known
 		if open != nil {
 			out &^= open[i]
 		}
-		m.known[i] |= out
-		m.holds[i] &^= out
-		m.failed[i] &^= out
+		if a.known == 0 && out != 0 {
+			m.used = append(m.used, int32(i))
+		}
+		a.known |= out
 	}
 }

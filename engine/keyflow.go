@@ -63,8 +63,8 @@ func (e *Engine) routeUnordered(d derived) {
 	rt.marks.tick(&r.clock)
 	late, left := t < rt.marks.mark, false
 	r.quiet = d.quiet
-	r.route(d.stream, d.event, func(shard int, it item, lane int) {
-		p := e.plan.lanes[lane]
+	r.route(d.stream, d.event, func(shard int, it *item) {
+		p := e.plan.lanes[it.lane]
 		if late && p.own(p.number(d.stream.number)) {
 			if w := p.tables[it.table].lateness; w == 0 || t < rt.marks.mark.Add(-w) {
 				left = true
@@ -72,7 +72,7 @@ func (e *Engine) routeUnordered(d derived) {
 			}
 			it.at, it.late = rt.marks.mark, true
 		}
-		e.deliver(shard, it, lane)
+		e.deliver(shard, it)
 	})
 	if left {
 		rt.late++

@@ -23,10 +23,18 @@ type item struct {
 	known, holds uint64 // the first conditions of the stream: which were answered, and how
 }
 
-// heldItem returns an item for an event that no table of a lane wants. It waits
-// until it is due, since the rules may be others then.
-func heldItem(s *streamPlan, e *event.Event, lane int, quiet bool) item {
-	return item{at: e.Time, event: e, stream: int32(s.number), lane: int32(lane), table: -1, quiet: quiet}
+// aim fills in an empty item for a table. It is filled where it is, since
+// copying what was just written takes longer than all else that is done with it.
+func (it *item) aim(t *target, s *streamPlan, e *event.Event, key string) {
+	it.at, it.event, it.key = e.Time, e, key
+	it.stream, it.lane, it.table = int32(s.number), int32(t.lane), int32(t.table)
+}
+
+// hold fills in an empty item for an event that no table of a lane wants. It
+// waits until it is due, since the rules may be others then.
+func (it *item) hold(s *streamPlan, e *event.Event, lane int) {
+	it.at, it.event = e.Time, e
+	it.stream, it.lane, it.table = int32(s.number), int32(lane), -1
 }
 
 // compare is the order in which a lane judges.

@@ -20,6 +20,9 @@ type clock struct {
 }
 
 func (c *clock) isDown(source string) bool {
+	if len(c.down) == 0 {
+		return false
+	}
 	_, down := c.down[source]
 	return down
 }

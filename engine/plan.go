@@ -24,6 +24,7 @@ type plan struct {
 	// keys that have a time of their own depends on the order of the log.
 	stepwise bool
 	joins    bool // some lane waits for several streams
+	lists    bool // a rule has AbsentKeys
 }
 
 // place says where the state of a rule lives: a lane, a table in it, and the
@@ -36,6 +37,7 @@ type streamPlan struct {
 	number   int
 	keys     [][]target // by number of the `by` clause
 	lanes    []int      // that read it
+	screen   []int32    // conditions of which one must hold for any rule to want an event; nil where there are none
 	direct   bool       // all of them judge what is not before its watermark at once
 	producer int        // lane of the rule that emits it, for a derived stream
 	guards   *guardIndex
@@ -46,11 +48,6 @@ type target struct {
 	lane, table int
 	plan        *tablePlan
 	always      bool // it wants every event
-}
-
-// item returns what the table is given of an event.
-func (t *target) item(s *streamPlan, e *event.Event, key string) item {
-	return item{at: e.Time, event: e, stream: int32(s.number), lane: int32(t.lane), table: int32(t.table), key: key}
 }
 
 // lanePlan is a set of streams that rules of one level read together, by the
@@ -155,6 +152,7 @@ func newPlan(set *rules.Set) *plan {
 		if l.keyed {
 			p.couple(i, l)
 		}
+		p.lists = p.lists || l.lists
 		p.joins = p.joins || len(l.streams) > 1 && !l.keyed
 	}
 	for _, s := range p.order {
@@ -179,6 +177,7 @@ func (p *plan) aim(s *streamPlan) {
 			t.always = p.lanes[t.lane].keyed || x == nil && gates == nil || x != nil && x.wakes
 		}
 	}
+	s.screen = screenOf(s)
 }
 
 // couple finds the lanes whose keys follow those of a lane, and whether the

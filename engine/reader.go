@@ -30,11 +30,13 @@ type reader struct {
 
 	source     string    // of the last message
 	taking     []*routed // its streams
+	asked      int       // of these, so far
+	taken      bool      // some stream took the message
 	captures   []string
 	memos      []memo         // by number of the stream
 	spare      []*event.Event // by number of the stream: of a message that nobody wanted
 	mismatched []int64        // fields of another type than declared, by number of the stream
-	shut       []bool         // lanes in which no table wants the event at hand
+	shut       []uint8        // by lane: whether tables want the event at hand
 	found      []int32        // scratch memory of indexes
 	frame      expr.Frame
 	parts      []event.Value
@@ -81,7 +83,7 @@ func newReader(r *router, number int) *reader {
 	n := len(r.plan.order)
 	by := &reader{
 		number: number, router: r, plan: r.plan, options: r.options, keyBytes: keyBytes, extras: make([]extra, 1),
-		memos: make([]memo, n), spare: make([]*event.Event, n), mismatched: make([]int64, n), shut: make([]bool, len(r.plan.lanes)), stats: newStats(),
+		memos: make([]memo, n), spare: make([]*event.Event, n), mismatched: make([]int64, n), shut: make([]uint8, len(r.plan.lanes)), stats: newStats(),
 	}
 	for i, s := range r.plan.order {
 		by.memos[i].init(s)
@@ -120,22 +122,6 @@ func (r *reader) forget() {
 	r.readings, r.items, r.extras, r.at = r.readings[:0], r.items[:0], r.extras[:1], 0
 }
 
-// next returns the next reading of record n, nil where there is none, and
-// whether there was any left to look at.
-func (r *reader) next(n int) (rd *reading, more bool) {
-	if r.at == len(r.readings) {
-		return nil, false
-	}
-	if rd = &r.readings[r.at]; int(rd.record) != n {
-		return nil, true
-	}
-	r.at++
-	return rd, true
-}
-
-// aside returns what else there is to say of a reading.
-func (r *reader) aside(rd *reading) *extra { return &r.extras[rd.extra] }
-
 // note returns where to put what else there is to say of a reading.
 func (r *reader) note(rd *reading) *extra {
 	if rd.extra == 0 {
@@ -145,44 +131,49 @@ func (r *reader) note(rd *reading) *extra {
 	return &r.extras[rd.extra]
 }
 
-// read reads the messages among records, of which the first has a number in the
-// batch.
-func (r *reader) read(records []event.Record, first int) {
+// readAll reads the messages among records, of which the first has a number in
+// the batch, and finds out who wants them.
+func (r *reader) readAll(records []event.Record, first int) {
 	r.forget()
 	for i := range records {
-		if records[i].Kind == event.KindMessage {
-			r.message(&records[i], first+i)
+		rec := &records[i]
+		if rec.Kind != event.KindMessage {
+			continue
+		}
+		for rt := r.first(rec); rt != nil; rt = r.next(rec) {
+			if rd := r.read(rt, rec, first+i); !r.failed(rd) {
+				r.find(rt, r.spare[rt.number], rd, rt.waits, nil)
+			}
 		}
 	}
 }
 
-// streamsOf returns the streams of a source. Messages of one come in batches.
-func (r *reader) streamsOf(source string) []*routed {
-	if source != r.source || r.taking == nil {
-		r.source, r.taking = source, r.router.sources[source]
+// first returns the first of the streams that take a message, nil if none does.
+func (r *reader) first(rec *event.Record) *routed {
+	if rec.Source != r.source || r.taking == nil { // messages of one source come in batches
+		r.source, r.taking = rec.Source, r.router.sources[rec.Source]
 	}
-	return r.taking
+	r.asked, r.taken = 0, false
+	return r.next(rec)
 }
 
-// message reads a message, once for each stream that takes it.
-func (r *reader) message(rec *event.Record, n int) {
-	taken := false
-	for _, rt := range r.streamsOf(rec.Source) {
+// next returns the next of the streams that take a message, nil after the last.
+func (r *reader) next(rec *event.Record) *routed {
+	for r.asked < len(r.taking) {
+		rt := r.taking[r.asked]
+		r.asked++
 		if rec.Flags.Retained() && rt.Retained == rules.RetainedIgnore {
-			taken = true
+			r.taken = true
 			r.stats.Rejected.add(rt.Name, "retained", 1)
-			continue
+		} else if r.takes(rt, rec) {
+			r.taken = true
+			return rt
 		}
-		if !r.takes(rt, rec) {
-			continue
-		}
-		taken = true
-		r.readings = append(r.readings, reading{record: int32(n), stream: int32(rt.number)})
-		r.event(rt, rec, &r.readings[len(r.readings)-1])
 	}
-	if !taken {
+	if !r.taken {
 		r.stats.Unrouted.add(rec.Source, "", 1)
 	}
+	return nil
 }
 
 // takes reports whether a message is of a stream, by its topic.
@@ -194,8 +185,11 @@ func (r *reader) takes(rt *routed, rec *event.Record) (ok bool) {
 	return ok
 }
 
-// event makes the event of a message, and finds out who wants it.
-func (r *reader) event(rt *routed, rec *event.Record, rd *reading) {
+// read makes the event of a message, the spare one of its stream.
+func (r *reader) read(rt *routed, rec *event.Record, n int) *reading {
+	r.readings = append(r.readings, reading{}) // filled where it is: to copy what was just written waits for it
+	rd := &r.readings[len(r.readings)-1]
+	rd.record, rd.stream = int32(n), int32(rt.number)
 	e := r.spare[rt.number]
 	if e == nil {
 		e = r.slab.event(len(rt.Schema.Fields()))
@@ -205,17 +199,20 @@ func (r *reader) event(rt *routed, rec *event.Record, rd *reading) {
 	if err != nil {
 		x := r.note(rd)
 		x.reason, x.err = reason, err
-		return
+		return rd
 	}
-	r.mismatched[rt.number] += int64(mismatched)
+	if mismatched > 0 {
+		r.mismatched[rt.number] += int64(mismatched)
+	}
 	rd.time = e.Time
 	if rt.ID.Value != nil || rec.SenderID != "" || rec.Flags.QoS() > 0 {
 		r.identify(rt, rec, e, rd)
 	}
-	if r.find(rt, e, rd); rd.to > rd.from || r.options.asksAll() {
-		rd.event, r.spare[rt.number] = e, nil
-	}
+	return rd
 }
+
+// failed reports whether a reading is of no event.
+func (r *reader) failed(rd *reading) bool { return r.extras[rd.extra].err != nil }
 
 // make fills in the event of a message.
 func (r *reader) make(rt *routed, rec *event.Record, e *event.Event) (mismatched int, reason string, err error) {
@@ -280,14 +277,19 @@ func (r *reader) time(rt *routed, e *event.Event, rec *event.Record) (event.Time
 
 var errNoArrival = errors.New("the stream has no `time`, and the message no time of arrival")
 
-// find makes an item for each table that wants an event. In a lane where none
-// does, the event is left out, unless it may have to wait there: the rules may
-// be others when it is due.
-func (r *reader) find(rt *routed, e *event.Event, rd *reading) {
+// find makes an item for each table that wants an event, in the engine if it is
+// given, else among the reader's. In a lane where none does, the event is left
+// out, unless it may have to wait there: the rules may be others when it is due.
+func (r *reader) find(rt *routed, e *event.Event, rd *reading, waits bool, in *Engine) {
 	s, m := rt.streamPlan, &r.memos[rt.number]
 	m.forget()
-	all, from := r.options.asksAll(), len(r.items)
+	all, kept := r.options.asksAll(), r.options.asksAll()
+	if s.screen != nil && !waits && !all && !m.any(s.screen, &r.frame) {
+		r.miss(s, rd)
+		return
+	}
 	clear(r.shut)
+	rd.from = int32(len(r.items))
 	for k, targets := range s.keys {
 		key, reason, asked := "", "", false
 		for i := range targets {
@@ -307,28 +309,71 @@ func (r *reader) find(rt *routed, e *event.Event, rd *reading) {
 				}
 				break
 			}
-			if wants {
-				r.items = append(r.items, t.item(s, e, key))
-			} else {
-				r.shut[t.lane] = true
+			if !wants {
+				r.shut[t.lane] |= shutSome
+				continue
+			}
+			it := r.place(in, t.lane)
+			it.aim(t, s, e, key)
+			it.known, it.holds = m.first()
+			r.shut[t.lane] |= shutNot
+			kept = true
+			if in != nil {
+				it.quiet = in.router.quiet
+				in.admit(it)
 			}
 		}
 	}
-	known, holds := m.answers()
-	for i := from; i < len(r.items); i++ {
-		it := &r.items[i]
-		it.known, it.holds = known, holds
-		r.shut[it.lane] = false
-	}
-	rd.from = int32(from)
 	for _, lane := range s.lanes {
-		if r.shut[lane] {
-			if rd.left = true; rt.waits {
-				r.items = append(r.items, heldItem(s, e, lane, false))
+		if r.shut[lane] == shutSome {
+			if rd.left = true; waits {
+				it := r.place(in, lane)
+				it.hold(s, e, lane)
+				kept = true
+				if in != nil {
+					it.quiet = in.router.quiet
+					in.admit(it)
+				}
 			}
 		}
 	}
 	rd.to = int32(len(r.items))
+	if kept {
+		rd.event, r.spare[rt.number] = e, nil
+	}
+}
+
+// miss notes that nobody wants an event.
+func (r *reader) miss(s *streamPlan, rd *reading) {
+	for k, targets := range s.keys {
+		if len(targets) == 0 {
+			continue
+		}
+		if reason := r.keyError(s.Keys[k]); reason == "" {
+			rd.left = true
+		} else if r.wanted(s.Stream, s.Keys[k]) {
+			x := r.note(rd)
+			x.keyErrors = append(x.keyErrors, reason)
+		}
+	}
+}
+
+// Whether there are tables in a lane that do not want the event at hand, and
+// such as do.
+const (
+	shutSome = 1 << iota
+	shutNot
+)
+
+// place returns an empty item for a lane: of the engine's only shard, or one of
+// the reader's.
+func (r *reader) place(in *Engine, lane int) *item {
+	list := &r.items
+	if in != nil {
+		list = &in.shards[0].lanes[lane].arrived
+	}
+	*list = append(*list, item{})
+	return &(*list)[len(*list)-1]
 }
 
 // wants reports whether an event in the frame can concern a rule of a table, as
@@ -381,12 +426,13 @@ func (r *reader) key(s *rules.Stream, k *rules.Key, e *event.Event) (key, reason
 // key.
 func (r *reader) keyError(k *rules.Key) string {
 	for _, p := range k.Parts {
-		if v, err := p.Value(&r.frame); err != nil || v.Kind() != event.KindString {
+		if !p.IsField(r.frame.Event) {
+			var err error
 			r.evaluate(k)
 			if r.text, err = event.AppendKey(r.text[:0], r.parts...); err != nil {
 				return keyReason(err)
 			}
-			return ""
+			break
 		}
 	}
 	return ""

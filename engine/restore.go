@@ -420,18 +420,18 @@ func (r *restoring) inherit(lanes []int, s *streamPlan, ev *event.Event, who str
 
 // wait puts an event among those that a lane holds back.
 func (e *Engine) wait(lane int, s *streamPlan, ev *event.Event, like item) {
-	e.router.route(s, ev, func(shard int, it item, to int) {
+	e.router.route(s, ev, func(shard int, it *item) {
 		p := e.plan.lanes[lane]
-		if to != lane || like.late && (p.keyed || p.tables[it.table].lateness == 0) {
+		if int(it.lane) != lane || like.late && (p.keyed || p.tables[it.table].lateness == 0) {
 			return
 		}
 		if p.keyed { // it waited by another time, and comes to its key now
 			it.quiet = like.quiet
-			e.deliver(shard, it, to)
+			e.deliver(shard, it)
 			return
 		}
 		it.at, it.late, it.quiet = like.at, like.late, like.quiet
-		e.shards[shard].lanes[lane].holdStored(it)
+		e.shards[shard].lanes[lane].holdStored(*it)
 	})
 }
 

@@ -124,6 +124,13 @@ func (r *router) connect(rt *routed) error {
 	return nil
 }
 
+// batch begins a new batch.
+func (r *router) batch(held bool) {
+	for _, by := range r.readers {
+		by.batch(held)
+	}
+}
+
 // ahead returns how many of the records, at least one, can be read before any
 // of them takes effect: none behind a record that changes the rules.
 func ahead(records []event.Record) int {
@@ -147,54 +154,114 @@ func (r *router) foresee() {
 // read it; nil where there is no more.
 func (r *router) reading(n int) (*reading, *reader) {
 	for ; r.part < len(r.readers); r.part++ {
-		if rd, more := r.readers[r.part].next(n); more {
-			return rd, r.readers[r.part]
+		by := r.readers[r.part]
+		if by.at == len(by.readings) {
+			continue
 		}
+		if rd := &by.readings[by.at]; int(rd.record) == n {
+			by.at++
+			return rd, by
+		}
+		break
 	}
 	return nil, nil
 }
 
 // message routes what was read in a message, record n of the batch.
-func (r *router) message(rec *event.Record, n int, to deliver) {
+func (r *router) message(rec *event.Record, n int, e *Engine) {
 	for rd, by := r.reading(n); rd != nil; rd, by = r.reading(n) {
 		rt := r.streams[rd.stream]
-		x := by.aside(rd)
-		switch {
-		case x.err != nil:
-			r.reject(rt, rec, x.reason, x.err)
-			continue
-		case rt.Watermark.MaxFuture > 0 && rec.Arrival != 0 && rd.time.Sub(rec.Arrival) > rt.Watermark.MaxFuture && !r.clock.wrong:
-			r.traceLeft(rt, rd.event, LeftFuture)
-			r.reject(rt, rec, "max_future", errFuture)
-			continue
-		}
-		if reason := r.known(rt, rd.time, rec, x); reason != "" {
-			r.traceLeft(rt, rd.event, LeftDuplicate)
-			r.stats.Duplicates.add(rt.Name, reason, 1)
-			continue
-		}
-		for _, reason := range x.keyErrors {
-			r.stats.KeyErrors.add(rt.Name, reason, 1)
-		}
-		r.quiet = rec.Flags.Retained() && rt.Retained == rules.RetainedState
-		rt.marks.tick(&r.clock)
-		if rd.time < rt.marks.mark && !rt.Watermark.PerKey { // it does not move it
-			r.late(rt, by.whole(rt, rec, rd), to)
-			continue
-		}
-		rt.marks.observe(rec, rd.time, &r.clock)
-		rt.events++
-		for i := range by.items[rd.from:rd.to] {
-			it := &by.items[int(rd.from)+i]
-			it.quiet = r.quiet
-			to(r.shard(it), *it, int(it.lane))
-		}
-		if rd.left {
-			rt.latest = max(rt.latest, rd.time)
-			if !rt.waits && rd.time > rt.marks.mark { // another partition holds it back
-				r.holdBack(rt, by, by.whole(rt, rec, rd), rd, to)
+		switch r.admit(rt, rec, rd, by, rd.event) {
+		case admittedLate:
+			r.late(rt, by.whole(rt, rec, rd), e.deliver)
+		case admitted:
+			for i := rd.from; i < rd.to; i++ {
+				it := &by.items[i]
+				it.quiet = r.quiet
+				e.deliver(r.shard(it), it)
+			}
+			r.account(rt, rd, by)
+			if rd.left && !rt.waits && rd.time > rt.marks.mark { // another partition holds it back
+				r.holdBack(rt, by, by.whole(rt, rec, rd), rd, e.deliver)
 			}
 		}
+	}
+}
+
+// readAndRoute reads a message and routes it at once, where there is one reader.
+// What is wanted of it goes right to where it is judged.
+func (r *router) readAndRoute(rec *event.Record, e *Engine) {
+	by := r.readers[0]
+	by.forget()
+	for rt := by.first(rec); rt != nil; rt = by.next(rec) {
+		rd := by.read(rt, rec, 0)
+		ev := by.spare[rt.number]
+		switch r.admit(rt, rec, rd, by, ev) {
+		case admittedLate:
+			by.spare[rt.number] = nil
+			r.late(rt, ev, e.deliver)
+		case admitted:
+			by.find(rt, ev, rd, !rt.direct || rd.time > rt.marks.mark, e)
+			r.account(rt, rd, by)
+		}
+	}
+}
+
+// admission is what becomes of an event.
+type admission uint8
+
+const (
+	leftOut admission = iota
+	admitted
+	admittedLate // it is behind the watermark
+)
+
+// admit takes in a reading: an event that counts moves the watermark, one behind
+// that does not.
+func (r *router) admit(rt *routed, rec *event.Record, rd *reading, by *reader, e *event.Event) admission {
+	if m := rt.Watermark.MaxFuture; rd.extra > 0 || m > 0 && rec.Arrival != 0 && rd.time.Sub(rec.Arrival) > m {
+		if r.leaveOut(rt, rec, rd, &by.extras[rd.extra], e) {
+			return leftOut
+		}
+	}
+	r.quiet = rec.Flags.Retained() && rt.Retained == rules.RetainedState
+	rt.marks.tick(&r.clock)
+	if rd.time < rt.marks.mark && !rt.Watermark.PerKey {
+		return admittedLate
+	}
+	rt.marks.observe(rec, rd.time, &r.clock)
+	rt.events++
+	return admitted
+}
+
+// leaveOut reports whether a message is no event, or none that counts, and says
+// why.
+func (r *router) leaveOut(rt *routed, rec *event.Record, rd *reading, x *extra, e *event.Event) bool {
+	if x.err != nil {
+		r.reject(rt, rec, x.reason, x.err)
+		return true
+	}
+	if m := rt.Watermark.MaxFuture; m > 0 && rec.Arrival != 0 && rd.time.Sub(rec.Arrival) > m && !r.clock.wrong {
+		r.traceLeft(rt, e, LeftFuture)
+		r.reject(rt, rec, "max_future", errFuture)
+		return true
+	}
+	if reason := r.known(rt, rd.time, rec, x); reason != "" {
+		r.traceLeft(rt, e, LeftDuplicate)
+		r.stats.Duplicates.add(rt.Name, reason, 1)
+		return true
+	}
+	return false
+}
+
+// account notes the time of an event that some lanes are without, and why it has
+// no key for some rules.
+func (r *router) account(rt *routed, rd *reading, by *reader) {
+	if rd.left {
+		rt.latest = max(rt.latest, rd.time)
+	}
+	for _, reason := range by.extras[rd.extra].keyErrors {
+		r.stats.KeyErrors.add(rt.Name, reason, 1)
 	}
 }
 
@@ -211,7 +278,10 @@ func (r *router) shard(it *item) int {
 func (r *router) holdBack(rt *routed, by *reader, e *event.Event, rd *reading, to deliver) {
 	for _, lane := range rt.lanes {
 		if !slices.ContainsFunc(by.items[rd.from:rd.to], func(it item) bool { return int(it.lane) == lane }) {
-			to(0, heldItem(rt.streamPlan, e, lane, r.quiet), lane)
+			var it item
+			it.hold(rt.streamPlan, e, lane)
+			it.quiet = r.quiet
+			to(0, &it)
 		}
 	}
 }
@@ -220,10 +290,10 @@ func (r *router) holdBack(rt *routed, by *reader, e *event.Event, rd *reading, t
 // One that nobody takes is counted.
 func (r *router) late(rt *routed, e *event.Event, to deliver) {
 	taken := false
-	r.route(rt.streamPlan, e, func(shard int, it item, lane int) {
-		if t := r.plan.lanes[lane].tables[it.table]; t.lateness > 0 && e.Time >= rt.marks.mark.Add(-t.lateness) {
+	r.route(rt.streamPlan, e, func(shard int, it *item) {
+		if t := r.plan.lanes[it.lane].tables[it.table]; t.lateness > 0 && e.Time >= rt.marks.mark.Add(-t.lateness) {
 			it.at, it.late, taken = rt.marks.mark, true, true
-			to(shard, it, lane)
+			to(shard, it)
 		}
 	})
 	if !taken {
@@ -271,9 +341,10 @@ func (r *router) route(s *streamPlan, e *event.Event, to deliver) {
 			continue
 		}
 		for i := range targets {
-			it := targets[i].item(s, e, key)
+			var it item
+			it.aim(&targets[i], s, e, key)
 			it.quiet = r.quiet
-			to(r.shard(&it), it, int(it.lane))
+			to(r.shard(&it), &it)
 		}
 	}
 }

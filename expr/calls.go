@@ -179,7 +179,7 @@ func matching(a, pattern code) code {
 	if err != nil {
 		return code{}
 	}
-	return boolCode(func(f *Frame) truth {
+	return boolCode(func(f *Frame) Truth {
 		x, r := s(f)
 		if r != 0 {
 			return failed(r)
@@ -254,7 +254,7 @@ func inNetworks(a, networks code) code {
 		}
 		prefixes[i] = p.Masked()
 	}
-	return boolCode(func(f *Frame) truth {
+	return boolCode(func(f *Frame) Truth {
 		x, r := s(f)
 		if r != 0 {
 			return failed(r)
@@ -433,7 +433,7 @@ func (g *generator) optionalCall(e ast.Expr, name string) code {
 	v := of.v
 	switch name {
 	case "hasValue":
-		return boolCode(func(f *Frame) truth {
+		return boolCode(func(f *Frame) Truth {
 			x, r := v(f)
 			if r != 0 {
 				return failed(r)

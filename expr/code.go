@@ -10,7 +10,7 @@ import (
 // Closures over unboxed values. Each returns its value or the reason why there
 // is none; a reason other than 0 means that the value says nothing.
 type (
-	boolFn   func(*Frame) truth
+	boolFn   func(*Frame) Truth
 	intFn    func(*Frame) (int64, Reason) // int, uint, timestamp and duration
 	doubleFn func(*Frame) (float64, Reason)
 	stringFn func(*Frame) (string, Reason)
@@ -18,33 +18,40 @@ type (
 	eventFn  func(*Frame) (*event.Event, Reason)
 )
 
-// truth is CEL's three-valued logic in one byte: no, yes, or 1 + a reason.
-type truth uint8
+// Truth is the answer of a condition, CEL's three-valued logic in one byte: no,
+// yes, or 1 + a reason why it is neither.
+type Truth uint8
 
 const (
-	no  truth = 0
-	yes truth = 1
+	no  Truth = 0
+	yes Truth = 1
 )
 
-func truthOf(b bool) truth {
+func truthOf(b bool) Truth {
 	if b {
 		return yes
 	}
 	return no
 }
 
-func failed(r Reason) truth { return truth(r) + 1 }
+func failed(r Reason) Truth { return Truth(r) + 1 }
 
 // reason returns why t is neither yes nor no, or 0.
-func (t truth) reason() Reason {
+func (t Truth) reason() Reason {
 	if t > yes {
 		return Reason(t - 1)
 	}
 	return 0
 }
 
-// err returns why t is neither yes nor no, or nil.
-func (t truth) err() error {
+// Holds reports whether t is yes.
+func (t Truth) Holds() bool { return t == yes }
+
+// Failed reports whether t is neither yes nor no.
+func (t Truth) Failed() bool { return t > yes }
+
+// Err returns why t is neither yes nor no, an [*EvalError], or nil.
+func (t Truth) Err() error {
 	if t > yes {
 		return evalErrors[t.reason()]
 	}
@@ -111,7 +118,7 @@ func constantCode(v event.Value) code {
 	switch v.Kind() {
 	case event.KindBool:
 		t := truthOf(v.AsBool())
-		c.form, c.b = formBool, func(*Frame) truth { return t }
+		c.form, c.b = formBool, func(*Frame) Truth { return t }
 	case event.KindInt:
 		i := v.AsInt()
 		c.form, c.i = formInt, func(*Frame) (int64, Reason) { return i, 0 }
@@ -205,7 +212,7 @@ func (c code) truth() boolFn {
 		return c.b
 	case formValue:
 		v := c.v
-		return func(f *Frame) truth {
+		return func(f *Frame) Truth {
 			x, r := v(f)
 			switch {
 			case r != 0:

@@ -27,7 +27,7 @@ func loadSlot(slot int, t event.Type) code {
 		}
 	case event.TypeBool:
 		c.form = formBool
-		c.b = func(f *Frame) truth {
+		c.b = func(f *Frame) Truth {
 			if s := f.Event.Slots; slot < len(s) && s[slot].Kind() == event.KindBool {
 				return truthOf(s[slot].AsBool())
 			}
@@ -68,7 +68,7 @@ func slowDouble(f *Frame, slot int) (float64, Reason) {
 
 // compareDoubleSlot fuses a field, an operator and a constant.
 func compareDoubleSlot(op compareOp, slot int, c float64) boolFn {
-	slow := func(f *Frame) truth {
+	slow := func(f *Frame) Truth {
 		d, r := slowDouble(f, slot)
 		if r != 0 {
 			return failed(r)
@@ -79,28 +79,28 @@ func compareDoubleSlot(op compareOp, slot int, c float64) boolFn {
 	// the rest.
 	switch op {
 	case opLess:
-		return func(f *Frame) truth {
+		return func(f *Frame) Truth {
 			if s := f.Event.Slots; slot < len(s) && s[slot].Kind() == event.KindDouble {
 				return truthOf(s[slot].AsDouble() < c)
 			}
 			return slow(f)
 		}
 	case opLessEqual:
-		return func(f *Frame) truth {
+		return func(f *Frame) Truth {
 			if s := f.Event.Slots; slot < len(s) && s[slot].Kind() == event.KindDouble {
 				return truthOf(s[slot].AsDouble() <= c)
 			}
 			return slow(f)
 		}
 	case opGreater:
-		return func(f *Frame) truth {
+		return func(f *Frame) Truth {
 			if s := f.Event.Slots; slot < len(s) && s[slot].Kind() == event.KindDouble {
 				return truthOf(s[slot].AsDouble() > c)
 			}
 			return slow(f)
 		}
 	case opGreaterEqual:
-		return func(f *Frame) truth {
+		return func(f *Frame) Truth {
 			if s := f.Event.Slots; slot < len(s) && s[slot].Kind() == event.KindDouble {
 				return truthOf(s[slot].AsDouble() >= c)
 			}
@@ -108,7 +108,7 @@ func compareDoubleSlot(op compareOp, slot int, c float64) boolFn {
 		}
 	}
 	want := op == opEqual
-	return func(f *Frame) truth {
+	return func(f *Frame) Truth {
 		if s := f.Event.Slots; slot < len(s) && s[slot].Kind() == event.KindDouble {
 			return truthOf((s[slot].AsDouble() == c) == want)
 		}
@@ -118,7 +118,7 @@ func compareDoubleSlot(op compareOp, slot int, c float64) boolFn {
 
 // equalStringSlot fuses a field, == or != and a constant text.
 func equalStringSlot(slot int, c string, want bool) boolFn {
-	return func(f *Frame) truth {
+	return func(f *Frame) Truth {
 		if s := f.Event.Slots; slot < len(s) && s[slot].Kind() == event.KindString {
 			return truthOf((s[slot].AsString() == c) == want)
 		}
@@ -129,7 +129,7 @@ func equalStringSlot(slot int, c string, want bool) boolFn {
 // compareAnySlot fuses a dynamic field, an operator and a constant number.
 func compareAnySlot(op compareOp, slot int, c event.Value) boolFn {
 	d, _ := c.Number()
-	return func(f *Frame) truth {
+	return func(f *Frame) Truth {
 		s := f.Event.Slots
 		if slot >= len(s) {
 			return failed(ReasonNoSuchField)

@@ -157,7 +157,7 @@ func (g *generator) selection(e ast.Expr) code {
 	if o := g.provider.object(g.typeOf(s.Operand())); o != nil && len(o.key) > 0 {
 		part := o.keyPart(s.FieldName())
 		if s.IsTestOnly() {
-			return boolCode(func(f *Frame) truth { return truthOf(part < len(f.Key) && !f.Key[part].IsMissing()) })
+			return boolCode(func(f *Frame) Truth { return truthOf(part < len(f.Key) && !f.Key[part].IsMissing()) })
 		}
 		return g.keyPart(part, o.key[part].Type)
 	}
@@ -228,9 +228,9 @@ func (g *generator) hasField(e ast.Expr, of code, name string) code {
 	at := of.e
 	if g.isEvent(e) {
 		slot := slots[0].slot
-		return boolCode(func(f *Frame) truth { return truthOf(!f.Event.Slot(slot).IsMissing()) })
+		return boolCode(func(f *Frame) Truth { return truthOf(!f.Event.Slot(slot).IsMissing()) })
 	}
-	return boolCode(func(f *Frame) truth {
+	return boolCode(func(f *Frame) Truth {
 		ev, r := at(f)
 		if r != 0 {
 			return failed(r)
@@ -262,7 +262,7 @@ func entryOf(x event.Value, name string) (event.Value, Reason) {
 }
 
 func hasEntry(v valueFn, name string) code {
-	return boolCode(func(f *Frame) truth {
+	return boolCode(func(f *Frame) Truth {
 		x, r := v(f)
 		switch {
 		case r != 0:

@@ -254,8 +254,8 @@ func (g *generator) body(comp ast.ComprehensionExpr, body ast.Expr) (*loop, bool
 
 // quantifier computes exists, which yes decides, and all, which no decides. An
 // error counts only where no element decides.
-func (l *loop) quantifier(test boolFn, decides truth) boolFn {
-	return func(f *Frame) truth {
+func (l *loop) quantifier(test boolFn, decides Truth) boolFn {
+	return func(f *Frame) Truth {
 		result := yes - decides
 		// Loops are written out, since a closure for the body would allocate.
 		n, list, r := l.start(f)
@@ -278,7 +278,7 @@ func (l *loop) quantifier(test boolFn, decides truth) boolFn {
 
 // existsOne counts. It absorbs no error: the last one is the result.
 func (l *loop) existsOne(test boolFn) boolFn {
-	return func(f *Frame) truth {
+	return func(f *Frame) Truth {
 		n, list, r := l.start(f)
 		if r != 0 {
 			return failed(r)
@@ -419,7 +419,7 @@ func textFunction(name string, a, b code) code {
 	}
 	if a.form == formString && b.form == formString {
 		s, t := a.s, b.s
-		return boolCode(func(f *Frame) truth {
+		return boolCode(func(f *Frame) Truth {
 			x, r := s(f)
 			if r != 0 {
 				return failed(r)
@@ -435,7 +435,7 @@ func textFunction(name string, a, b code) code {
 		return code{}
 	}
 	v, w := a.box(), b.box()
-	return boolCode(func(f *Frame) truth {
+	return boolCode(func(f *Frame) Truth {
 		x, r := v(f)
 		if r != 0 {
 			return failed(r)

@@ -24,7 +24,7 @@ func (g *generator) logic(e ast.Expr, args []ast.Expr) code {
 	}
 	switch e.AsCall().FunctionName() {
 	case operators.LogicalNot:
-		return fold(boolCode(func(f *Frame) truth {
+		return fold(boolCode(func(f *Frame) Truth {
 			if t := test(f); t > yes {
 				return t
 			} else {
@@ -48,7 +48,7 @@ func (g *generator) logic(e ast.Expr, args []ast.Expr) code {
 		if decides == yes {
 			guard = c.guard.either(next.guard)
 		}
-		c = fold(boolCode(func(f *Frame) truth {
+		c = fold(boolCode(func(f *Frame) Truth {
 			l := a(f)
 			if l == decides {
 				return l
@@ -76,7 +76,7 @@ func choice(test boolFn, codes []code) code {
 	out := code{form: a.form}
 	switch a.form {
 	case formBool:
-		out.b = func(f *Frame) truth {
+		out.b = func(f *Frame) Truth {
 			switch t := test(f); t {
 			case yes:
 				return a.b(f)
@@ -209,7 +209,7 @@ func unsigned(i intFn) func(*Frame) (uint64, Reason) {
 func comparing[T cmp.Ordered](op compareOp, a, b func(*Frame) (T, Reason), constant bool) boolFn {
 	if constant {
 		c, _ := b(&Frame{})
-		return func(f *Frame) truth {
+		return func(f *Frame) Truth {
 			x, r := a(f)
 			if r != 0 {
 				return failed(r)
@@ -217,7 +217,7 @@ func comparing[T cmp.Ordered](op compareOp, a, b func(*Frame) (T, Reason), const
 			return truthOf(holds(op, x, c))
 		}
 	}
-	return func(f *Frame) truth {
+	return func(f *Frame) Truth {
 		x, r := a(f)
 		if r != 0 {
 			return failed(r)
@@ -231,7 +231,7 @@ func comparing[T cmp.Ordered](op compareOp, a, b func(*Frame) (T, Reason), const
 }
 
 func comparingValues(op compareOp, a, b valueFn) boolFn {
-	return func(f *Frame) truth {
+	return func(f *Frame) Truth {
 		x, r := a(f)
 		if r != 0 {
 			return failed(r)
@@ -245,7 +245,7 @@ func comparingValues(op compareOp, a, b valueFn) boolFn {
 }
 
 // compareValues compares values of any types.
-func compareValues(op compareOp, x, y event.Value) truth {
+func compareValues(op compareOp, x, y event.Value) Truth {
 	switch op {
 	case opEqual:
 		return truthOf(equal(x, y))
@@ -444,7 +444,7 @@ func (g *generator) in(args []ast.Expr) code {
 		return c
 	}
 	x, in := a.box(), b.box()
-	return fold(boolCode(func(f *Frame) truth {
+	return fold(boolCode(func(f *Frame) Truth {
 		v, r := x(f)
 		if r != 0 {
 			return failed(r)
@@ -457,7 +457,7 @@ func (g *generator) in(args []ast.Expr) code {
 	}), codes...)
 }
 
-func contains(in, v event.Value) truth {
+func contains(in, v event.Value) Truth {
 	switch in.Kind() {
 	case event.KindList:
 		for _, e := range in.AsList() {
@@ -483,7 +483,7 @@ func inConstants(a code, list []event.Value) boolFn {
 	}
 	if a.form == formString {
 		s := a.s
-		return func(f *Frame) truth {
+		return func(f *Frame) Truth {
 			x, r := s(f)
 			if r != 0 {
 				return failed(r)
@@ -492,7 +492,7 @@ func inConstants(a code, list []event.Value) boolFn {
 		}
 	}
 	v, in := a.box(), event.List(list)
-	return func(f *Frame) truth {
+	return func(f *Frame) Truth {
 		x, r := v(f)
 		switch {
 		case r != 0:

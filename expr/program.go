@@ -31,59 +31,61 @@ func Compile(src string, scope *Scope, want Want) (*Program, []Issue) {
 // Bool evaluates a condition. An error makes it false; the error is an
 // [*EvalError] and says why.
 func (p *Program) Bool(f *Frame) (bool, error) {
+	t := p.truth(f)
+	return t == yes, t.Err()
+}
+
+// truth evaluates a condition.
+func (p *Program) truth(f *Frame) Truth {
 	if p.condition != nil {
-		t := p.condition(f)
-		return t == yes, t.err()
+		return p.condition(f)
 	}
 	v, r := p.eval(f)
 	if r == 0 && v.Kind() != event.KindBool {
 		r = ReasonType
 	}
 	if r != 0 {
-		return false, evalErrors[r]
+		return failed(r)
 	}
-	return v.AsBool(), nil
+	return truthOf(v.AsBool())
 }
 
 // Conditions are conditions that are asked by number, each now and then: what
 // asking one takes lies together for all, since with thousands of them fetching
 // it from memory is most of what one costs.
-type Conditions struct {
-	programs []*Program
-	run      []boolFn
-}
+type Conditions []boolFn
 
 // NewConditions returns the conditions of a list by their place in it.
 func NewConditions(programs []*Program) Conditions {
-	c := Conditions{programs, make([]boolFn, len(programs))}
+	c := make(Conditions, len(programs))
 	for i, p := range programs {
-		c.run[i] = p.condition
+		if c[i] = p.condition; c[i] == nil {
+			c[i] = p.truth
+		}
 	}
 	return c
 }
 
-// Bool is [Program.Bool] of condition i.
-func (c *Conditions) Bool(i int, f *Frame) (bool, error) {
-	if run := c.run[i]; run != nil {
-		t := run(f)
-		return t == yes, t.err()
-	}
-	return c.programs[i].Bool(f)
-}
+// Ask evaluates condition i.
+func (c Conditions) Ask(i int, f *Frame) Truth { return c[i](f) }
 
 // Value evaluates the expression. The error is an [*EvalError]. A text may
 // share memory with the event's payload.
 func (p *Program) Value(f *Frame) (event.Value, error) {
-	if p.field > 0 { // nothing but a field, as keys and times mostly are
-		if s := f.Event.Slots; p.field <= len(s) && s[p.field-1].Kind() == p.kind {
-			return s[p.field-1], nil
-		}
+	if p.IsField(f.Event) { // as keys and times mostly are
+		return f.Event.Slots[p.field-1], nil
 	}
 	v, r := p.eval(f)
 	if r != 0 {
 		return event.Missing, evalErrors[r]
 	}
 	return v, nil
+}
+
+// IsField reports whether the value is nothing but a field of a declared type
+// that the event has.
+func (p *Program) IsField(e *event.Event) bool {
+	return p.field > 0 && p.field <= len(e.Slots) && e.Slots[p.field-1].Kind() == p.kind
 }
 
 // eval evaluates the expression and checks that a dynamic value is what was

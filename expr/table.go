@@ -320,7 +320,7 @@ func (g *generator) hasRow(args []ast.Expr) code {
 	if find == nil {
 		return code{}
 	}
-	return boolCode(func(f *Frame) truth {
+	return boolCode(func(f *Frame) Truth {
 		_, ok, r := find(f)
 		if r != 0 {
 			return failed(r)
@@ -344,7 +344,7 @@ func (g *generator) column(of ast.Expr, row rowFn, name string) code {
 
 func (g *generator) hasColumn(of ast.Expr, row rowFn, name string) code {
 	i := g.provider.object(g.typeOf(of)).table.column(name)
-	return boolCode(func(f *Frame) truth {
+	return boolCode(func(f *Frame) Truth {
 		cells, r := row(f)
 		if r != 0 {
 			return failed(r)
