@@ -149,17 +149,17 @@ func (v *env) holdSet(set *rules.PredicateSet, asked uint64) uint64 {
 		return 0
 	}
 	for {
-		unknown := asked &^ bits.RotateLeft64(m.known[set.Word], -set.Shift)
+		unknown := asked &^ bits.RotateLeft64(m.answers[set.Word].known, -set.Shift)
 		if unknown == 0 {
 			break
 		}
 		m.ask(set.Word*64+(bits.TrailingZeros64(unknown)+set.Shift)&63, &v.shard.frame) // may answer others as well
 	}
-	failed := asked & bits.RotateLeft64(m.failed[set.Word], -set.Shift)
+	failed := asked & bits.RotateLeft64(m.answers[set.Word].failed, -set.Shift)
 	for ; failed != 0; failed &= failed - 1 {
 		v.holds(set.Word*64 + (bits.TrailingZeros64(failed)+set.Shift)&63) // counts it
 	}
-	return asked & bits.RotateLeft64(m.holds[set.Word], -set.Shift)
+	return asked & bits.RotateLeft64(m.answers[set.Word].holds, -set.Shift)
 }
 
 // Linked answers a predicate that looks at what a run has accepted.
