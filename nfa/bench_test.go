@@ -53,7 +53,7 @@ func feed(b *testing.B, prog *Prog, cycle []string, warm int) {
 	for b.Loop() {
 		step()
 	}
-	b.ReportMetric(float64(m.runs()), "runs")
+	b.ReportMetric(float64(open(m)), "runs")
 }
 
 // BenchmarkQuiet is an event that moves none of the open runs.
@@ -186,21 +186,27 @@ func BenchmarkSnapshot(b *testing.B) {
 // that the run holds.
 func BenchmarkMemory(b *testing.B) {
 	prog := benchProg(b, "a -> b", Options{Within: 1 << 40})
-	var before, after runtime.MemStats
-	for b.Loop() {
-		const keys = 100000
-		machines := make([]Machine, keys)
-		env, out := &letterEnv{at: scenarioEvent{letters: "a"}}, &Result{}
-		env.e = &event.Event{Schema: letterSchema}
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		for i := range machines {
-			machines[i] = NewMachine(prog)
-			machines[i].Step(env.e, env, out)
-		}
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/keys, "B/key")
-		runtime.KeepAlive(machines)
+	for _, compact := range []bool{false, true} {
+		b.Run(fmt.Sprintf("compact=%t", compact), func(b *testing.B) {
+			var before, after runtime.MemStats
+			for b.Loop() {
+				const keys = 100000
+				machines := make([]Machine, keys)
+				env, out := &letterEnv{at: scenarioEvent{letters: "a"}}, &Result{}
+				env.e = &event.Event{Schema: letterSchema}
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				for i := range machines {
+					if machines[i] = NewMachine(prog); !compact {
+						machines[i] = newRunMachine(prog)
+					}
+					machines[i].Step(env.e, env, out)
+				}
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/keys, "B/key")
+				runtime.KeepAlive(machines)
+			}
+		})
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 // settle puts the moved runs into their buckets. Of equal runs in the same
 // state, which came there on different ways, one is kept.
-func (m *runMachine) settle(s *scratch) {
+func (m *runSet) settle(s *scratch) {
 	if len(s.moved) > 1 {
 		slices.SortStableFunc(s.moved, func(a, b move) int {
 			return cmp.Or(cmp.Compare(a.state, b.state), compareFirst(a.first, b.first))
@@ -34,7 +34,7 @@ func compareFirst(a, b *event.Event) int {
 
 // insert merges sorted runs into the bucket of their state. kept is the event
 // at hand, if any run has accepted it.
-func (m *runMachine) insert(moved []move, kept *event.Event) {
+func (m *runSet) insert(moved []move, kept *event.Event) {
 	b := m.bucket(moved[0].state)
 	if len(b.runs) == 0 {
 		b.due, b.byLast = event.MaxTime, true
@@ -56,7 +56,7 @@ func (m *runMachine) insert(moved []move, kept *event.Event) {
 	f := &m.prog.flat[b.state]
 	for _, r := range moved {
 		if f.window > 0 {
-			b.due = min(b.due, m.deadline(f, r.run))
+			b.due = min(b.due, m.deadlineOfRun(f, r.run))
 		}
 		b.runs = append(b.runs, r.run)
 	}
@@ -68,7 +68,7 @@ func (m *runMachine) insert(moved []move, kept *event.Event) {
 
 // merge sorts the runs at the end of b that were appended from moved into
 // place, from behind, so that what is before all of them is not touched.
-func (m *runMachine) merge(b *bucket, moved []move) {
+func (m *runSet) merge(b *bucket, moved []move) {
 	i, j := len(b.runs)-len(moved)-1, len(moved)-1
 	if b.byLast && i >= 0 {
 		b.byLast = b.runs[i].last.event.Time <= moved[0].last.event.Time
@@ -92,7 +92,7 @@ func (m *runMachine) merge(b *bucket, moved []move) {
 }
 
 // bucket returns the bucket of a state.
-func (m *runMachine) bucket(state int) *bucket {
+func (m *runSet) bucket(state int) *bucket {
 	i, ok := slices.BinarySearchFunc(m.buckets, uint32(state), func(b bucket, s uint32) int { return cmp.Compare(b.state, s) })
 	if !ok {
 		m.buckets = slices.Insert(m.buckets, i, bucket{state: uint32(state)})
@@ -119,7 +119,7 @@ func (b *bucket) after(first *event.Event, inclusive bool) int {
 }
 
 // truncate keeps the first n runs of a bucket.
-func (m *runMachine) truncate(b *bucket, n int) {
+func (m *runSet) truncate(b *bucket, n int) {
 	if n < len(b.runs) {
 		m.count -= uint32(len(b.runs) - n)
 		clear(b.runs[n:])
@@ -129,7 +129,7 @@ func (m *runMachine) truncate(b *bucket, n int) {
 }
 
 // cut drops the first n runs of a bucket.
-func (m *runMachine) cut(b *bucket, n int) {
+func (m *runSet) cut(b *bucket, n int) {
 	m.count -= uint32(n)
 	clear(b.runs[:n])
 	b.runs = b.runs[n:]
@@ -138,7 +138,7 @@ func (m *runMachine) cut(b *bucket, n int) {
 
 // tidy gives back memory after a burst, and finds out when the first of the
 // runs that are left ends.
-func (m *runMachine) tidy(b *bucket) {
+func (m *runSet) tidy(b *bucket) {
 	if len(b.runs) < cap(b.runs)/4 && cap(b.runs) > 32 {
 		b.runs = slices.Clone(b.runs)
 	}
@@ -148,40 +148,45 @@ func (m *runMachine) tidy(b *bucket) {
 	}
 	b.due = event.MaxTime
 	for _, r := range b.runs {
-		b.due = min(b.due, m.deadline(f, r))
+		b.due = min(b.due, m.deadlineOfRun(f, r))
 	}
 }
 
 // sweep drops empty buckets.
-func (m *runMachine) sweep() {
+func (m *runSet) sweep() {
 	m.buckets = slices.DeleteFunc(m.buckets, func(b bucket) bool { return len(b.runs) == 0 })
 }
 
 // deadline returns the time at which a run in a state ends if no event comes
-// before. A state's window decides alone, as in Flink: a run that is past the
-// window of its pattern only is given up with the next event, see lapse.
-func (m *runMachine) deadline(f *flat, r run) event.Time {
+// before, by the times of its first and its last event. A state's window decides
+// alone, as in Flink: a run that is past the window of its pattern only is given
+// up with the next event, see lapse.
+func (p *Prog) deadline(f *flat, first, last event.Time) event.Time {
 	d := event.MaxTime
 	if f.window > 0 {
-		d = r.last.event.Time.Add(f.window)
+		d = last.Add(f.window)
 	}
-	if m.prog.within > 0 && (f.window == 0 || f.pending) {
-		d = min(d, r.first.Time.Add(m.prog.within))
+	if p.within > 0 && (f.window == 0 || f.pending) {
+		d = min(d, first.Add(p.within))
 	}
 	return d
 }
 
+func (m *runSet) deadlineOfRun(f *flat, r run) event.Time {
+	return m.prog.deadline(f, r.first.Time, r.last.event.Time)
+}
+
 // deadlineOf returns a time before which no run of a bucket ends.
-func (m *runMachine) deadlineOf(b *bucket) event.Time {
+func (m *runSet) deadlineOf(b *bucket) event.Time {
 	f := &m.prog.flat[b.state]
 	if f.window > 0 && !b.byLast {
 		return b.due
 	}
-	return m.deadline(f, b.runs[0])
+	return m.deadlineOfRun(f, b.runs[0])
 }
 
-// Deadline implements [Machine]: the earliest end of a run.
-func (m *runMachine) Deadline() event.Time {
+// deadline returns the earliest end of a run.
+func (m *runSet) deadline() event.Time {
 	d := event.MaxTime
 	for i := range m.buckets {
 		d = min(d, m.deadlineOf(&m.buckets[i]))

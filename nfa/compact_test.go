@@ -183,7 +183,7 @@ func fewRuns(prog *Prog, events []scenarioEvent) bool {
 		env.at, env.e = e, &event.Event{Time: e.time, Pos: event.Position{Seq: uint64(i + 1)}, Schema: letterSchema}
 		m.Advance(e.time, &out)
 		m.Step(env.e, env, &out)
-		if m.runs() > 500 || len(out.Matches) > 2000 {
+		if open(m) > 500 || len(out.Matches) > 2000 {
 			return false
 		}
 	}

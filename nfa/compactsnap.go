@@ -250,7 +250,7 @@ func (r *compactReader) readGroup(p *Prog) {
 // expand makes runs of the chains, at most as many of each group as a key may
 // have.
 func (r *compactReader) expand(p *Prog) Machine {
-	m := newRunMachine(p)
+	m := &runSet{prog: p}
 	s := &compactScratch{}
 	walker := &chains{prog: p, tecs: r.tecs}
 	nodes := map[chainKey]*node{}
@@ -275,7 +275,7 @@ func (r *compactReader) expand(p *Prog) Machine {
 		}
 	}
 	m.settle(&out)
-	return m
+	return m.machine()
 }
 
 // chainKey names a chain by the one before it, its last event and its step.

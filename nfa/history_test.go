@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+	"unsafe"
 
 	"github.com/cepd/cepd/event"
 	"pgregory.net/rapid"
@@ -128,7 +130,7 @@ func TestHistory(t *testing.T) {
 			if restart {
 				m = reread(t, prog, m, letterSchema).(*runMachine)
 			}
-			if m.runs() > 200 {
+			if open(m) > 200 {
 				m = newRunMachine(prog)
 			}
 		}
@@ -150,7 +152,7 @@ func TestHistoryLong(t *testing.T) {
 		e := &event.Event{Time: seconds(float64(i)), Pos: event.Position{Seq: uint64(i)}, Schema: letterSchema}
 		env.e = e
 		s := &scratch{env: env, kept: e}
-		m := newRunMachine(prog)
+		m := &runSet{prog: prog}
 		m.tick()
 		n := m.extend(h.last, slices.Index(prog.StepNames(), step), s)
 		if n.prev() != h.last {
@@ -199,7 +201,7 @@ func TestGate(t *testing.T) {
 		}
 		want := map[bool]int{false: 1 + 2*3, true: 2}[gated]
 		if env.asked != want || len(out.Matches) != 2 || !m.Empty() {
-			t.Errorf("gated %v: asked %d times, want %d; %d matches, %d runs", gated, env.asked, want, len(out.Matches), m.runs())
+			t.Errorf("gated %v: asked %d times, want %d; %d matches, %d runs", gated, env.asked, want, len(out.Matches), open(m))
 		}
 	}
 }
@@ -211,15 +213,15 @@ func TestQuiet(t *testing.T) {
 		m, env, out := openRuns(t, text, 1000)
 		env.at = scenarioEvent{letters: "x"}
 		m.Step(env.e, env, out) // what waits in a twin goes there once
-		before := m.runs()
+		before := open(m)
 		if n := testing.AllocsPerRun(100, func() {
 			m.Advance(env.e.Time, out)
 			m.Step(env.e, env, out)
 		}); n != 0 {
 			t.Errorf("%s: %v allocations for an event that moves nothing", text, n)
 		}
-		if m.runs() != before || before < 1000 {
-			t.Errorf("%s: %d runs, then %d", text, before, m.runs())
+		if open(m) != before || before < 1000 {
+			t.Errorf("%s: %d runs, then %d", text, before, open(m))
 		}
 		empty := newRunMachine(m.prog)
 		if n := testing.AllocsPerRun(100, func() { empty.Step(env.e, env, out) }); n != 0 || !empty.Empty() {
@@ -249,6 +251,53 @@ func TestQuietCompact(t *testing.T) {
 		}
 		if full.Empty() || !empty.Empty() || !m.prog.Compact() {
 			t.Errorf("%s: empty %v and %v", text, full.Empty(), empty.Empty())
+		}
+	}
+}
+
+// open returns the number of runs of a machine.
+func open(m *runMachine) int {
+	switch {
+	case m.runs != nil:
+		return m.runs.size()
+	case m.first != nil:
+		return 1
+	}
+	return 0
+}
+
+// TestOneRun holds a key with one open run of one event to little memory, and
+// to getting back there when other runs have gone.
+func TestOneRun(t *testing.T) {
+	if r, c := unsafe.Sizeof(runMachine{}), unsafe.Sizeof(compactMachine{}); r > 32 || c > 32 {
+		t.Errorf("a machine of %d bytes, or %d", r, c)
+	}
+	prog := compactProg(t, "a -> b -> c", Options{Within: 10 * time.Second})
+	for name, m := range map[string]Machine{"run": newRunMachine(prog), "compact": NewMachine(prog)} {
+		one := func() bool {
+			switch m := m.(type) {
+			case *runMachine:
+				return m.runs == nil && !m.Empty()
+			case *compactMachine:
+				return m.graph == nil && !m.Empty()
+			}
+			return false
+		}
+		env, out := &letterEnv{}, &Result{}
+		for i, c := range []struct {
+			letters string
+			at      float64
+			one     bool
+		}{{"a", 0, true}, {"x", 1, true}, {"a", 2, false}, {"x", 10, true}, {"b", 11, false}, {"a", 13, true}, {"b", 14, false}, {"c", 15, false}, {"a", 16, true}} {
+			env.at, env.e = scenarioEvent{letters: c.letters}, &event.Event{Time: seconds(c.at), Pos: event.Position{Seq: uint64(i + 1)}, Schema: letterSchema}
+			m.Advance(env.e.Time, out)
+			m.Step(env.e, env, out)
+			if one() != c.one {
+				t.Errorf("%s machine, event %d: one run of one event %v", name, i, one())
+			}
+		}
+		if len(out.Matches) != 1 || m.Deadline() != seconds(26) {
+			t.Errorf("%s machine: %d matches, deadline %v", name, len(out.Matches), m.Deadline())
 		}
 	}
 }

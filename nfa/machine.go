@@ -38,12 +38,25 @@ func NewTracedMachine(p *Prog) Machine { return newRunMachine(p) }
 
 // runMachine is the machine for any program.
 //
+// Most keys that have any run have one that has accepted one event. That lies
+// in the machine itself, which has no set of runs then.
+type runMachine struct {
+	prog  *Prog
+	first *event.Event // of the only run; nil for none, or where there is a set
+	runs  *runSet      // nil for none
+	state uint32       // in which the only run waits
+	step  uint16       // that has taken its event
+	given bool         // it has been given as a match
+}
+
+// runSet holds the runs of a key.
+//
 // The runs lie in buckets, one for each state in which a run waits. Whether an
 // event moves a run depends, but for linked predicates, on its state alone; so
 // one look decides for a whole bucket, and an event that moves nothing visits
 // no run. In a bucket the runs are sorted by their first event, so that what
 // is too old, and what a match skips, is a beginning of the bucket.
-type runMachine struct {
+type runSet struct {
 	prog    *Prog
 	buckets []bucket  // sorted by state, none empty
 	waiting []waiting // completed matches that order: start holds back, sorted
@@ -76,10 +89,118 @@ type waiting struct {
 func newRunMachine(p *Prog) *runMachine { return &runMachine{prog: p} }
 
 // Empty implements [Machine].
-func (m *runMachine) Empty() bool { return m.count == 0 && len(m.waiting) == 0 }
+func (m *runMachine) Empty() bool { return m.first == nil && m.runs == nil }
 
-// runs returns the number of open runs, with matches that wait for them.
-func (m *runMachine) runs() int { return int(m.count) + len(m.waiting) }
+// Deadline implements [Machine]: the earliest end of a run.
+func (m *runMachine) Deadline() event.Time {
+	switch {
+	case m.first != nil:
+		return m.prog.deadline(&m.prog.flat[m.state], m.first.Time, m.first.Time)
+	case m.runs != nil:
+		return m.runs.deadline()
+	}
+	return event.MaxTime
+}
+
+// Advance implements [Machine].
+func (m *runMachine) Advance(t event.Time, out *Result) {
+	t = min(t, event.MaxTime-1) // MaxTime is the deadline of what never ends
+	if t < m.Deadline() {
+		return
+	}
+	m.inflate(&out.scratch)
+	m.runs.advance(t, out)
+	m.settle(&out.scratch)
+}
+
+// Step implements [Machine].
+func (m *runMachine) Step(e *event.Event, env Env, out *Result) {
+	s := &out.scratch
+	if m.runs == nil && out.Trace == nil {
+		s.env = env
+		done := m.stepFirst(e, s)
+		if s.env = nil; done {
+			return
+		}
+	}
+	m.inflate(s)
+	m.runs.step(e, env, out)
+	m.settle(s)
+}
+
+// stepFirst is Step for a machine without a set of runs. It returns false if
+// the event makes one necessary, having changed nothing.
+func (m *runMachine) stepFirst(e *event.Event, s *scratch) bool {
+	p := m.prog
+	if m.first == nil {
+		return !s.open(p, startState) || m.begin(s)
+	}
+	if f := &p.flat[m.state]; p.lapses(f) && m.first.Time.Add(p.within) <= e.Time {
+		return false
+	}
+	s.open(p, int(m.state))
+	return s.stay(int(m.state)) && !s.open(p, startState)
+}
+
+// begin lets the event begin the only run, if that is all that it does.
+func (m *runMachine) begin(s *scratch) bool {
+	if len(s.active) > 1 || s.active[0].asks {
+		return false
+	}
+	a := s.active[0].arc
+	if a.kind != arcTake {
+		return true // nothing has begun that could be killed, or wait
+	}
+	if len(a.ends) > 0 || a.to == finalState || len(m.prog.stepAggs[a.step]) > 0 {
+		return false
+	}
+	m.first, m.state, m.step, m.given = s.env.Keep(), uint32(a.to), uint16(a.step), false
+	return true
+}
+
+// inflate makes a set of the only run, if there is one.
+func (m *runMachine) inflate(s *scratch) {
+	if m.runs != nil {
+		return
+	}
+	r := s.spare
+	if s.spare = nil; r == nil {
+		r = &runSet{}
+	}
+	r.prog, m.runs = m.prog, r
+	if m.first != nil {
+		n := m.prog.extend(nil, int(m.step), m.first)
+		n.given = m.given
+		s.moved = append(s.moved, move{int(m.state), run{n, m.first}})
+		r.settle(s)
+		s.moved[0] = move{}
+		s.moved = s.moved[:0]
+		m.first = nil
+	}
+}
+
+// settle does without a set where that has no more than one run that has
+// accepted one event.
+func (m *runMachine) settle(s *scratch) {
+	r := m.runs
+	if r.count > 1 || len(r.waiting) > 0 {
+		return
+	}
+	if r.count == 1 {
+		b := &r.buckets[0]
+		n := b.runs[0].last
+		if n.depth > 0 || n.extra != nil {
+			return
+		}
+		m.first, m.state, m.step, m.given = n.event, b.state, n.step, n.given
+		r.cut(b, 1)
+		r.sweep()
+	}
+	s.spare, m.runs = r, nil
+}
+
+// size returns the number of open runs, with matches that wait for them.
+func (m *runSet) size() int { return int(m.count) + len(m.waiting) }
 
 // scratch is the memory of one call of Step or Advance.
 type scratch struct {
@@ -96,6 +217,7 @@ type scratch struct {
 	answer []answer // by predicate, for the run at hand
 	run    uint32   // the number of that run
 	hist   History  // and what it has accepted
+	spare  *runSet  // empty
 }
 
 // release forgets what a call found, so that it can be collected.
@@ -138,7 +260,7 @@ type answer struct {
 }
 
 // tick starts a new epoch.
-func (m *runMachine) tick() {
+func (m *runSet) tick() {
 	m.epoch++
 	if m.epoch != 0 {
 		return
@@ -155,8 +277,8 @@ func (m *runMachine) tick() {
 	}
 }
 
-// Step implements [Machine].
-func (m *runMachine) Step(e *event.Event, env Env, out *Result) {
+// step is [Machine.Step].
+func (m *runSet) step(e *event.Event, env Env, out *Result) {
 	if m.prog.windows && m.prog.within > 0 {
 		m.lapse(e.Time, out)
 	}
@@ -183,25 +305,25 @@ func (m *runMachine) Step(e *event.Event, env Env, out *Result) {
 	if len(s.done) > 0 || len(m.waiting) > 0 {
 		m.complete(out)
 	}
-	if m.runs() > m.prog.maxRuns {
+	if m.size() > m.prog.maxRuns {
 		m.evict(e.Time, out)
 	}
 	s.release()
 }
 
 // stepStart lets the event begin runs. The start itself always stays.
-func (m *runMachine) stepStart(out *Result) {
+func (m *runSet) stepStart(out *Result) {
 	if out.scratch.open(m.prog, startState) {
 		m.stepRun(run{}, startState, out)
 	}
 }
 
 // stepBucket moves the runs of one state.
-func (m *runMachine) stepBucket(b *bucket, out *Result) {
+func (m *runSet) stepBucket(b *bucket, out *Result) {
 	s := &out.scratch
 	state := int(b.state)
 	s.open(m.prog, state)
-	if len(s.active) == 1 && !s.active[0].asks && s.active[0].arc.stays(state) && out.Trace == nil {
+	if s.stay(state) && out.Trace == nil {
 		return
 	}
 	kept := 0
@@ -216,6 +338,11 @@ func (m *runMachine) stepBucket(b *bucket, out *Result) {
 
 // stays reports whether an arc leaves a run as and where it is.
 func (a *arc) stays(state int) bool { return a.kind == arcIgnore && a.to == state }
+
+// stay reports whether the active arcs leave every run as and where it is.
+func (s *scratch) stay(state int) bool {
+	return len(s.active) == 1 && !s.active[0].asks && s.active[0].arc.stays(state)
+}
 
 // open evaluates the plain predicates of a state's arcs. It leaves in active
 // those that hold and those that linked predicates decide.
@@ -289,7 +416,7 @@ func (s *scratch) look(r run) {
 
 // stepRun moves one run along the active arcs and reports whether it also
 // stays as it is. The run of the start state is empty.
-func (m *runMachine) stepRun(r run, state int, out *Result) (stays bool) {
+func (m *runSet) stepRun(r run, state int, out *Result) (stays bool) {
 	s := &out.scratch
 	s.look(r)
 	s.chosen = s.chosen[:0]
@@ -324,7 +451,7 @@ func (m *runMachine) stepRun(r run, state int, out *Result) (stays bool) {
 }
 
 // take lets a run accept the event. A killed run may still complete with it.
-func (m *runMachine) take(r run, a *arc, killed bool, out *Result) {
+func (m *runSet) take(r run, a *arc, killed bool, out *Result) {
 	s := &out.scratch
 	n := m.extend(r.last, a.step, s)
 	next := run{n, r.first}
@@ -350,7 +477,7 @@ func (m *runMachine) take(r run, a *arc, killed bool, out *Result) {
 }
 
 // finish notes a completed match, unless it has been given before.
-func (m *runMachine) finish(r run, end event.Time, s *scratch) {
+func (m *runSet) finish(r run, end event.Time, s *scratch) {
 	if !r.last.given {
 		r.last.given = true
 		s.done = append(s.done, waiting{r, end})
@@ -359,7 +486,7 @@ func (m *runMachine) finish(r run, end event.Time, s *scratch) {
 
 // extend returns the chain of prev and the event at hand, always the same one
 // for the same predecessor and step.
-func (m *runMachine) extend(prev *node, step int, s *scratch) *node {
+func (m *runSet) extend(prev *node, step int, s *scratch) *node {
 	if prev == nil {
 		for _, n := range s.fresh {
 			if int(n.step) == step {
@@ -394,7 +521,7 @@ func (s *scratch) keep() *event.Event {
 }
 
 // fold carries on the aggregates over the step that took the event.
-func (m *runMachine) fold(n *node, s *scratch) {
+func (m *runSet) fold(n *node, s *scratch) {
 	aggs := m.prog.stepAggs[n.step]
 	if len(aggs) == 0 {
 		return

@@ -51,7 +51,7 @@ func compareWaiting(a, b waiting) int {
 
 // complete decides about the matches that completed just now, and those that
 // wait: which are given, and what they skip.
-func (m *runMachine) complete(out *Result) {
+func (m *runSet) complete(out *Result) {
 	s := &out.scratch
 	if len(s.done) > 1 {
 		slices.SortFunc(s.done, compareWaiting)
@@ -79,13 +79,13 @@ func (m *runMachine) complete(out *Result) {
 	s.done = s.done[:0]
 }
 
-func (m *runMachine) give(w waiting, out *Result) {
+func (m *runSet) give(w waiting, out *Result) {
 	m.trace(out, ChangeMatched, w.end, -1, w.run, finalState)
 	out.Matches = append(out.Matches, Match{w.first.Time, w.end, History{m.prog, w.last}})
 }
 
 // wait adds the completed matches to those that wait, in order.
-func (m *runMachine) wait(s *scratch) {
+func (m *runSet) wait(s *scratch) {
 	for _, w := range s.done {
 		i, _ := slices.BinarySearchFunc(m.waiting, w, compareWaiting)
 		m.waiting = slices.Insert(m.waiting, i, w)
@@ -93,7 +93,7 @@ func (m *runMachine) wait(s *scratch) {
 }
 
 // release gives the waiting matches that no earlier-started run holds back.
-func (m *runMachine) release(out *Result) {
+func (m *runSet) release(out *Result) {
 	n := 0
 	for ; n < len(m.waiting); n++ {
 		w := m.waiting[n]
@@ -120,7 +120,7 @@ func (m *runMachine) release(out *Result) {
 
 // earliest returns the first event of the earliest-started run, among those in
 // the buckets and those that are ending.
-func (m *runMachine) earliest(s *scratch) *event.Event {
+func (m *runSet) earliest(s *scratch) *event.Event {
 	var first *event.Event
 	for i := range m.buckets {
 		if r := m.buckets[i].runs[0]; first == nil || compareFirst(r.first, first) < 0 {
@@ -136,7 +136,7 @@ func (m *runMachine) earliest(s *scratch) *event.Event {
 }
 
 // prune drops the runs that a match skips.
-func (m *runMachine) prune(c before, at event.Time, out *Result) {
+func (m *runSet) prune(c before, at event.Time, out *Result) {
 	emptied := false
 	for i := range m.buckets {
 		b := &m.buckets[i]
@@ -165,18 +165,14 @@ type ended struct {
 	state int
 }
 
-// Advance implements [Machine].
-func (m *runMachine) Advance(t event.Time, out *Result) {
-	t = min(t, event.MaxTime-1) // MaxTime is the deadline of what never ends
-	if len(m.buckets) == 0 || t < m.Deadline() {
-		return
-	}
+// advance is [Machine.Advance], to a deadline.
+func (m *runSet) advance(t event.Time, out *Result) {
 	m.expire(t, &out.scratch)
 	m.endAll(out)
 }
 
 // endAll ends the runs in ended, in the order of their deadlines.
-func (m *runMachine) endAll(out *Result) {
+func (m *runSet) endAll(out *Result) {
 	s := &out.scratch
 	slices.SortStableFunc(s.ended, func(a, b ended) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), compareWaiting(waiting{run: a.run}, waiting{run: b.run}))
@@ -188,7 +184,7 @@ func (m *runMachine) endAll(out *Result) {
 }
 
 // expire moves the runs that end up to t out of the buckets.
-func (m *runMachine) expire(t event.Time, s *scratch) {
+func (m *runSet) expire(t event.Time, s *scratch) {
 	for i := range m.buckets {
 		b := &m.buckets[i]
 		if t < m.deadlineOf(b) {
@@ -197,15 +193,15 @@ func (m *runMachine) expire(t event.Time, s *scratch) {
 		f := &m.prog.flat[b.state]
 		if f.window == 0 || b.byLast {
 			n := 0
-			for ; n < len(b.runs) && m.deadline(f, b.runs[n]) <= t; n++ {
-				s.ended = append(s.ended, ended{b.runs[n], m.deadline(f, b.runs[n]), int(b.state)})
+			for ; n < len(b.runs) && m.deadlineOfRun(f, b.runs[n]) <= t; n++ {
+				s.ended = append(s.ended, ended{b.runs[n], m.deadlineOfRun(f, b.runs[n]), int(b.state)})
 			}
 			m.cut(b, n)
 			continue
 		}
 		kept := 0
 		for _, r := range b.runs {
-			if d := m.deadline(f, r); d <= t {
+			if d := m.deadlineOfRun(f, r); d <= t {
 				s.ended = append(s.ended, ended{r, d, int(b.state)})
 			} else {
 				b.runs[kept] = r
@@ -218,13 +214,17 @@ func (m *runMachine) expire(t event.Time, s *scratch) {
 	m.sweep()
 }
 
+// lapses reports whether the runs that wait in a state end with the next event
+// once they are past the window of the pattern.
+func (p *Prog) lapses(f *flat) bool { return p.within > 0 && f.window > 0 && !f.pending }
+
 // lapse ends the runs that wait in a state with a window of its own and are
 // past the window of the pattern when an event comes.
-func (m *runMachine) lapse(t event.Time, out *Result) {
+func (m *runSet) lapse(t event.Time, out *Result) {
 	s := &out.scratch
 	for i := range m.buckets {
 		b := &m.buckets[i]
-		if f := &m.prog.flat[b.state]; f.window == 0 || f.pending {
+		if !m.prog.lapses(&m.prog.flat[b.state]) {
 			continue
 		}
 		n := 0
@@ -247,7 +247,7 @@ func (m *runMachine) lapse(t event.Time, out *Result) {
 
 // endFirst ends the runs with the earliest deadline among those that are
 // ending. What completes by it may skip others that would have ended later.
-func (m *runMachine) endFirst(out *Result) {
+func (m *runSet) endFirst(out *Result) {
 	s := &out.scratch
 	m.tick()
 	n, at := 0, s.ended[0].at
@@ -271,8 +271,8 @@ func (m *runMachine) endFirst(out *Result) {
 }
 
 // evict drops the oldest runs of a key that has too many.
-func (m *runMachine) evict(at event.Time, out *Result) {
-	for m.runs() > m.prog.maxRuns && m.count > 0 {
+func (m *runSet) evict(at event.Time, out *Result) {
+	for m.size() > m.prog.maxRuns && m.count > 0 {
 		oldest := &m.buckets[0]
 		for i := range m.buckets {
 			if b := &m.buckets[i]; compareFirst(b.runs[0].first, oldest.runs[0].first) < 0 {

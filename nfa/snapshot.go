@@ -35,6 +35,12 @@ const (
 
 // AppendBinary implements [Machine].
 func (m *runMachine) AppendBinary(dst []byte) []byte {
+	all := *m
+	all.inflate(&scratch{})
+	return all.runs.appendBinary(dst)
+}
+
+func (m *runSet) appendBinary(dst []byte) []byte {
 	w := &writer{m: m}
 	w.collect()
 	dst = append(dst, snapshotVersion)
@@ -62,7 +68,7 @@ func (m *runMachine) AppendBinary(dst []byte) []byte {
 // writer numbers the nodes of a machine. A number is in child while mark is
 // the epoch.
 type writer struct {
-	m       *runMachine
+	m       *runSet
 	nodes   []*node
 	valued  []bool // by number: its values can be asked for
 	streams []string
@@ -159,7 +165,7 @@ func (w *writer) appendNodes(dst []byte) []byte {
 // [Prog.Shape]. schema returns the schema of the events that are kept of a
 // stream, nil for a stream that the rule does not know.
 func ReadMachine(p *Prog, r *event.Reader, schema func(stream string) *event.Schema) (Machine, error) {
-	d := &reader{Reader: r, m: newRunMachine(p)}
+	d := &reader{Reader: r, m: &runSet{prog: p}}
 	version := r.Byte()
 	if r.Err() == nil && version != snapshotVersion && version != compactVersion {
 		return nil, fmt.Errorf("reading runs: version %d is not known", version)
@@ -172,7 +178,7 @@ func ReadMachine(p *Prog, r *event.Reader, schema func(stream string) *event.Sch
 		} else {
 			d.readNodes()
 			d.readRuns()
-			m = d.m
+			m = d.m.machine()
 		}
 	}
 	if d.err == nil && r.Err() != nil {
@@ -184,9 +190,16 @@ func ReadMachine(p *Prog, r *event.Reader, schema func(stream string) *event.Sch
 	return m, nil
 }
 
+// machine returns the machine of a set of runs.
+func (m *runSet) machine() *runMachine {
+	all := &runMachine{prog: m.prog, runs: m}
+	all.settle(&scratch{})
+	return all
+}
+
 type reader struct {
 	*event.Reader
-	m       *runMachine
+	m       *runSet
 	err     error // what is wrong beside the encoding
 	schemas []*event.Schema
 	nodes   []*node

@@ -39,7 +39,7 @@ type Trace struct {
 type Tracer interface{ Trace(t Trace) }
 
 // trace tells the tracer, if there is one, of a change.
-func (m *runMachine) trace(out *Result, c Change, at event.Time, step int, r run, state int) {
+func (m *runSet) trace(out *Result, c Change, at event.Time, step int, r run, state int) {
 	if out.Trace != nil {
 		out.Trace.Trace(Trace{
 			Change: c, Time: at, Step: step, Run: &History{m.prog, r.last}, Wants: m.prog.flat[state].wants,
@@ -49,7 +49,7 @@ func (m *runMachine) trace(out *Result, c Change, at event.Time, step int, r run
 }
 
 // traceTake tells of a run that accepts the event at hand.
-func (m *runMachine) traceTake(out *Result, old, r run, a *arc) {
+func (m *runSet) traceTake(out *Result, old, r run, a *arc) {
 	c := ChangeTaken
 	if old.last == nil {
 		c = ChangeStarted
@@ -58,7 +58,7 @@ func (m *runMachine) traceTake(out *Result, old, r run, a *arc) {
 }
 
 // traceStep tells what the event at hand did to a run, other than being taken.
-func (m *runMachine) traceStep(out *Result, r run, state, killer int) {
+func (m *runSet) traceStep(out *Result, r run, state, killer int) {
 	at := out.scratch.event.Time
 	switch {
 	case killer >= 0:
