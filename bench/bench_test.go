@@ -80,17 +80,23 @@ func BenchmarkMemory(b *testing.B) {
 	b.Run("loop", func(b *testing.B) {
 		measure(b, len(readings), func() func() { return func() { NewPumpLoop().Run(readings) } })
 	})
-	b.Run("cepd", func(b *testing.B) {
-		w := load(b, PumpRule, readingPayloads(readings))
-		measure(b, len(readings), func() func() {
-			r := w.Start(Options{})
-			return func() {
-				if r.Run(0, len(readings)); r.Matches != loop.Matches || r.Matches == 0 {
-					b.Fatalf("%d matches, the loop finds %d", r.Matches, loop.Matches)
+	for _, lag := range []string{"", "5s"} {
+		name, rule := "cepd", PumpRule
+		if lag != "" { // events wait until those that may come before them have come
+			name, rule = "lag="+lag, strings.Replace(PumpRule, "{lag: 0s}", "{lag: "+lag+"}", 1)
+		}
+		b.Run(name, func(b *testing.B) {
+			w := load(b, rule, readingPayloads(readings))
+			measure(b, len(readings), func() func() {
+				r := w.Start(Options{})
+				return func() {
+					if r.Run(0, len(readings)); r.Matches == 0 || lag == "" && r.Matches != loop.Matches {
+						b.Fatalf("%d matches, the loop finds %d", r.Matches, loop.Matches)
+					}
 				}
-			}
+			})
 		})
-	})
+	}
 }
 
 func tradePayloads(trades []Trade) [][]byte {

@@ -222,7 +222,7 @@ func (e *Engine) holds() bool {
 	}
 	for _, s := range e.shards {
 		for _, l := range s.lanes {
-			if len(l.waiting.items) > 0 || l.held > 0 {
+			if l.waiting.len() > 0 || l.held > 0 {
 				return true
 			}
 		}

@@ -74,7 +74,7 @@ type lane struct {
 	journal *journal
 	tables  []*table
 	arrived []item // since the last advance, in order of arrival
-	waiting heap[item]
+	waiting queue
 	left    [][]byte // rows of items that waited, may be stored, and do so no more
 	timers  heap[timer]
 	fires   map[parentKey]since // alerts that hold back others of this lane
@@ -102,7 +102,7 @@ func newLane(p *lanePlan, j *journal) *lane {
 	l := &lane{
 		plan:    p,
 		journal: j,
-		waiting: heap[item]{less: func(a, b *item) bool { return a.compare(b) < 0 }},
+		waiting: newQueue(),
 		timers:  heap[timer]{less: func(a, b *timer) bool { return a.compare(b) < 0 }},
 		fires:   map[parentKey]since{},
 		latest:  event.MinTime,
@@ -164,7 +164,7 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 		}
 	}
 	for ; next < len(l.arrived); next++ {
-		l.hold(l.arrived[next])
+		l.hold(&l.arrived[next])
 	}
 	clear(l.arrived)
 	l.arrived = l.arrived[:0]
@@ -179,7 +179,7 @@ func (l *lane) judge(s *Shard, t *table, it *item) {
 }
 
 // hold keeps an item until it is due.
-func (l *lane) hold(it item) {
+func (l *lane) hold(it *item) {
 	it.gen = l.journal.gen
 	l.waiting.push(it)
 }
@@ -187,7 +187,7 @@ func (l *lane) hold(it item) {
 // holdStored keeps an item that was stored.
 func (l *lane) holdStored(it item) {
 	it.gen = stored
-	l.waiting.push(it)
+	l.waiting.push(&it)
 }
 
 // unhold takes the item out that is due first.

@@ -51,8 +51,7 @@ func (e *Engine) Rows() []Row {
 	e.globals(put)
 	for _, s := range e.shards {
 		for _, l := range s.lanes {
-			for i := range l.waiting.items {
-				it := &l.waiting.items[i]
+			for it := range l.waiting.all() {
 				put(l.heldName(it), it.heldValue())
 			}
 		}

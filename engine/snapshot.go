@@ -94,14 +94,14 @@ func (e *Engine) Snapshot(full bool) *Snapshot {
 func (l *lane) takeHeld(since uint32) heldBack {
 	h := heldBack{lane: l, left: l.left}
 	n := 0
-	for i := range l.waiting.items {
-		if l.waiting.items[i].gen > since {
+	for it := range l.waiting.all() {
+		if it.gen > since {
 			n++
 		}
 	}
 	h.items = make([]item, 0, n) // to grow it would take longer than to count
-	for i := range l.waiting.items {
-		if it := &l.waiting.items[i]; it.gen > since {
+	for it := range l.waiting.all() {
+		if it.gen > since {
 			h.items = append(h.items, *it)
 		}
 	}
