@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/cepd/cepd/expr"
+	"github.com/cepd/cepd/rules"
 )
 
 // gate says what must hold of an event for a rule to be shown it.
@@ -98,6 +99,50 @@ func screenOf(s *streamPlan) (screen []int32) {
 // maxScreen is the number of conditions up to which asking them all before
 // anything else pays.
 const maxScreen = 64
+
+// sieve says what must hold of an event for a rule to be shown it that has no
+// state of the event's key.
+type sieve struct{ where, when int32 } // conditions; -1 for none
+
+// needsWhen reports whether an event of a key without state is nothing to the
+// rule unless its `when` holds.
+func (r *rulePlan) needsWhen(in *rules.Input) bool {
+	return r.When && in.When >= 0 && !r.Absent && !r.policy().Remembers()
+}
+
+// newSieves returns the sieves of a table's rules for the events of a stream, by
+// number of the rule, nil where there are none.
+func newSieves(t *tablePlan, stream int) []sieve {
+	if t.usesKey {
+		return nil
+	}
+	sieves, any := make([]sieve, len(t.rules)), false
+	for i, r := range t.rules {
+		sieves[i] = sieve{-1, -1}
+		if in := r.inputs[stream]; in != nil && r.needsWhen(in) {
+			sieves[i], any = sieve{int32(in.Where), int32(in.When)}, true
+		}
+	}
+	if !any {
+		return nil
+	}
+	return sieves
+}
+
+// stops reports whether the event in the frame is nothing to a rule without
+// state. What fails is counted by the rule.
+func (v *sieve) stops(m *memo, f *expr.Frame) bool {
+	if v.when < 0 {
+		return false
+	}
+	if v.where >= 0 {
+		if holds, failed := m.ask(int(v.where), f); failed || !holds {
+			return !failed
+		}
+	}
+	holds, failed := m.ask(int(v.when), f)
+	return !holds && !failed
+}
 
 // pass leaves out the rules whose gates the event does not open.
 func (s *Shard) pass(t *table, it *item, found []int32) []int32 {

@@ -28,9 +28,6 @@ type ruleIndex struct {
 type indexed struct {
 	filed bool
 	wakes bool // it is shown every event of a key for which it has state
-	// when is the number of the condition that must hold for such a rule to be
-	// shown an event of a key for which it has none; -1 for other rules.
-	when int32
 }
 
 // fieldIndex files rules under the values of one field.
@@ -57,7 +54,7 @@ func newRuleIndex(all []*rulePlan, stream int) *ruleIndex {
 	filed := 0
 	for i, r := range all {
 		in := r.inputs[stream]
-		x.numbers[i], x.rules[i].when = int32(i), -1
+		x.numbers[i] = int32(i)
 		if in == nil {
 			continue
 		}
@@ -68,9 +65,6 @@ func newRuleIndex(all []*rulePlan, stream int) *ruleIndex {
 		}
 		filed++
 		x.rules[i].filed, x.rules[i].wakes = true, wakes
-		if wakes {
-			x.rules[i].when = int32(in.When)
-		}
 		x.wakes = x.wakes || wakes
 		for _, g := range guards {
 			x.file(int32(i), g)
@@ -141,7 +135,7 @@ func (r *rulePlan) guards(in *rules.Input) (all []*expr.Guard, wakes bool) {
 			}
 			all = append(all, g)
 		}
-	case r.When && in.When >= 0 && !r.Absent && !r.policy().Remembers():
+	case r.needsWhen(in):
 		if g := conditions[in.When].Guard(); g != nil {
 			all, wakes = append(all, g), true
 		}

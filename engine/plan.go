@@ -98,6 +98,7 @@ type tablePlan struct {
 	follows  [][]int        // by number of the stream in the lane, see [rules.Input.Follows]
 	sig      string
 	indexes  []*ruleIndex // by number of the stream; nil where asking each rule is cheaper
+	sieves   [][]sieve    // by number of the stream, then of the rule; nil where no rule has one
 	gates    [][]gate     // by number of the stream, then of the rule; nil where some rule has none
 }
 
@@ -137,6 +138,7 @@ func newPlan(set *rules.Set) *plan {
 			for stream := range p.order {
 				t.indexes = append(t.indexes, newRuleIndex(t.rules, stream))
 				t.gates = append(t.gates, newGates(t, stream))
+				t.sieves = append(t.sieves, newSieves(t, stream))
 			}
 		}
 	}

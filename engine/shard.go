@@ -248,47 +248,48 @@ func (ks *keyState) values() []event.Value {
 
 // judge shows an event to the rules of a table that it can concern, in order.
 func (s *Shard) judge(l *lane, t *table, it *item) {
-	e, x := it.event, t.indexes[it.stream]
 	s.memos[it.stream].begin(it)
 	if s.options.asksAll() {
 		s.show(l, t, t.keyStateFor(it.key), it, t.all)
 		return
 	}
-	if x == nil {
-		if some := s.pass(t, it, t.all); len(some) > 0 {
-			s.show(l, t, t.keyStateFor(it.key), it, some)
-		}
+	x, sieves, found := t.indexes[it.stream], t.sieves[it.stream], t.all
+	wakes := x != nil && x.wakes
+	if x != nil {
+		found = x.concerned(it.event, &s.found)
+	}
+	if found = s.pass(t, it, found); len(found) == 0 && !wakes {
 		return
 	}
-	found := s.pass(t, it, x.concerned(e, &s.found))
-	if len(found) == 0 && !x.wakes {
-		return
+	var ks *keyState
+	if (sieves != nil || wakes) && len(t.keys) > 0 {
+		ks = t.keys[it.key]
 	}
-	ks := t.keys[it.key]
-	found = s.sift(t, x, ks, it, found)
-	if ks != nil {
+	if found = s.sift(sieves, ks, it, found); wakes && ks != nil {
 		found = x.withState(ks, found, &s.found)
 	}
-	if len(found) > 0 { // else a key costs nothing
-		s.show(l, t, t.keyStateFor(it.key), it, found)
+	if len(found) == 0 {
+		return // a key costs nothing
 	}
+	if ks == nil {
+		ks = t.keyStateFor(it.key)
+	}
+	s.show(l, t, ks, it, found)
 }
 
-// sift leaves out the rules whose `when` does not hold for the event, and which
-// have nothing of the key that it could clear. With thousands of rules what
-// costs is to look at a rule at all.
-func (s *Shard) sift(t *table, x *ruleIndex, ks *keyState, it *item, found []int32) []int32 {
-	if t.usesKey || !x.wakes {
+// sift leaves out the rules that have no state of a key and for which the event
+// does not make any. With thousands of rules what costs is to look at a rule at
+// all.
+func (s *Shard) sift(sieves []sieve, ks *keyState, it *item, found []int32) []int32 {
+	if sieves == nil {
 		return found
 	}
 	s.frame.Event, s.frame.Key = it.event, nil
 	m := &s.memos[it.stream]
 	s.sifted = s.sifted[:0]
 	for _, rule := range found {
-		if c := x.rules[rule].when; c >= 0 && (ks == nil || ks.look(int(rule)) == noState) {
-			if holds, failed := m.ask(int(c), &s.frame); !holds && !failed {
-				continue
-			}
+		if (ks == nil || ks.look(int(rule)) == noState) && sieves[rule].stops(m, &s.frame) {
+			continue
 		}
 		s.sifted = append(s.sifted, rule)
 	}
