@@ -82,6 +82,13 @@ type script struct {
 	clock  event.Time
 	seq    uint64
 	due    event.Time
+	fed    []fed
+}
+
+// fed is what was fed in one step.
+type fed struct {
+	records []event.Record
+	until   event.Time // from when on nothing of it is held back
 }
 
 func newScript(t *testing.T, v variant) *script {
@@ -279,7 +286,28 @@ func (s *script) step(records ...event.Record) string {
 			s.restore()
 		}
 	}
-	return printOutputs(outs)
+	text := printOutputs(outs)
+	s.fed = append(s.fed, fed{records, s.engine.HeldUntil()})
+	s.spoil(outs[len(outs)-1].Settled)
+	return text
+}
+
+// spoil overwrites the payloads that the engine should refer to no more.
+func (s *script) spoil(settled event.Time) {
+	if s.engine.HeldUntil() == event.MinTime {
+		settled = event.MaxTime
+	}
+	s.fed = slices.DeleteFunc(s.fed, func(f fed) bool {
+		if f.until > settled {
+			return false
+		}
+		for i := range f.records {
+			for j := range f.records[i].Payload {
+				f.records[i].Payload[j] = '?'
+			}
+		}
+		return true
+	})
 }
 
 // restore writes the state, reads it into another engine with another number
