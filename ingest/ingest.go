@@ -28,11 +28,15 @@ type Source interface {
 }
 
 // Batch is what one Read returns. The payloads belong to the reader: the
-// source does not use their memory again.
+// source does not use their memory again before Free.
 type Batch struct {
 	Records []event.Record     // without Pos, which the log assigns
 	Ack     func(err error)    // called once, in order of reading; never nil
 	Where   func(i int) string // says where record i was, for people: "readings.csv:12"; nil if the source cannot say
+	// Free, if not nil, may be called once by the goroutine that reads, when
+	// nothing refers to Records and their payloads any more: the source uses their
+	// memory for later batches.
+	Free func()
 }
 
 // Locate says where record i of the batch came from: the place that the source

@@ -15,11 +15,10 @@ type rows struct {
 	names [][]byte // `"name":` of each column; empty for one without a name
 	cells []cell   // of the row at hand
 	built []byte   // the object at hand
-	out   []byte   // where objects go; never used again once it is full
+	pool  *pool
+	out   *memory // where objects go; nil before the first
+	used  int     // of it
 }
-
-// outBytes is how much memory is got at once for objects.
-const outBytes = 64 << 10
 
 type cell struct {
 	text    []byte // without the quotes around it
@@ -154,10 +153,10 @@ func (r *rows) header(row []byte) error {
 }
 
 // object returns a row as a JSON object, or as something that is none where
-// the row is no row.
-func (r *rows) object(row []byte) []byte {
+// the row is no row, and the memory in which it is, if others share that.
+func (r *rows) object(row []byte) ([]byte, *memory) {
 	if err := r.split(row); err != nil {
-		return fmt.Appendf(nil, "row of csv with %v: %s", err, row)
+		return fmt.Appendf(nil, "row of csv with %v: %s", err, row), nil
 	}
 	r.built = append(r.built[:0], '{')
 	for i, c := range r.cells {
@@ -165,7 +164,7 @@ func (r *rows) object(row []byte) []byte {
 			continue
 		}
 		if i >= len(r.names) {
-			return fmt.Appendf(nil, "row of csv with %d cells, but the header has %d: %s", len(r.cells), len(r.names), row)
+			return fmt.Appendf(nil, "row of csv with %d cells, but the header has %d: %s", len(r.cells), len(r.names), row), nil
 		}
 		if len(r.names[i]) == 0 {
 			continue
@@ -181,12 +180,16 @@ func (r *rows) object(row []byte) []byte {
 		}
 	}
 	r.built = append(r.built, '}')
-	if len(r.out)+len(r.built) > cap(r.out) {
-		r.out = make([]byte, 0, max(outBytes, len(r.built)))
+	if r.out == nil || r.used+len(r.built) > len(r.out.bytes) {
+		if r.out != nil {
+			r.pool.drop(r.out)
+		}
+		r.out, r.used = r.pool.get(len(r.built)), 0
 	}
-	at := len(r.out)
-	r.out = append(r.out, r.built...)
-	return r.out[at:len(r.out):len(r.out)]
+	end := r.used + copy(r.out.bytes[r.used:], r.built)
+	object := r.out.bytes[r.used:end:end]
+	r.used = end
+	return object, r.out
 }
 
 // appendText appends a JSON string. Bytes that are no UTF-8 stay as they are:

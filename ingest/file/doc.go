@@ -22,9 +22,10 @@
 //
 // # Memory and time
 //
-// Lines are sliced out of large chunks that are never used again, so that a
-// record costs no allocation of its own and no copy. A batch holds what has
-// been read; it does not wait for more, so that a pipe has no delay.
+// Lines are sliced out of large chunks, so that a record costs no allocation of
+// its own and no copy. A chunk is used again when all batches that have lines
+// of it have been given back, and else never. A batch holds what has been read;
+// it does not wait for more, so that a pipe has no delay.
 //
 // A [Source] is read by one goroutine; Close may be called from any.
 package file

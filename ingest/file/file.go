@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -105,6 +106,7 @@ func (c Config) Validate() error {
 // Source reads one file. It implements [ingest.Source].
 type Source struct {
 	cfg    Config
+	pool   pool
 	lines  lines
 	row    *rows // of csv; nil for jsonl
 	up     bool  // announced
@@ -138,9 +140,10 @@ func Open(cfg Config) (*Source, error) {
 	if strings.HasSuffix(strings.ToLower(cfg.Path), ".gz") {
 		r = &gunzip{from: r}
 	}
-	s.lines = lines{from: reader{from: r, closed: s.closed}, size: cfg.ChunkBytes}
+	s.pool.size = cfg.ChunkBytes
+	s.lines = lines{from: reader{from: r, closed: s.closed}, pool: &s.pool}
 	if cfg.Format == "csv" {
-		s.row = &rows{comma: cfg.Comma}
+		s.row = &rows{comma: cfg.Comma, pool: &s.pool}
 	}
 	return s, nil
 }
@@ -169,32 +172,28 @@ func (g *gunzip) Read(b []byte) (int, error) {
 // Read returns the next records: those that have been read already, else it
 // waits for some.
 func (s *Source) Read(ctx context.Context) (ingest.Batch, error) {
-	batch := ingest.Batch{Ack: ingest.NoAck}
 	if err := s.ended(ctx); err != nil {
-		return batch, err
+		return ingest.Batch{Ack: ingest.NoAck}, err
 	}
-	var b builder
+	b := s.newBatch(s.cfg.BatchRecords)
 	for s.err == nil && len(b.records) < s.cfg.BatchRecords {
-		line, err := s.next(ctx, len(b.records) > 0)
-		switch {
-		case errors.Is(err, errWait):
-			return s.batch(&b), nil
-		case err == nil:
-			if b.records == nil {
-				b.records = make([]event.Record, 0, s.cfg.BatchRecords)
-				b.lines = make([]int, 0, s.cfg.BatchRecords)
+		if err := s.next(ctx, b); err != nil {
+			switch {
+			case errors.Is(err, errWait):
+				return s.finish(b), nil
+			case ctx.Err() != nil && errors.Is(err, ctx.Err()), errors.Is(err, ingest.ErrClosed):
+				b.free() // there are no records: with some, it does not wait
+				return ingest.Batch{Ack: ingest.NoAck}, err
+			default:
+				s.err = err
 			}
-			b.add(event.Record{Kind: event.KindMessage, Source: s.cfg.Source, Topic: s.cfg.Topic, Payload: line.text}, line.number)
-		case ctx.Err() != nil && errors.Is(err, ctx.Err()), errors.Is(err, ingest.ErrClosed):
-			return batch, err // there are no records: with some, it does not wait
-		default:
-			s.err = err
 		}
 	}
 	if len(b.records) == 0 && !(s.cfg.Announce && s.err == io.EOF) {
-		return batch, s.err
+		b.free()
+		return ingest.Batch{Ack: ingest.NoAck}, s.err
 	}
-	return s.batch(&b), nil
+	return s.finish(b), nil
 }
 
 // ended returns the error of a Read that has nothing to return any more.
@@ -210,28 +209,16 @@ func (s *Source) ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// builder collects the records of a batch and the lines they stand on.
-type builder struct {
-	records []event.Record
-	lines   []int
-}
-
-func (b *builder) add(r event.Record, line int) {
-	b.records = append(b.records, r)
-	b.lines = append(b.lines, line)
-}
-
-// batch finishes a batch: with the announcements, and the time of arrival.
-func (s *Source) batch(b *builder) ingest.Batch {
+// finish finishes a batch: with the announcements, and the time of arrival.
+func (s *Source) finish(b *batch) ingest.Batch {
 	if s.cfg.Announce {
 		if !s.up {
 			s.up = true
-			up := builder{}
-			up.add(event.Record{Kind: event.KindSourceUp, Source: s.cfg.Source}, 0)
-			b.records, b.lines = append(up.records, b.records...), append(up.lines, b.lines...)
+			b.records = slices.Insert(b.records, 0, event.Record{Kind: event.KindSourceUp, Source: s.cfg.Source})
+			b.lines = slices.Insert(b.lines, 0, 0)
 		}
 		if s.err == io.EOF {
-			b.add(event.Record{Kind: event.KindSourceDown, Source: s.cfg.Source}, s.lines.number)
+			b.add(event.Record{Kind: event.KindSourceDown, Source: s.cfg.Source}, s.lines.number, nil)
 		}
 	}
 	if s.cfg.Arrival != nil {
@@ -240,34 +227,42 @@ func (s *Source) batch(b *builder) ingest.Batch {
 			b.records[i].Arrival = now
 		}
 	}
-	path, at := s.cfg.Path, b.lines
-	return ingest.Batch{
-		Records: b.records,
-		Ack:     ingest.NoAck,
-		Where:   func(i int) string { return place(path, at[i]) },
-	}
+	return ingest.Batch{Records: b.records, Ack: ingest.NoAck, Where: b.where, Free: b.free}
 }
 
-// next returns the next line, or the next row as an object.
-func (s *Source) next(ctx context.Context, dontWait bool) (line, error) {
+// next adds the next line to b, or the next row as an object; of lines, all
+// that have been read.
+func (s *Source) next(ctx context.Context, b *batch) error {
 	if s.row == nil {
-		l, err := s.lines.next(ctx, dontWait, nil)
-		return l, s.located(err)
+		if s.lines.take(b, s.cfg.BatchRecords, s.message(nil)) {
+			return nil
+		}
+		l, err := s.lines.next(ctx, len(b.records) > 0, nil)
+		if err == nil {
+			b.add(s.message(l.text), l.number, s.lines.chunk)
+		}
+		return s.located(err)
 	}
 	for {
-		l, err := s.lines.next(ctx, dontWait, s.row)
+		l, err := s.lines.next(ctx, len(b.records) > 0, s.row)
 		if err != nil {
-			return l, s.located(err)
+			return s.located(err)
 		}
 		if s.row.names == nil {
 			if err := s.row.header(l.text); err != nil {
-				return l, fmt.Errorf("%s: %w", place(s.cfg.Path, l.number), err)
+				return fmt.Errorf("%s: %w", place(s.cfg.Path, l.number), err)
 			}
 			continue
 		}
-		l.text = s.row.object(l.text)
-		return l, nil
+		object, m := s.row.object(l.text)
+		b.add(s.message(object), l.number, m)
+		return nil
 	}
+}
+
+// message returns the record of a payload.
+func (s *Source) message(payload []byte) event.Record {
+	return event.Record{Kind: event.KindMessage, Source: s.cfg.Source, Topic: s.cfg.Topic, Payload: payload}
 }
 
 // located adds the file's name to what went wrong with it.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -335,6 +336,33 @@ func TestFormatOf(t *testing.T) {
 	} {
 		if got := FormatOf(path); got != want {
 			t.Errorf("FormatOf(%q) = %q, want %q", path, got, want)
+		}
+	}
+}
+
+// A reader that gives memory back makes the source need next to none.
+func TestMemory(t *testing.T) {
+	for path, line := range map[string]string{"f.jsonl": `{"a":"some text","b":12345}` + "\n", "f.csv": "some text,12345\n"} {
+		const lines = 100_000
+		s, err := Open(Config{Path: path, Reader: strings.NewReader("a,b\n" + strings.Repeat(line, lines))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for {
+			b, err := s.Read(context.Background())
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.Free()
+		}
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 20*lines {
+			t.Errorf("%s: %d bytes for a line", path, n/lines)
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/cepd/cepd/ingest"
 )
 
 // collect returns all payloads and their places.
@@ -30,12 +32,42 @@ func collect(cfg Config) (got []string, err error) {
 	}
 }
 
+// collectFreeing is collect for a reader that gives memory back, but holds on to
+// some batches before it reads and gives back the oldest.
+func collectFreeing(cfg Config, holds int) (got []string, err error) {
+	s, err := Open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	var held []ingest.Batch
+	for {
+		batch, err := s.Read(context.Background())
+		if err == nil {
+			held = append(held, batch)
+		}
+		for len(held) > 0 && (err != nil || len(held) > holds) {
+			for i, r := range held[0].Records {
+				got = append(got, held[0].Locate(i)+" "+string(r.Payload))
+				copy(r.Payload, bytes.Repeat([]byte{'?'}, len(r.Payload)))
+			}
+			held[0].Free()
+			held[0].Free() // does nothing
+			held = held[1:]
+		}
+		if err != nil {
+			return got, err
+		}
+	}
+}
+
 // FuzzChunks reads any bytes in chunks of any size: the same records must come
-// out.
+// out, also if memory is used again.
 func FuzzChunks(f *testing.F) {
 	for _, text := range []string{"1\n\n2\r\n3", "\xef\xbb\xbfa,b\n\"x\ny\",2\n\"\"\"\",\n", "a\n\"open\nx\n", "a,a\n", "\n\n", "a\n\"x\"y\"\n"} {
 		f.Add([]byte(text), uint8(3), true)
 		f.Add([]byte(text), uint8(1), false)
+		f.Add([]byte(strings.Repeat(text+"\n", 40)), uint8(20), true)
+		f.Add([]byte(strings.Repeat(text+"\n", 40)), uint8(60), false)
 	}
 	f.Fuzz(func(t *testing.T, text []byte, size uint8, isCSV bool) {
 		cfg := Config{Path: "f", Format: "jsonl"}
@@ -48,6 +80,13 @@ func FuzzChunks(f *testing.F) {
 		got, err := collect(cfg)
 		if !slices.Equal(got, want) || fmt.Sprint(err) != fmt.Sprint(wantErr) {
 			t.Fatalf("%q in chunks of %d: got %q %v, want %q %v", text, size+1, got, err, want, wantErr)
+		}
+		for _, holds := range []int{0, 1, 5} {
+			cfg.Reader = bytes.NewReader(text)
+			got, err := collectFreeing(cfg, holds)
+			if !slices.Equal(got, want) || fmt.Sprint(err) != fmt.Sprint(wantErr) {
+				t.Fatalf("%q in chunks of %d, with %d batches held: got %q %v, want %q %v", text, size+1, holds, got, err, want, wantErr)
+			}
 		}
 		if isCSV {
 			return

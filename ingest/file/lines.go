@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest"
 )
 
@@ -35,12 +36,13 @@ type framer interface {
 //	chunk: ....... used ....... | not yet used | free
 //	                            from           to
 //
-// A chunk whose end is reached is left to those who hold lines of it, and what
-// is not yet used of it is copied to the next one.
+// A chunk whose end is reached is left to the batches that hold lines of it,
+// and what is not yet used of it is copied to the next one, or to its own
+// beginning if nobody holds any.
 type lines struct {
 	from    reader
-	size    int
-	chunk   []byte
+	pool    *pool
+	chunk   *memory // nil before the first
 	at, to  int
 	number  int  // of the last line
 	started bool // the byte order mark, if any, is behind us
@@ -48,12 +50,51 @@ type lines struct {
 	err     error
 }
 
+// take adds to b all lines that have been read, but no more than b may have
+// records, and reports whether there was any. Each is made of message.
+func (l *lines) take(b *batch, most int, message event.Record) bool {
+	if l.chunk == nil || l.cutting {
+		return false
+	}
+	had := len(b.records)
+	for len(b.records) < most {
+		n := bytes.IndexByte(l.chunk.bytes[l.at:l.to], '\n')
+		if n < 0 {
+			break
+		}
+		text := l.chunk.bytes[l.at : l.at+n]
+		l.at += n + 1
+		l.number++
+		if n > 0 && text[n-1] == '\r' {
+			text = text[:n-1]
+		}
+		if !blank(text) {
+			message.Payload = cut(text)
+			b.records = append(b.records, message)
+			b.lines = append(b.lines, l.number)
+		}
+	}
+	if len(b.records) == had {
+		return false
+	}
+	b.use(l.chunk)
+	return true
+}
+
+// blank reports whether there is nothing to read in a line.
+func blank(text []byte) bool {
+	if len(text) > 0 && text[0] > ' ' {
+		return false
+	}
+	return len(bytes.TrimLeft(text, " \t")) == 0
+}
+
 // next returns the next line that is not blank. With dontWait it reads only
 // what needs no waiting, that is nothing.
 func (l *lines) next(ctx context.Context, dontWait bool, f framer) (line, error) {
 	for {
 		if n, count := l.frame(f); n > 0 {
-			text := l.chunk[l.at : l.at+n]
+			text := l.chunk.bytes[l.at : l.at+n]
 			number := l.number + 1
 			l.at += n
 			l.number += count
@@ -61,7 +102,7 @@ func (l *lines) next(ctx context.Context, dontWait bool, f framer) (line, error)
 				l.cutting = false
 				continue
 			}
-			if text = trimEnd(text); len(bytes.TrimLeft(text, " \t")) > 0 {
+			if text = trimEnd(text); !blank(text) {
 				return line{cut(text), number}, nil
 			}
 			continue
@@ -83,7 +124,7 @@ func (l *lines) next(ctx context.Context, dontWait bool, f framer) (line, error)
 
 // frame finds the record at the beginning of what is not yet used.
 func (l *lines) frame(f framer) (n, count int) {
-	b := l.chunk[l.at:l.to]
+	b := l.rest()
 	atEnd := l.err == io.EOF
 	if f != nil && !l.cutting {
 		return f.frame(b, atEnd)
@@ -95,6 +136,14 @@ func (l *lines) frame(f framer) (n, count int) {
 		return len(b), 1
 	}
 	return 0, 0
+}
+
+// rest is what is not yet used of the chunk.
+func (l *lines) rest() []byte {
+	if l.chunk == nil {
+		return nil
+	}
+	return l.chunk.bytes[l.at:l.to]
 }
 
 func trimEnd(b []byte) []byte {
@@ -116,7 +165,7 @@ func cut(b []byte) []byte {
 // tooLong returns the beginning of a line that is longer than maxLine, and
 // lets the rest be skipped. Of a record of several lines it returns the first.
 func (l *lines) tooLong(f framer) (line, bool) {
-	b := l.chunk[l.at:l.to]
+	b := l.rest()
 	if len(b) < maxLine {
 		return line{}, false
 	}
@@ -136,16 +185,10 @@ func (l *lines) tooLong(f framer) (line, bool) {
 
 // fill reads more.
 func (l *lines) fill(ctx context.Context) error {
-	if l.to == len(l.chunk) {
-		rest := l.chunk[l.at:l.to]
-		size := l.size
-		for size < 2*len(rest) {
-			size *= 2
-		}
-		l.chunk = make([]byte, size)
-		l.at, l.to = 0, copy(l.chunk, rest)
+	if l.chunk == nil || l.to == len(l.chunk.bytes) {
+		l.makeRoom()
 	}
-	n, err := l.from.read(ctx, l.chunk[l.to:])
+	n, err := l.from.read(ctx, l.chunk.bytes[l.to:])
 	if err == errCancelled {
 		return ctx.Err()
 	}
@@ -158,13 +201,29 @@ func (l *lines) fill(ctx context.Context) error {
 	return nil
 }
 
+// makeRoom makes room in the chunk, or gets another.
+func (l *lines) makeRoom() {
+	rest, old := l.rest(), l.chunk
+	size := l.pool.size
+	for size < 2*len(rest) {
+		size *= 2
+	}
+	if old == nil || old.users > 1 || size > len(old.bytes) {
+		l.chunk = l.pool.get(size)
+	}
+	l.at, l.to = 0, copy(l.chunk.bytes, rest)
+	if old != nil && old != l.chunk {
+		l.pool.drop(old)
+	}
+}
+
 // skipMark passes over a byte order mark at the beginning of the file.
 func (l *lines) skipMark() {
 	const mark = "\xef\xbb\xbf"
 	if l.started {
 		return
 	}
-	b := l.chunk[:l.to]
+	b := l.chunk.bytes[:l.to]
 	if len(b) < len(mark) && bytes.HasPrefix([]byte(mark), b) && l.err == nil {
 		return
 	}
