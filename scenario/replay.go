@@ -177,7 +177,25 @@ func (r *replayer) readSource(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		r.reuse(b)
 	}
+}
+
+// reuse gives the memory of batches back to the source that nothing refers to any
+// more: neither what the engine holds back, nor what waits to be printed.
+func (r *replayer) reuse(b ingest.Batch) {
+	until := r.engine.HeldUntil()
+	if b.Free != nil && r.tracer == nil {
+		r.used = append(r.used, usedBatch{b.Free, until})
+	}
+	n := 0
+	if len(r.held) == 0 {
+		for n < len(r.used) && (until == event.MinTime || r.used[n].until <= r.settled) {
+			r.used[n].free()
+			n++
+		}
+	}
+	r.used = slices.Delete(r.used, 0, max(n, len(r.used)-maxUsed))
 }
 
 // replayer runs one replay.
@@ -186,9 +204,22 @@ type replayer struct {
 	engine  *engine.Engine
 	log     wal.Memory
 	held    held
+	settled event.Time
 	records int64
 	summary Summary
+	used    []usedBatch
 }
+
+// usedBatch is a batch that has been judged, or is held back at most until a
+// time.
+type usedBatch struct {
+	free  func()
+	until event.Time
+}
+
+// maxUsed is how many batches wait for their memory to be used again. Beyond
+// that, it is left to the collector of garbage.
+const maxUsed = 64
 
 func newReplayer(o Options) (*replayer, error) {
 	r := &replayer{Options: o}
@@ -291,6 +322,7 @@ func (r *replayer) step(records []event.Record, where func(event.Position) strin
 		out.Transitions, out.Emitted = nil, nil
 	}
 	r.held.add(&out)
+	r.settled = out.Settled
 	return r.release(out.Settled)
 }
 

@@ -41,10 +41,13 @@ func runAll(t testing.TB, set *rules.Set) *TestReport {
 	return rep
 }
 
-// passes runs all tests of a rule file, of which there must be some.
+// passes runs all tests of a rule file, of which there must be some, and sees to
+// it that the engine keeps none of their payloads.
 func passes(t *testing.T, name, text string) {
 	t.Helper()
-	rep := runAll(t, loadSet(t, name, text))
+	set := loadSet(t, name, text)
+	keepsNoPayload(t, name, set)
+	rep := runAll(t, set)
 	if len(rep.Results) == 0 {
 		t.Errorf("%s has no tests", name)
 	}
