@@ -88,11 +88,11 @@ func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, it *item) {
 		s.emit(r, ks, in.Emit, e.Time, e.Pos)
 	}
 	remembers := r.policy().Remembers()
-	if r.Alert == nil && !r.Absent || !holds && !remembers && st.alerts[alertMain] == nil {
+	if r.Alert == nil && !r.Absent || !holds && !remembers && st.alert == nil {
 		return
 	}
 	clears := !holds && (in.Clear < 0 || v.holds(in.Clear))
-	a := st.alerts[alertMain]
+	a := st.alert
 	if a == nil {
 		a = &alertState{}
 	}
@@ -120,13 +120,13 @@ func (a *alertState) hear(s *Shard, l *lane) {
 
 // expireAlert makes the changes of an alert that time brings.
 func (s *Shard) expireAlert(l *lane, ks *keyState, rule int, slot alertSlot, now event.Time) {
-	a := ks.look(rule).alerts[slot]
+	a := ks.look(rule).at(slot)
 	if a == nil {
 		return
 	}
 	r := s.env.rule
 	switch p := r.policyOf(ks, a); {
-	case p.DueSteady(&a.Instance) == now, ks.clock == nil && p.DueSilent(&a.Instance) == now:
+	case p.DueSteady(&a.Instance) == now, ks.clock() == nil && p.DueSilent(&a.Instance) == now:
 		s.expireInstance(l, ks, rule, slot, a, now, false)
 		return
 	case r.flap().Due(&a.Gate) == now:
@@ -144,13 +144,13 @@ func (s *Shard) expireAlert(l *lane, ks *keyState, rule int, slot alertSlot, now
 // expireSilence does what the silence of a key is for, where keys have a time of
 // their own. An event that waits for the time of its key is no silence.
 func (s *Shard) expireSilence(l *lane, ks *keyState, rule int, now event.Time) {
-	a := ks.look(rule).alerts[alertMain]
+	a := ks.look(rule).alert
 	if a == nil {
 		return
 	}
 	p := s.env.rule.policyOf(ks, a)
 	if p.DueSilent(&a.Instance) == now && s.waits(ks, rule) {
-		a.Seen = max(a.Seen, ks.clock.heard)
+		a.Seen = max(a.Seen, ks.clock().heard)
 	}
 	if p.DueSilent(&a.Instance) == now {
 		s.expireInstance(l, ks, rule, alertMain, a, now, true)
@@ -162,8 +162,8 @@ func (s *Shard) expireSilence(l *lane, ks *keyState, rule int, now event.Time) {
 // waits reports whether an event of a key waits that is one for the rule.
 func (s *Shard) waits(ks *keyState, rule int) bool {
 	r := ks.table.rules[rule]
-	for i := range ks.clock.waiting.items {
-		it := &ks.clock.waiting.items[i]
+	for i := range ks.clock().waiting.items {
+		it := &ks.clock().waiting.items[i]
 		in := r.inputs[it.stream]
 		if in == nil {
 			continue
@@ -268,13 +268,13 @@ func (s *Shard) decided(ks *keyState, d alerting.Decision) alerting.Decision {
 func (s *Shard) setAlert(l *lane, ks *keyState, rule int, slot alertSlot, a *alertState, now event.Time) {
 	r, st := ks.table.rules[rule], ks.at(rule)
 	remembers := r.policy().Remembers() && !a.forgotten
-	st.alerts[slot] = a
+	st.put(slot, a)
 	if a.heard != 0 && r.policy().Listens() {
 		a.Seen = max(a.Seen, a.heard)
 	}
 	a.heard = 0
-	if a.Phase == alerting.Inactive && a.Gate.Idle() && !remembers && (ks.clock == nil || a.floor <= ks.clock.mark) {
-		st.alerts[slot] = nil
+	if a.Phase == alerting.Inactive && a.Gate.Idle() && !remembers && (ks.clock() == nil || a.floor <= ks.clock().mark) {
+		st.put(slot, nil)
 	}
 	if a.Phase != alerting.Pending && !remembers {
 		a.kept, a.scored = nil, nil
@@ -289,7 +289,7 @@ func (s *Shard) setAlert(l *lane, ks *keyState, rule int, slot alertSlot, a *ale
 func (l *lane) armAlert(ks *keyState, rule int, slot alertSlot, a *alertState, now event.Time) {
 	r := ks.table.rules[rule]
 	l.arm(ks, rule, timerAlert+timerKind(slot), r.due(ks, a, now))
-	if ks.clock != nil && slot == alertMain && r.Pattern == nil {
+	if ks.clock() != nil && slot == alertMain && r.Pattern == nil {
 		l.arm(ks, rule, timerSilence, r.policyOf(ks, a).DueSilent(&a.Instance))
 	}
 }
@@ -299,7 +299,7 @@ func (l *lane) armAlert(ks *keyState, rule int, slot alertSlot, a *alertState, n
 func (r *rulePlan) due(ks *keyState, a *alertState, now event.Time) event.Time {
 	p := r.policyOf(ks, a)
 	due := min(p.DueSteady(&a.Instance), r.flap().Due(&a.Gate))
-	if ks.clock == nil {
+	if ks.clock() == nil {
 		due = min(due, p.DueSilent(&a.Instance))
 	}
 	if r.Active != nil && a.Phase == alerting.Firing && !a.Told {
@@ -389,7 +389,7 @@ func (s *Shard) tell(ks *keyState, slot alertSlot, a *alertState, d alerting.Dec
 		a.said, a.first = s.compose(ks, slot, a, d, of), of.first
 	}
 	decided := d.Time
-	if ks.clock != nil {
+	if ks.clock() != nil {
 		d.Time = max(d.Time, a.floor)
 		a.floor = d.Time
 	}

@@ -33,10 +33,11 @@ func (s *Shard) stepDetect(l *lane, ks *keyState, rule int, e *event.Event) {
 		return
 	}
 	st := ks.at(rule)
-	if st.detect == nil {
-		st.detect = &detectState{d: r.Detect.New()}
+	ds := st.detect()
+	if ds == nil {
+		ds = &detectState{d: r.Detect.New()}
+		st.kept = ds
 	}
-	ds := st.detect
 	ds.d.Hold(st.firing())
 	score := ds.d.Step(e.Time, s.channels)
 	if r.Detect.Sampled {
@@ -55,7 +56,7 @@ func (s *Shard) stepDetect(l *lane, ks *keyState, rule int, e *event.Event) {
 
 // expireStretch has the stretch of a key judged that ends now.
 func (s *Shard) expireStretch(l *lane, ks *keyState, rule int, now event.Time) {
-	ds := ks.look(rule).detect
+	ds := ks.look(rule).detect()
 	if ds == nil {
 		return
 	}
@@ -74,7 +75,7 @@ func (s *Shard) expireStretch(l *lane, ks *keyState, rule int, now event.Time) {
 
 // firing reports whether the rule's alert fires.
 func (st *ruleState) firing() bool {
-	a := st.alerts[alertMain]
+	a := st.alert
 	return a != nil && a.Phase == alerting.Firing
 }
 
@@ -108,7 +109,7 @@ type judgment struct {
 
 // judgeScore judges what the detector said by the rule's condition.
 func (s *Shard) judgeScore(l *lane, ks *keyState, rule int, score *detectors.Score, j judgment) {
-	ds := ks.look(rule).detect
+	ds := ks.look(rule).detect()
 	ds.open = score.Anomaly || ds.open && score.Lasts
 	s.traceScore(ks, score)
 	s.scoreVars(ks.table.rules[rule], score, ds.open)
@@ -118,7 +119,7 @@ func (s *Shard) judgeScore(l *lane, ks *keyState, rule int, score *detectors.Sco
 
 func (s *Shard) actOnScore(l *lane, ks *keyState, rule int, score *detectors.Score, j judgment) {
 	r, st, in := ks.table.rules[rule], ks.look(rule), j.input
-	holds := st.detect.open
+	holds := st.detect().open
 	if in.Detect.When != nil {
 		holds = s.asks(in.Detect.When)
 	}
@@ -128,7 +129,7 @@ func (s *Shard) actOnScore(l *lane, ks *keyState, rule int, score *detectors.Sco
 	if in.Emit != nil && (holds || in.Detect.When == nil) {
 		s.emit(r, ks, in.Emit, j.at, j.pos)
 	}
-	remembers, a := r.policy().Remembers(), st.alerts[alertMain]
+	remembers, a := r.policy().Remembers(), st.alert
 	if r.Alert == nil || !holds && !remembers && a == nil {
 		return
 	}
@@ -147,7 +148,7 @@ func (s *Shard) actOnScore(l *lane, ks *keyState, rule int, score *detectors.Sco
 		if of.event = j.kept; of.event == nil {
 			of.event = s.env.Keep()
 		}
-		of.scored = s.keepScore(r, st.detect.d, score, j)
+		of.scored = s.keepScore(r, st.detect().d, score, j)
 		if remembers || a.Phase == alerting.Pending {
 			a.kept, a.scored = of.event, of.scored
 		}
@@ -159,7 +160,7 @@ func (s *Shard) actOnScore(l *lane, ks *keyState, rule int, score *detectors.Sco
 // to judge yet.
 func (s *Shard) heard(l *lane, ks *keyState, rule int, now event.Time) {
 	r, st := ks.table.rules[rule], ks.look(rule)
-	a, remembers := st.alerts[alertMain], r.policy().Remembers()
+	a, remembers := st.alert, r.policy().Remembers()
 	if r.Alert == nil || r.NoData == 0 && r.Forget == 0 || a == nil && !remembers {
 		return
 	}

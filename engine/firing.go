@@ -14,10 +14,10 @@ func (e *Engine) Firing(f func(raise *alerting.Transition)) {
 	for _, s := range e.shards {
 		for _, l := range s.lanes {
 			for _, t := range l.tables {
-				for _, ks := range t.keys { // the caller is told that there is no order
-					for _, st := range ks.states {
-						for _, a := range st.alerts {
-							if a != nil && a.Told && a.said != nil {
+				for ks := range t.keys.all() { // the caller is told that there is no order
+					for st := range ks.states() {
+						for _, a := range st.alerts() {
+							if a.Told && a.said != nil {
 								f(a.said)
 							}
 						}

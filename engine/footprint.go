@@ -43,14 +43,14 @@ func Footprints(set *rules.Set) []Footprint {
 const sampleText = "as long as a text"
 
 // overhead is what the engine keeps of every key beside what a rule does: its
-// name, its entry among the keys, and one for its next deadline.
+// name, its entry among the keys, one for its next deadline, and its place in the
+// journal.
 func overhead(parts int, limited bool) int {
-	key := deepsize.Allocated(parts * (2 + len(sampleText)))
-	const entry = unsafe.Sizeof("") + unsafe.Sizeof(uintptr(0)) + 1
-	n := key + int(entry*3/2) + deepsize.Allocated(int(unsafe.Sizeof(keyState{}))) +
-		deepsize.Allocated(int(unsafe.Sizeof(ruleState{}))) + int(unsafe.Sizeof(timer{}))*3/2
+	const pointer, room = int(unsafe.Sizeof(uintptr(0))), 9 // lists have an eighth more than they need
+	n := deepsize.Allocated(parts*(2+len(sampleText))) + deepsize.Allocated(int(unsafe.Sizeof(keyState{})))
+	n += (int(unsafe.Sizeof(keyHash(0))) + pointer + int(unsafe.Sizeof(timer{})) + pointer) * room / 8
 	if limited {
-		n += deepsize.Allocated(int(unsafe.Sizeof(keyPlace{})))
+		n += deepsize.Allocated(int(unsafe.Sizeof(ruleExtra{}))) + deepsize.Allocated(int(unsafe.Sizeof(keyPlace{})))
 	}
 	return n
 }

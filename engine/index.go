@@ -213,9 +213,9 @@ func (x *ruleIndex) withState(ks *keyState, found []int32, buf *[]int32) []int32
 	if !x.wakes {
 		return found
 	}
-	for _, st := range ks.states {
-		if x.rules[st.rule].wakes && !slices.Contains(found, int32(st.rule)) {
-			found = merge(found, []int32{int32(st.rule)}, buf)
+	for st := range ks.states() {
+		if rule := st.rule(); x.rules[rule].wakes && !slices.Contains(found, int32(rule)) {
+			found = merge(found, []int32{int32(rule)}, buf)
 		}
 	}
 	return found

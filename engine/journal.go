@@ -42,30 +42,100 @@ type unit interface {
 
 // tag is a unit's place in the lists of its journal.
 type tag struct {
-	list *unitList // nil: it is stored as it is
-	at   int32
-	gen  uint32 // in which it last changed
+	// place is the unit's index in the list that it is in, plus one; then a bit
+	// for the list, of which there are two at a time, and a bit that says that the
+	// unit is a [keyState]. Zero: it is in no list, and stored as it is.
+	place uint32
+	gen   uint32 // in which it last changed
 }
+
+const (
+	placeList = 1 << iota
+	placeKey
+	placeShift = iota
+)
 
 func (t *tag) tagged() *tag { return t }
 
 // unitList is a list of units that knows where each is.
-type unitList struct{ units []unit }
+type unitList struct {
+	units
+	bit uint32 // placeList or 0, which the journal's other list has not
+}
+
+// units are units of state. Nearly all are keys, of which there may be millions:
+// a pointer to one takes half of what an interface takes.
+type units struct {
+	keys   []*keyState
+	others []unit
+}
+
+func (us *units) append(u unit) {
+	if ks, ok := u.(*keyState); ok {
+		us.keys = append(us.keys, ks)
+	} else {
+		us.others = append(us.others, u)
+	}
+}
+
+func (us *units) all(yield func(unit) bool) {
+	for _, ks := range us.keys {
+		if !yield(ks) {
+			return
+		}
+	}
+	for _, u := range us.others {
+		if !yield(u) {
+			return
+		}
+	}
+}
+
+// last returns one of the units, nil where there is none.
+func (us *units) last() unit {
+	if n := len(us.others); n > 0 {
+		return us.others[n-1]
+	}
+	if n := len(us.keys); n > 0 {
+		return us.keys[n-1]
+	}
+	return nil
+}
+
+// holds reports whether a unit is in the list. Each is in one of the journal's.
+func (l *unitList) holds(t *tag) bool { return t.place != 0 && t.place&placeList == l.bit }
 
 func (l *unitList) add(u unit) {
+	l.append(u)
 	t := u.tagged()
-	t.list, t.at = l, int32(len(l.units))
-	l.units = append(l.units, u)
+	if t.place = uint32(len(l.others))<<placeShift | l.bit; isKey(u) {
+		t.place = uint32(len(l.keys))<<placeShift | placeKey | l.bit
+	}
+}
+
+func isKey(u unit) bool {
+	_, ok := u.(*keyState)
+	return ok
 }
 
 func (l *unitList) remove(t *tag) {
-	last := len(l.units) - 1
-	moved := l.units[last]
-	l.units[t.at] = moved
-	moved.tagged().at = t.at
-	l.units[last] = nil
-	l.units = l.units[:last]
-	t.list = nil
+	i := t.place>>placeShift - 1
+	if t.place&placeKey != 0 {
+		l.keys = moveLast(l.keys, i, t.place)
+	} else {
+		l.others = moveLast(l.others, i, t.place)
+	}
+	t.place = 0
+}
+
+// moveLast puts the last unit of a list into a place, which is its own then.
+func moveLast[U unit](list []U, i, place uint32) []U {
+	var none U
+	last := len(list) - 1
+	list[i] = list[last]
+	list[i].tagged().place = place
+	list[last] = none
+	return list[:last]
 }
 
 func newJournal() *journal {
@@ -78,19 +148,23 @@ func (j *journal) touch(u unit) {
 	if t.gen == j.gen {
 		return
 	}
-	if j.under != nil && t.list == j.under.units {
+	if j.under != nil && j.under.units.holds(t) {
 		j.under.encode(u)
 	}
 	t.gen = j.gen
-	if t.list == nil {
+	if t.place == 0 {
 		j.dirty.add(u)
 	}
 }
 
 // drop forgets a unit that is no more.
 func (j *journal) drop(u unit) {
-	if t := u.tagged(); t.list != nil {
-		t.list.remove(t)
+	switch t := u.tagged(); {
+	case t.place == 0:
+	case j.dirty.holds(t):
+		j.dirty.remove(t)
+	default:
+		j.under.units.remove(t)
 	}
 }
 
@@ -100,7 +174,7 @@ type taken struct {
 	gen, since uint32
 	units      *unitList // to be encoded
 	rows       []Row     // encoded and not given out yet
-	done, gone []unit    // that have put rows; that have put one without a value
+	done, gone units     // that have put rows; that have put one without a value
 }
 
 // take ends the generation. With every, what is stored is taken too.
@@ -109,12 +183,12 @@ func (j *journal) take(every func(func(unit))) *taken {
 	if every != nil {
 		t.since = 0
 		every(func(u unit) {
-			if u.tagged().list == nil {
+			if u.tagged().place == 0 {
 				t.units.add(u)
 			}
 		})
 	}
-	j.dirty, j.under = &unitList{}, t
+	j.dirty, j.under = &unitList{bit: placeList - j.dirty.bit}, t
 	j.gen++
 	return t
 }
@@ -128,17 +202,21 @@ func (t *taken) encode(u unit) {
 		}
 	})
 	if any {
-		t.done = append(t.done, u)
+		t.done.append(u)
 	}
 	if gone {
-		t.gone = append(t.gone, u)
+		t.gone.append(u)
 	}
 }
 
 // next returns up to max encoded rows, fewer only at the end.
 func (t *taken) next(max int) []Row {
-	for len(t.rows) < max && len(t.units.units) > 0 {
-		t.encode(t.units.units[len(t.units.units)-1])
+	for len(t.rows) < max {
+		u := t.units.last()
+		if u == nil {
+			break
+		}
+		t.encode(u)
 	}
 	n := min(max, len(t.rows))
 	rows := t.rows[:n:n]
@@ -149,7 +227,7 @@ func (t *taken) next(max int) []Row {
 // commit says that all that was taken is durable.
 func (t *taken) commit() {
 	t.from.base, t.from.under = t.gen, nil
-	for _, u := range t.gone {
+	for u := range t.gone.all {
 		u.settled(t.gen)
 	}
 }
@@ -158,9 +236,9 @@ func (t *taken) commit() {
 func (t *taken) abandon() {
 	j := t.from
 	j.under = nil
-	for _, units := range [][]unit{t.done, t.units.units} {
-		for _, u := range units {
-			if l := u.tagged().list; l == nil || l == t.units {
+	for _, us := range [...]*units{&t.done, &t.units.units} {
+		for u := range us.all {
+			if g := u.tagged(); g.place == 0 || t.units.holds(g) {
 				j.dirty.add(u)
 			}
 		}

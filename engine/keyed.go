@@ -41,8 +41,8 @@ type keyClock struct {
 
 // now returns the time of a key in a lane whose time is given.
 func (ks *keyState) now(lane event.Time) event.Time {
-	if ks.clock != nil {
-		return ks.clock.mark
+	if kc := ks.clock(); kc != nil {
+		return kc.mark
 	}
 	return lane
 }
@@ -130,8 +130,8 @@ func (t *table) newClock(key string) *keyClock {
 	}
 	kc.begin()
 	t.clocks[key] = kc
-	if ks := t.keys[key]; ks != nil {
-		ks.clock = kc
+	if ks := t.keys.get(hashKey(key), key); ks != nil {
+		ks.setClock(kc)
 	}
 	for i := range t.lane.plan.streams {
 		if parts := t.follows[i]; parts != nil {
@@ -167,7 +167,7 @@ func (t *table) retention() event.Duration {
 
 // droppable reports whether nothing but its time is kept of a key.
 func (kc *keyClock) droppable() bool {
-	ks := kc.table.keys[kc.key]
+	ks := kc.table.keys.get(hashKey(kc.key), kc.key)
 	return len(kc.waiting.items) == 0 && (ks == nil || ks.empty())
 }
 
@@ -177,7 +177,7 @@ func (t *table) dropClock(kc *keyClock) {
 		*kc.timers.items[i].deadline() = deadline{never, never}
 	}
 	kc.timers.items = nil
-	if ks := t.keys[kc.key]; ks != nil {
+	if ks := t.keys.get(hashKey(kc.key), kc.key); ks != nil {
 		t.settle(ks)
 	}
 	kc.gone = true
@@ -533,7 +533,7 @@ func (l *lane) look(s *Shard, kc *keyClock) {
 // fireSilence lets the timers go off that go by the lane's time.
 func (l *lane) fireSilence(s *Shard, upTo event.Time) {
 	for t := l.timer(&l.timers); t != nil && t.before(upTo, phaseSteady); t = l.timer(&l.timers) {
-		kc := t.keys.clock
+		kc := t.keys.clock()
 		l.current = kc
 		l.fireTop(s, &l.timers)
 		l.current = nil

@@ -89,7 +89,7 @@ type lane struct {
 type table struct {
 	*tablePlan
 	lane         *lane
-	keys         map[string]*keyState
+	keys         *keyTable
 	clocks       map[string]*keyClock // nil where keys have no time of their own
 	spare        *keyState            // empty, for the next key that is not known
 	spareState   *ruleState           // empty
@@ -112,7 +112,7 @@ func newLane(p *lanePlan, j *journal) *lane {
 		l.keyLane = newKeyLane(p)
 	}
 	for _, t := range p.tables {
-		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: map[string]*keyState{}, spares: make([]nfa.Machine, len(t.rules)),
+		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: newKeyTable(), spares: make([]nfa.Machine, len(t.rules)),
 			spareWindows: make([]*windowState, len(t.rules)), limits: newLimits(t)})
 	}
 	if p.keyed {
@@ -279,13 +279,13 @@ func (l *lane) putOff(ks *keyState, rule int, kind timerKind, at event.Time) {
 	if at == never && ks.look(rule) == noState {
 		return
 	}
-	d := ks.at(rule).deadlines.of(kind)
+	d := ks.at(rule).due(kind)
 	d.at = at
 	if at < d.queued {
 		d.queued = at
 		t := timer{at: at, keys: ks, rule: int32(rule), kind: kind}
-		if ks.clock != nil && !t.byLane() {
-			ks.clock.timers.push(t)
+		if kc := ks.clock(); kc != nil && !t.byLane() {
+			kc.timers.push(t)
 		} else {
 			l.timers.push(t)
 		}

@@ -119,12 +119,13 @@ func (s *Shard) limit(l *lane, ks *keyState, rule int, it *item) {
 	if limit == nil || st.empty() || ks.table.rules[rule].listed[ks.key] {
 		return
 	}
-	if st.place == nil {
-		st.place = &keyPlace{keys: ks, rule: rule}
+	p := st.place()
+	if p == nil {
+		p = &keyPlace{keys: ks, rule: rule}
+		st.more().place = p
 	} else {
-		limit.order(st.place).remove(st.place)
+		limit.order(p).remove(p)
 	}
-	p := st.place
 	p.at, p.pos = l.heardAt(it.at), it.event.Pos
 	o := limit.order(p)
 	o.put(p)
@@ -147,10 +148,10 @@ func (t *table) leave(ks *keyState) {
 	if !t.limited {
 		return
 	}
-	for _, st := range ks.states {
-		if st.place != nil && st.empty() {
-			t.limits[st.rule].order(st.place).remove(st.place)
-			st.place = nil
+	for st := range ks.states() {
+		if p := st.place(); p != nil && st.empty() {
+			t.limits[st.rule()].order(p).remove(p)
+			st.extra.place = nil
 		}
 	}
 }
@@ -160,13 +161,16 @@ func (t *table) leave(ks *keyState) {
 func (t *table) restorePlace(ks *keyState, rule int) {
 	limit, st := t.limits[rule], ks.at(rule)
 	if limit == nil || t.rules[rule].listed[ks.key] {
-		st.place = nil
+		if st.extra != nil {
+			st.extra.place = nil
+		}
 		return
 	}
-	if st.place == nil { // it had no limit before
-		st.place = &keyPlace{at: event.MinTime}
+	p := st.place()
+	if p == nil { // it had no limit before
+		p = &keyPlace{at: event.MinTime}
+		st.more().place = p
 	}
-	p := st.place
 	p.keys, p.rule = ks, rule
 	o := limit.order(p)
 	if p.before = o.last; o.last == nil {

@@ -61,7 +61,7 @@ func (e *Engine) list(lane int) {
 // expect begins to wait for a key.
 func (s *Shard) expect(l *lane, t *table, rule int, key string, now event.Time) {
 	ks := t.keyStateFor(key)
-	if ks.look(rule).alerts[alertMain] == nil {
+	if ks.look(rule).alert == nil {
 		t.touch(ks, rule)
 		a := &alertState{}
 		a.Seen, a.paused = now, l.paused
@@ -96,18 +96,18 @@ func (e *Engine) unlist(names []string, set *rules.Set) {
 func (e *Engine) forget(at place, key string) {
 	s := e.shards[e.options.shard(event.Group([]byte(key)))]
 	t := s.lanes[at.lane].tables[at.table]
-	ks := t.keys[key]
-	if ks == nil || ks.look(at.rule).alerts[alertMain] == nil {
+	ks := t.keys.get(hashKey(key), key)
+	if ks == nil || ks.look(at.rule).alert == nil {
 		return
 	}
 	t.touch(ks, at.rule)
 	s.env.begin(t.rules[at.rule], nil, nil, nil)
-	a := ks.at(at.rule).alerts[alertMain]
+	a := ks.at(at.rule).alert
 	if a.Told {
 		d := alerting.Decision{Change: alerting.Cleared, Reason: alerting.ReasonForgotten, Time: max(e.clocks[at.lane].mark, a.Since)}
 		s.tell(ks, alertMain, a, d, grounds{})
 	}
-	ks.at(at.rule).alerts[alertMain] = nil
+	ks.at(at.rule).alert = nil
 	t.settle(ks)
 }
 

@@ -142,14 +142,14 @@ func (s *Shard) parentChanged(l *lane, it *item) {
 			if r.Unless == nil || r.Unless.Rule != p.rule {
 				continue
 			}
-			for _, ks := range t.keys { // output is sorted by key
-				for slot, a := range ks.look(i).alerts {
-					if a != nil && r.parentKey(ks) == p.key {
+			for ks := range t.keys.all() { // output is sorted by key
+				for slot, a := range ks.look(i).alerts() {
+					if r.parentKey(ks) == p.key {
 						t.touch(ks, i)
 						s.frame.Event, s.frame.Key, s.cause = nil, ks.values(), causeRelease
 						s.env.begin(r, nil, nil, nil)
-						s.release(l, ks, alertSlot(slot), a, it.at)
-						s.setAlert(l, ks, i, alertSlot(slot), a, it.at)
+						s.release(l, ks, slot, a, it.at)
+						s.setAlert(l, ks, i, slot, a, it.at)
 					}
 				}
 			}

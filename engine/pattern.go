@@ -11,7 +11,7 @@ import (
 
 // stepPattern shows an event to the runs of a key.
 func (s *Shard) stepPattern(l *lane, ks *keyState, rule int, e *event.Event) {
-	m := ks.look(rule).machine
+	m := ks.look(rule).machine()
 	if m == nil {
 		m = s.spareMachine(ks.table, rule)
 	}
@@ -22,7 +22,7 @@ func (s *Shard) stepPattern(l *lane, ks *keyState, rule int, e *event.Event) {
 
 // expireRuns ends the runs of a key whose time has come.
 func (s *Shard) expireRuns(l *lane, ks *keyState, rule int, now event.Time) {
-	m := ks.look(rule).machine
+	m := ks.look(rule).machine()
 	if m == nil {
 		return
 	}
@@ -47,14 +47,14 @@ func (s *Shard) spareMachine(t *table, rule int) nfa.Machine {
 // next deadline, and tells what it found.
 func (s *Shard) setMachine(l *lane, ks *keyState, rule int, m nfa.Machine) {
 	t := ks.table
-	switch known := ks.look(rule).machine; {
+	switch known := ks.look(rule).machine(); {
 	case m.Empty():
 		if known != nil {
-			ks.at(rule).machine = nil
+			ks.at(rule).kept = nil
 		}
 		t.spares[rule] = m
 	case known == nil:
-		ks.at(rule).machine = m
+		ks.at(rule).kept = m
 		t.spares[rule] = nil
 	}
 	l.arm(ks, rule, timerRuns, m.Deadline())
@@ -112,7 +112,7 @@ func (s *Shard) report(l *lane, ks *keyState, rule int, slot alertSlot, m *nfa.M
 		s.emit(r, ks, spec, m.End, last)
 	}
 	if r.spec(slot) != nil {
-		a := ks.look(rule).alerts[slot]
+		a := ks.look(rule).at(slot)
 		if a == nil {
 			a = &alertState{}
 		}

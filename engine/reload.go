@@ -90,15 +90,15 @@ func (e *Engine) release(name string) {
 	for _, s := range e.shards {
 		l := s.lanes[at.lane]
 		t := l.tables[at.table]
-		for _, ks := range t.keys { // what is put out is sorted by key
-			for slot, a := range ks.look(at.rule).alerts {
-				if a != nil && a.Phase == alerting.Firing && !a.Told {
+		for ks := range t.keys.all() { // what is put out is sorted by key
+			for slot, a := range ks.look(at.rule).alerts() {
+				if a.Phase == alerting.Firing && !a.Told {
 					s.env.begin(t.rules[at.rule], nil, nil, nil)
 					s.cause = causeReload
 					t.touch(ks, at.rule)
 					now := max(ks.now(e.clocks[at.lane].mark), a.Since)
-					s.release(l, ks, alertSlot(slot), a, now)
-					s.setAlert(l, ks, at.rule, alertSlot(slot), a, now)
+					s.release(l, ks, slot, a, now)
+					s.setAlert(l, ks, at.rule, slot, a, now)
 				}
 			}
 		}
@@ -232,14 +232,14 @@ func (e *Engine) clearAlerts(names []string, reason string, pos event.Position, 
 		at := e.plan.places[name]
 		for _, s := range e.shards {
 			t := s.lanes[at.lane].tables[at.table]
-			for _, ks := range t.keys { // what is put out is sorted by key
+			for ks := range t.keys.all() { // what is put out is sorted by key
 				s.env.begin(t.rules[at.rule], nil, nil, nil)
 				s.cause = causeReload
-				for slot, a := range ks.look(at.rule).alerts {
-					if a != nil && a.Told && slots[slot] {
+				for slot, a := range ks.look(at.rule).alerts() {
+					if a.Told && slots[slot] {
 						t.touch(ks, at.rule)
 						now := max(ks.now(e.clocks[at.lane].mark), a.Since)
-						s.tell(ks, alertSlot(slot), a, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now}, grounds{last: pos})
+						s.tell(ks, slot, a, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now}, grounds{last: pos})
 					}
 				}
 			}

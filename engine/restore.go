@@ -131,10 +131,10 @@ func (e *Engine) learn(lane int) {
 			continue
 		}
 		for _, from := range e.shards {
-			for key, ks := range from.lanes[at.lane].tables[at.table].keys {
-				if a := ks.look(at.rule).alerts[alertMain]; a != nil && a.Told {
+			for ks := range from.lanes[at.lane].tables[at.table].keys.all() {
+				if a := ks.look(at.rule).alert; a != nil && a.Told {
 					for _, to := range e.shards {
-						to.lanes[lane].fires[parentKey{rule, key}] = since{at: a.Since}
+						to.lanes[lane].fires[parentKey{rule, ks.key}] = since{at: a.Since}
 					}
 				}
 			}
@@ -284,25 +284,27 @@ func (r *rulePlan) readState(rd *event.Reader) (st ruleState, idle event.Time, e
 		if r.Pattern == nil {
 			return st, 0, event.ErrEncoding
 		}
-		if st.machine, err = nfa.ReadMachine(r.Pattern.Prog, rd, r.schema); err != nil {
+		if st.kept, err = nfa.ReadMachine(r.Pattern.Prog, rd, r.schema); err != nil {
 			return st, 0, err
 		}
 	}
 	if rd.Byte() == 1 {
-		if st.window, err = r.readWindow(rd); err != nil {
+		if st.kept, err = r.readWindow(rd); err != nil {
 			return st, 0, err
 		}
 	}
 	if rd.Byte() == 1 {
-		if st.detect, err = r.readDetect(rd); err != nil {
+		if st.kept, err = r.readDetect(rd); err != nil {
 			return st, 0, err
 		}
 	}
-	for i := range st.alerts {
+	for slot := range alertSlots {
 		if rd.Byte() == 1 {
-			if st.alerts[i], err = r.readAlert(rd); err != nil {
+			a, err := r.readAlert(rd)
+			if err != nil {
 				return st, 0, err
 			}
+			st.put(slot, a)
 		}
 	}
 	idle = never
@@ -310,7 +312,7 @@ func (r *rulePlan) readState(rd *event.Reader) (st ruleState, idle event.Time, e
 		idle = event.Time(rd.Varint())
 	}
 	if rd.Byte() == 1 {
-		st.place = &keyPlace{at: event.Time(rd.Varint()), pos: rd.Position()}
+		st.more().place = &keyPlace{at: event.Time(rd.Varint()), pos: rd.Position()}
 	}
 	return st, idle, rd.Err()
 }
@@ -504,6 +506,17 @@ func (r *restoring) change(name, value *event.Reader) {
 	}
 }
 
+// take takes over what was stored of a state.
+func (st *ruleState) take(from *ruleState) {
+	st.kept, st.alert = from.kept, from.alert
+	if x := from.extra; x != nil {
+		more := st.more()
+		more.timeout, more.place = x.timeout, x.place
+	}
+	st.changed = stored
+	st.set(bitStored, true)
+}
+
 // state puts the state of one rule and key back, all of it or, where it cannot
 // be read, nothing.
 func (r *restoring) state(name, value *event.Reader) error {
@@ -532,11 +545,10 @@ func (r *restoring) state(name, value *event.Reader) error {
 	if value.Len() > 0 {
 		return event.ErrEncoding
 	}
-	for slot, a := range st.alerts {
+	for slot, a := range st.alerts() {
 		switch {
-		case a == nil:
 		case lose.slots[slot]:
-			st.alerts[slot] = nil
+			st.put(slot, nil)
 		case lose.told:
 			a.Gate = alerting.Gate{}
 		}
@@ -547,35 +559,33 @@ func (r *restoring) state(name, value *event.Reader) error {
 	if t.clocks != nil && t.clocks[key] == nil {
 		return event.ErrEncoding // its time is lost
 	}
-	ks := t.keys[key]
+	ks := t.keys.get(hashKey(key), key)
 	if ks == nil {
-		ks = &keyState{table: t, key: key, clock: t.clocks[key]}
+		ks = newKeyState(t)
+		ks.key = key
+		ks.setClock(t.clocks[key])
 		t.file(ks)
 	}
-	i, ok := ks.find(at.rule)
-	if !ok {
-		ks.insert(i, at.rule)
+	to := ks.look(at.rule)
+	if to == noState {
+		to = ks.insert(at.rule)
 	}
-	st.rule, st.deadlines = at.rule, ks.states[i].deadlines
-	st.changed, st.stored = stored, true
-	*ks.states[i] = st
+	to.take(&st)
 	t.restorePlace(ks, at.rule)
 	if t.rules[at.rule].Idle > 0 {
 		l.arm(ks, at.rule, timerIdle, idle)
 	}
-	if st.machine != nil {
-		l.arm(ks, at.rule, timerRuns, st.machine.Deadline())
+	if m := st.machine(); m != nil {
+		l.arm(ks, at.rule, timerRuns, m.Deadline())
 	}
-	if st.window != nil {
-		l.arm(ks, at.rule, timerWindow, st.window.windows.Deadline())
+	if ws := st.window(); ws != nil {
+		l.arm(ks, at.rule, timerWindow, ws.windows.Deadline())
 	}
-	if st.detect != nil {
-		l.arm(ks, at.rule, timerWindow, st.detect.d.Due())
+	if ds := st.detect(); ds != nil {
+		l.arm(ks, at.rule, timerWindow, ds.d.Due())
 	}
-	for slot, a := range st.alerts {
-		if a != nil {
-			l.armAlert(ks, at.rule, alertSlot(slot), a, ks.now(e.clocks[at.lane].mark))
-		}
+	for slot, a := range st.alerts() {
+		l.armAlert(ks, at.rule, slot, a, ks.now(e.clocks[at.lane].mark))
 	}
 	return nil
 }

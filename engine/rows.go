@@ -170,8 +170,8 @@ func (ks *keyState) rowName(rule int) []byte {
 
 // rows puts the rows of a key; see [unit].
 func (ks *keyState) rows(put func(name, value []byte)) {
-	for _, st := range ks.states {
-		if name, value, any := ks.row(st.rule); any {
+	for st := range ks.states() {
+		if name, value, any := ks.row(st.rule()); any {
 			put(name, value)
 		}
 	}
@@ -179,16 +179,17 @@ func (ks *keyState) rows(put func(name, value []byte)) {
 
 // changes puts the rows of a key that have changed; see [unit].
 func (ks *keyState) changes(since uint32, put func(name, value []byte)) (any, gone bool) {
-	for _, st := range ks.states {
+	for st := range ks.states() {
 		if st.changed <= since {
 			continue
 		}
-		switch name, value, some := ks.row(st.rule); {
+		switch name, value, some := ks.row(st.rule()); {
 		case some:
 			put(name, value)
-			st.stored, any = true, true
-		case st.stored:
-			put(ks.rowName(st.rule), nil)
+			st.set(bitStored, true)
+			any = true
+		case st.is(bitStored):
+			put(ks.rowName(st.rule()), nil)
 			any, gone = true, true
 		}
 	}
@@ -197,9 +198,9 @@ func (ks *keyState) changes(since uint32, put func(name, value []byte)) (any, go
 
 // settled lets go of a key that is empty; see [unit].
 func (ks *keyState) settled(gen uint32) {
-	for _, st := range ks.states {
+	for st := range ks.states() {
 		if st.changed <= gen && st.empty() {
-			st.stored = false
+			st.set(bitStored, false)
 		}
 	}
 	ks.table.settle(ks)
@@ -208,36 +209,39 @@ func (ks *keyState) settled(gen uint32) {
 // appendBinary appends the state of one rule and key, and reports whether
 // there is any.
 func (st *ruleState) appendBinary(v []byte) (out []byte, any bool) {
-	v = append(v, flag(st.machine != nil))
-	if st.machine != nil {
-		v, any = st.machine.AppendBinary(v), true
+	m, ws, ds := st.machine(), st.window(), st.detect()
+	v = append(v, flag(m != nil))
+	if m != nil {
+		v, any = m.AppendBinary(v), true
 	}
-	v = append(v, flag(st.window != nil))
-	if st.window != nil {
-		v, any = st.window.windows.AppendBinary(v), true
-		for _, b := range st.window.baselines {
+	v = append(v, flag(ws != nil))
+	if ws != nil {
+		v, any = ws.windows.AppendBinary(v), true
+		for _, b := range ws.baselines {
 			if b != nil {
 				v = b.AppendBinary(v)
 			}
 		}
 	}
-	v = append(v, flag(st.detect != nil))
-	if st.detect != nil {
-		v, any = st.detect.appendBinary(v), true
+	v = append(v, flag(ds != nil))
+	if ds != nil {
+		v, any = ds.appendBinary(v), true
 	}
-	for _, a := range st.alerts {
+	for slot := range alertSlots {
+		a := st.at(slot)
 		v = append(v, flag(a != nil))
 		if a != nil {
 			v, any = a.appendBinary(v), true
 		}
 	}
-	idle := st.deadlines.look(timerIdle).at
+	idle := st.until(timerIdle).at
 	v = append(v, flag(idle != never))
 	if idle != never {
 		v = binary.AppendVarint(v, int64(idle))
 	}
-	v = append(v, flag(st.place != nil))
-	if p := st.place; p != nil {
+	p := st.place()
+	v = append(v, flag(p != nil))
+	if p != nil {
 		v = p.pos.AppendBinary(binary.AppendVarint(v, int64(p.at)))
 	}
 	return v, any

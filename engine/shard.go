@@ -1,9 +1,6 @@
 package engine
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/detectors"
 	"github.com/cepd/cepd/event"
@@ -60,31 +57,6 @@ type derived struct {
 	quiet  bool // of a message that the broker had kept: it raises no alert
 }
 
-// keyState is the state of one key in one table. It is a [unit].
-type keyState struct {
-	tag
-	table  *table
-	key    string         // shares the batch's memory until the state is kept
-	parts  *[]event.Value // of the key, decoded when first asked for
-	states []*ruleState   // of the rules that have any, sorted by rule
-	one    [1]*ruleState  // memory of states: mostly one rule has any
-	filed  bool           // it is in the table
-	clock  *keyClock      // nil where keys have no time of their own
-}
-
-// ruleState is the state of one rule for one key.
-type ruleState struct {
-	rule      int                     // index into the table's rules
-	machine   nfa.Machine             // nil without runs
-	window    *windowState            // nil without windows
-	detect    *detectState            // nil where the detector has seen nothing
-	alerts    [alertSlots]*alertState // nil while inactive
-	deadlines deadlines
-	place     *keyPlace // nil where the rule keeps nothing of the key, or any number of keys
-	changed   uint32    // generation of the journal in which it last changed
-	stored    bool      // a snapshot may have stored a row of it
-}
-
 func newShard(p *plan, o *options) *Shard {
 	s := &Shard{plan: p, options: o, journal: newJournal(), out: shardOutput{stats: newStats()}}
 	for _, l := range p.lanes {
@@ -96,154 +68,6 @@ func newShard(p *plan, o *options) *Shard {
 	}
 	s.env.shard = s
 	return s
-}
-
-// keyStateFor returns the state of a key, or a spare one that is kept only if
-// the event leaves something in it: a key costs nothing until then.
-func (t *table) keyStateFor(key string) *keyState {
-	if ks, ok := t.keys[key]; ok {
-		return ks
-	}
-	ks := t.spare
-	if ks == nil {
-		ks = &keyState{table: t}
-	}
-	t.spare = nil
-	ks.key, ks.parts, ks.clock = key, nil, t.lane.current
-	return ks
-}
-
-// file puts the state of a key into the table.
-func (t *table) file(ks *keyState) {
-	ks.key, ks.filed = strings.Clone(ks.key), true
-	t.keys[ks.key] = ks
-}
-
-// find returns where the state of a rule is or would be.
-func (ks *keyState) find(rule int) (i int, found bool) {
-	for i < len(ks.states) && ks.states[i].rule < rule { // there are few
-		i++
-	}
-	return i, i < len(ks.states) && ks.states[i].rule == rule
-}
-
-// noState is the state of a rule that has none. It must not be changed.
-var noState = newRuleState()
-
-func newRuleState() *ruleState {
-	return &ruleState{deadlines: deadlines{first: deadline{never, never}}}
-}
-
-// look returns the state of a rule to read, [noState] if it has none.
-func (ks *keyState) look(rule int) *ruleState {
-	if i, ok := ks.find(rule); ok {
-		return ks.states[i]
-	}
-	return noState
-}
-
-// at returns the state of a rule, made if need be.
-func (ks *keyState) at(rule int) *ruleState {
-	i, ok := ks.find(rule)
-	if ok {
-		return ks.states[i]
-	}
-	st := ks.insert(i, rule)
-	if ks.filed {
-		ks.table.touch(ks, rule)
-	}
-	return st
-}
-
-func (ks *keyState) insert(i, rule int) *ruleState {
-	st := ks.table.spareState
-	ks.table.spareState = nil
-	if st == nil {
-		st = newRuleState()
-	}
-	st.rule = rule
-	if ks.states == nil {
-		ks.states = ks.one[:0]
-	}
-	ks.states = slices.Insert(ks.states, i, st)
-	return st
-}
-
-// touch notes that the state that a rule has for a key is about to change.
-func (t *table) touch(ks *keyState, rule int) {
-	if !ks.filed {
-		return
-	}
-	i, ok := ks.find(rule)
-	if j := t.lane.journal; ok && ks.states[i].changed != j.gen {
-		j.touch(ks)
-		ks.states[i].changed = j.gen
-	}
-}
-
-// settle keeps or drops the state of a key after something was done to it. An
-// empty one that the queue of timers still knows is kept until its entry comes
-// up, so that the next event of the key uses the entry again; one that is
-// stored until a snapshot has said that it is gone. So a table may hold keys
-// without any state, and how many depends on snapshots: they must not be
-// counted.
-func (t *table) settle(ks *keyState) {
-	t.leave(ks)
-	ks.prune()
-	switch keep := len(ks.states) > 0; {
-	case keep && !ks.filed:
-		t.file(ks)
-		for _, st := range ks.states {
-			t.touch(ks, st.rule)
-		}
-	case !keep && ks.filed:
-		delete(t.keys, ks.key)
-		t.lane.journal.drop(ks)
-		ks.filed = false
-	case !keep:
-		t.spare = ks
-	}
-}
-
-// prune drops the states that nobody needs.
-func (ks *keyState) prune() {
-	for i := len(ks.states) - 1; i >= 0; i-- {
-		if st := ks.states[i]; st.empty() && !st.kept() {
-			ks.states = slices.Delete(ks.states, i, i+1)
-			st.changed = 0
-			ks.table.spareState = st
-		}
-	}
-}
-
-func (ks *keyState) empty() bool {
-	for _, st := range ks.states {
-		if !st.empty() {
-			return false
-		}
-	}
-	return true
-}
-
-func (st *ruleState) empty() bool {
-	return st.machine == nil && st.window == nil && st.detect == nil && st.alerts == [alertSlots]*alertState{}
-}
-
-// kept reports whether the queue of timers or a store still knows the state.
-func (st *ruleState) kept() bool {
-	return st.stored || st.deadlines.queued()
-}
-
-// values returns the parts of the key.
-func (ks *keyState) values() []event.Value {
-	if ks.parts == nil {
-		if ks.key == "" {
-			return nil
-		}
-		parts, _ := event.DecodeKey(ks.key)
-		ks.parts = &parts
-	}
-	return *ks.parts
 }
 
 // judge shows an event to the rules of a table that it can concern, in order.
@@ -262,8 +86,9 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 		return
 	}
 	var ks *keyState
-	if (sieves != nil || wakes) && len(t.keys) > 0 {
-		ks = t.keys[it.key]
+	looks := sieves != nil || wakes
+	if looks && t.keys.n > 0 {
+		ks = t.keys.get(hashKey(it.key), it.key)
 	}
 	if found = s.sift(sieves, ks, it, found); wakes && ks != nil {
 		found = x.withState(ks, found, &s.found)
@@ -271,8 +96,11 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 	if len(found) == 0 {
 		return // a key costs nothing
 	}
-	if ks == nil {
+	switch {
+	case !looks:
 		ks = t.keyStateFor(it.key)
+	case ks == nil:
+		ks = t.spareKey(it.key)
 	}
 	s.show(l, t, ks, it, found)
 }
@@ -387,17 +215,20 @@ const (
 // forget drops what a rule keeps of a key, and clears its alert with a reason.
 func (s *Shard) forget(l *lane, ks *keyState, rule int, now event.Time, reason, limit string) {
 	st := ks.at(rule)
-	for slot, a := range st.alerts {
-		if a != nil && a.Told {
+	for slot, a := range st.alerts() {
+		if a.Told {
 			d := s.decided(ks, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now})
-			s.tell(ks, alertSlot(slot), a, d, grounds{atEnd: l.atEnd(now)})
+			s.tell(ks, slot, a, d, grounds{atEnd: l.atEnd(now)})
 		}
 	}
 	if !st.empty() {
 		s.out.stats.Evictions.add(s.env.rule.Name, limit, 1)
 	}
-	st.machine, st.window, st.detect, st.alerts = nil, nil, nil, [alertSlots]*alertState{}
-	st.deadlines.cancel()
+	st.kept = nil
+	for slot := range alertSlots {
+		st.put(slot, nil)
+	}
+	st.cancel()
 }
 
 // Match is a match of a pattern, or a partial match that time ended.

@@ -112,7 +112,7 @@ func (l *lane) takeHeld(since uint32) heldBack {
 func (s *Shard) every(visit func(unit)) {
 	for _, l := range s.lanes {
 		for _, t := range l.tables {
-			for _, ks := range t.keys { // a store puts rows in order
+			for ks := range t.keys.all() { // a store puts rows in order
 				visit(ks)
 			}
 			for _, kc := range t.clocks {

@@ -28,7 +28,7 @@ const timerSilence = timerTimeoutAlert
 func (t *timer) byLane() bool { return t.kind == timerIdle || t.silence() }
 
 func (t *timer) silence() bool {
-	return t.kind == timerSilence && t.keys.clock != nil && t.keys.table.rules[t.rule].Pattern == nil
+	return t.kind == timerSilence && t.keys.clock() != nil && t.keys.table.rules[t.rule].Pattern == nil
 }
 
 // Timers at a time T fire in two phases around the events of T.
@@ -81,61 +81,59 @@ type deadline struct {
 	queued event.Time // of its entry in the queue, not later than at
 }
 
-// deadlines are those of one rule and key, by kind. Most have one.
-type deadlines struct {
-	kind  timerKind // of first
-	first deadline
-	more  *[timerKinds]deadline // of the other kinds, once there is one
-}
+// noDeadline wants nothing of a timer, and knows of none.
+var noDeadline = deadline{never, never}
 
-// of returns the deadline of a kind.
-func (d *deadlines) of(kind timerKind) *deadline {
-	none := deadline{never, never}
+func (st *ruleState) kind() timerKind { return timerKind(st.bits & kindMask >> kindShift) }
+
+// due returns the deadline of a kind to change. Most rules have one kind.
+func (st *ruleState) due(kind timerKind) *deadline {
 	switch {
-	case d.kind == kind:
-		return &d.first
-	case d.more != nil:
-		return &d.more[kind]
-	case d.first == none:
-		d.kind = kind
-		return &d.first
+	case st.kind() == kind:
+		return &st.deadline
+	case st.extra != nil && st.extra.deadlines != nil:
+		return &st.extra.deadlines[kind]
+	case st.deadline == noDeadline:
+		st.bits = st.bits&^kindMask | ruleBits(kind)<<kindShift
+		return &st.deadline
 	}
-	d.more = &[timerKinds]deadline{}
-	for k := range d.more {
-		d.more[k] = none
+	x := st.more()
+	x.deadlines = &[timerKinds]deadline{}
+	for k := range x.deadlines {
+		x.deadlines[k] = noDeadline
 	}
-	return &d.more[kind]
+	return &x.deadlines[kind]
 }
 
-// look returns the deadline of a kind to read.
-func (d *deadlines) look(kind timerKind) deadline {
+// until returns the deadline of a kind to read.
+func (st *ruleState) until(kind timerKind) deadline {
 	switch {
-	case d.kind == kind:
-		return d.first
-	case d.more != nil:
-		return d.more[kind]
+	case st.kind() == kind:
+		return st.deadline
+	case st.extra != nil && st.extra.deadlines != nil:
+		return st.extra.deadlines[kind]
 	}
-	return deadline{never, never}
+	return noDeadline
 }
 
-// queued reports whether the queue knows any of them.
-func (d *deadlines) queued() bool {
-	if d.more != nil {
-		for k := range d.more {
-			if d.more[k].queued != never {
+// queued reports whether the queue knows any of the deadlines.
+func (st *ruleState) queued() bool {
+	if st.extra != nil && st.extra.deadlines != nil {
+		for _, d := range st.extra.deadlines {
+			if d.queued != never {
 				return true
 			}
 		}
 	}
-	return d.first.queued != never
+	return st.deadline.queued != never
 }
 
-// cancel wants none of them any more.
-func (d *deadlines) cancel() {
-	d.first.at = never
-	if d.more != nil {
-		for k := range d.more {
-			d.more[k].at = never
+// cancel wants none of the deadlines any more.
+func (st *ruleState) cancel() {
+	st.deadline.at = never
+	if st.extra != nil && st.extra.deadlines != nil {
+		for k := range st.extra.deadlines {
+			st.extra.deadlines[k].at = never
 		}
 	}
 }
@@ -143,8 +141,8 @@ func (d *deadlines) cancel() {
 // deadline returns the timer's deadline, to change if it is queued for the
 // timer.
 func (t *timer) deadline() *deadline {
-	if i, ok := t.keys.find(int(t.rule)); ok {
-		return t.keys.states[i].deadlines.of(t.kind)
+	if st := t.keys.look(int(t.rule)); st != noState {
+		return st.due(t.kind)
 	}
 	return &deadline{never, never}
 }

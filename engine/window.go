@@ -37,7 +37,7 @@ func (ws *windowState) empty() bool {
 
 // stepWindow folds an event into the windows of a key.
 func (s *Shard) stepWindow(l *lane, ks *keyState, rule int, it *item) {
-	r, ws := ks.table.rules[rule], ks.look(rule).window
+	r, ws := ks.table.rules[rule], ks.look(rule).window()
 	if ws == nil {
 		ws = ks.table.spareWindow(rule)
 	}
@@ -86,7 +86,7 @@ func (s *Shard) argumentError(err error) {
 
 // expireWindow answers the windows of a key that end now.
 func (s *Shard) expireWindow(l *lane, ks *keyState, rule int, now event.Time) {
-	if ws := ks.look(rule).window; ws != nil {
+	if ws := ks.look(rule).window(); ws != nil {
 		ws.windows.Advance(now, &s.windows)
 		s.setWindow(l, ks, rule, ks.table.rules[rule], ws)
 	}
@@ -101,14 +101,14 @@ func (s *Shard) setWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *wind
 	}
 	s.out.stats.EvalErrors.add(r.Name, "not_finite", int64(s.windows.Skipped))
 	s.windows.Reset()
-	switch known := ks.look(rule).window; {
+	switch known := ks.look(rule).window(); {
 	case ws.empty():
 		if known != nil {
-			ks.at(rule).window = nil
+			ks.at(rule).kept = nil
 		}
 		t.spareWindows[rule] = ws
 	case known == nil:
-		ks.at(rule).window = ws
+		ks.at(rule).kept = ws
 		t.spareWindows[rule] = nil
 	}
 	l.arm(ks, rule, timerWindow, ws.windows.Deadline())
@@ -138,7 +138,7 @@ func (s *Shard) judgeWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *wi
 	if holds && r.Emit != nil {
 		s.emit(r, ks, r.Emit, res.At, last)
 	}
-	a := ks.look(rule).alerts[alertMain]
+	a := ks.look(rule).alert
 	if r.Alert != nil && (holds || a != nil || r.policy().Remembers()) {
 		if a == nil {
 			a = &alertState{}
