@@ -69,9 +69,44 @@ func (g *gate) open(m *memo, f *expr.Frame) bool {
 	return m.any(g.some, f)
 }
 
-// screenOf returns conditions of a stream of which one must hold for any rule to
-// be shown an event of it; nil where there are none, or more than are worth it.
-func screenOf(s *streamPlan) (screen []int32) {
+// A screen is the conditions of a stream of which one must hold for any rule to
+// be shown an event of it. Where an index of guards answers many at a time they
+// are asked through a memo; else they are evaluated without keeping the answers,
+// of which most events need none.
+type screen struct {
+	numbers []int32
+	direct  expr.Conditions // nil where there is an index
+}
+
+// newScreen returns the screen of a stream, nil where there is none, or none that
+// is worth it.
+func newScreen(s *streamPlan) *screen {
+	numbers := screened(s)
+	if numbers == nil {
+		return nil
+	}
+	x := &screen{numbers: numbers}
+	if s.guards == nil {
+		var programs []*expr.Program
+		for _, n := range numbers {
+			programs = append(programs, s.Conditions[n])
+		}
+		x.direct = expr.NewConditions(programs)
+	}
+	return x
+}
+
+// stops reports whether nobody wants the event in the frame.
+func (x *screen) stops(m *memo, f *expr.Frame) bool {
+	if x.direct != nil {
+		return x.direct.None(f)
+	}
+	m.forget()
+	return !m.any(x.numbers, f)
+}
+
+// screened returns the numbers of the conditions.
+func screened(s *streamPlan) (screen []int32) {
 	for _, targets := range s.keys {
 		for i := range targets {
 			t := &targets[i]

@@ -37,7 +37,7 @@ type streamPlan struct {
 	number   int
 	keys     [][]target // by number of the `by` clause
 	lanes    []int      // that read it
-	screen   []int32    // conditions of which one must hold for any rule to want an event; nil where there are none
+	screen   *screen    // nil where some rule may want any event
 	direct   bool       // all of them judge what is not before its watermark at once
 	producer int        // lane of the rule that emits it, for a derived stream
 	guards   *guardIndex
@@ -179,7 +179,7 @@ func (p *plan) aim(s *streamPlan) {
 			t.always = p.lanes[t.lane].keyed || x == nil && gates == nil || x != nil && x.wakes
 		}
 	}
-	s.screen = screenOf(s)
+	s.screen = newScreen(s)
 }
 
 // couple finds the lanes whose keys follow those of a lane, and whether the

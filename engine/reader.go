@@ -282,12 +282,12 @@ var errNoArrival = errors.New("the stream has no `time`, and the message no time
 // out, unless it may have to wait there: the rules may be others when it is due.
 func (r *reader) find(rt *routed, e *event.Event, rd *reading, waits bool, in *Engine) {
 	s, m := rt.streamPlan, &r.memos[rt.number]
-	m.forget()
 	all, kept := r.options.asksAll(), r.options.asksAll()
-	if s.screen != nil && !waits && !all && !m.any(s.screen, &r.frame) {
+	if s.screen != nil && !waits && !all && s.screen.stops(m, &r.frame) {
 		r.miss(s, rd)
 		return
 	}
+	m.forget()
 	clear(r.shut)
 	rd.from = int32(len(r.items))
 	for k, targets := range s.keys {

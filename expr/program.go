@@ -69,6 +69,17 @@ func NewConditions(programs []*Program) Conditions {
 // Ask evaluates condition i.
 func (c Conditions) Ask(i int, f *Frame) Truth { return c[i](f) }
 
+// None reports whether each of the conditions does not hold. One that fails may
+// hold.
+func (c Conditions) None(f *Frame) bool {
+	for _, run := range c {
+		if run(f) != no {
+			return false
+		}
+	}
+	return true
+}
+
 // Value evaluates the expression. The error is an [*EvalError]. A text may
 // share memory with the event's payload.
 func (p *Program) Value(f *Frame) (event.Value, error) {
