@@ -17,13 +17,18 @@ func newAcks() *acks {
 	return &acks{wake: make(chan struct{}, 1), idle: make(chan struct{}, 1)}
 }
 
+// add takes messages over.
 func (a *acks) add(messages []pending) {
 	if len(messages) == 0 {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.queue = append(a.queue, messages...)
+	if a.queue == nil {
+		a.queue = messages
+	} else {
+		a.queue = append(a.queue, messages...)
+	}
 	signal(a.wake)
 }
 

@@ -28,6 +28,7 @@ type buffer struct {
 	records []event.Record
 	acks    []pending     // of the messages among records that need one, in order
 	ackAt   []int         // index in records, parallel to acks
+	usual   int           // records that were taken the last time
 	ready   chan struct{} // holds a token while there are records
 	room    chan struct{} // holds a token when half of the buffer has become free
 }
@@ -50,6 +51,9 @@ type offered struct {
 func (b *buffer) offer(messages []message) (o offered) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.records == nil { // as many will be taken as the last time
+		b.records = make([]event.Record, 0, max(len(messages), b.usual))
+	}
 	for i := range messages {
 		m := &messages[i]
 		n := size(&m.record)
@@ -63,6 +67,9 @@ func (b *buffer) offer(messages []message) (o offered) {
 		}
 		b.bytes += n
 		if m.ack.conn != nil {
+			if b.acks == nil {
+				b.acks = make([]pending, 0, cap(b.records))
+			}
 			b.acks = append(b.acks, m.ack)
 			b.ackAt = append(b.ackAt, len(b.records))
 		}
@@ -102,6 +109,7 @@ func (b *buffer) take(limit int) (records []event.Record, acks []pending) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := min(limit, len(b.records))
+	b.usual = n
 	k := 0
 	for k < len(b.ackAt) && b.ackAt[k] < n {
 		k++

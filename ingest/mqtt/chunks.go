@@ -61,6 +61,9 @@ func (c *chunks) fill() error {
 	return err
 }
 
+// full reports whether the last reading took as much as there was room for.
+func (c *chunks) full() bool { return c.to == len(c.chunk) }
+
 // wanted returns how many bytes the packet has that has begun, as far as it
 // will be kept; 1 while nothing is known of it.
 func (c *chunks) wanted() int {

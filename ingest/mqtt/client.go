@@ -9,7 +9,7 @@ import (
 // The clients that a [Config] may name.
 const (
 	// ClientNative is the reader of this package: it does what a source needs,
-	// at two thirds of the cost or less.
+	// at half of the cost or less.
 	ClientNative = "native"
 	// ClientPaho is Eclipse Paho, which also speaks WebSocket.
 	ClientPaho = "paho"

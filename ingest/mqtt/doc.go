@@ -18,6 +18,10 @@
 // buffer is half empty. It never blocks the client's reader, which would miss
 // its pings.
 //
+// Where more than two messages come in a millisecond they are taken together,
+// once a millisecond, so that many share one waking of the process, one group of
+// the log and one acknowledging; see the type pace.
+//
 // # Connections
 //
 // A source connects again by itself, for ever, and subscribes on every

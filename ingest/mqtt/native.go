@@ -34,6 +34,8 @@ type native struct {
 	messages []message
 	topics   map[string]string
 	pinged   bool // and the broker has not answered
+	pace     pace
+	deaf     bool // to what comes; see heed
 
 	write    sync.Mutex // guards all below
 	out      []byte
@@ -144,11 +146,21 @@ func (n *native) more() error {
 	if n.pinged {
 		silence = min(silence, pingTimeout)
 	}
+	n.heed(!n.pace.rests)
+	if n.pace.rests {
+		if !n.in.full() { // else there may be more already
+			time.Sleep(restFor)
+		}
+		silence = restFor
+	}
 	if err := n.conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
 		return err
 	}
 	err := n.in.fill()
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded) && n.pace.rests:
+		n.pace.stop(time.Now())
+		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded) && n.pinged:
 		return errors.New("the broker does not answer a ping")
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -163,6 +175,20 @@ func (n *native) more() error {
 		return n.ping()
 	}
 	return nil
+}
+
+// heed says whether what comes is to wake this process. While the reader rests
+// nothing but the end of the rest needs to, where the system can be told so.
+func (n *native) heed(all bool) {
+	if n.deaf != all {
+		return
+	}
+	n.deaf = !all
+	least := 1
+	if n.deaf {
+		least = chunkBytes
+	}
+	wakeAt(n.conn, least)
 }
 
 // pingTimeout bounds how long a broker may take to answer a ping.
@@ -285,6 +311,7 @@ func (n *native) handOver() {
 		n.messages[i].record.Arrival = now
 	}
 	n.c.receive(n.messages)
+	n.pace.took(len(n.messages), time.Now())
 	clear(n.messages)
 	n.messages = n.messages[:0]
 }

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest"
@@ -13,6 +14,7 @@ type Source struct {
 	cfg    Config
 	buffer *buffer
 	acks   *acks
+	pace   pace // of whoever reads, where the client itself has none
 
 	mu         sync.Mutex
 	status     Status
@@ -89,11 +91,25 @@ func (s *Source) Read(ctx context.Context) (ingest.Batch, error) {
 		case <-s.closing:
 		case <-ctx.Done():
 		case <-s.buffer.ready:
-			if records, acks := s.buffer.take(s.cfg.BatchRecords); len(records) > 0 {
+			if records, acks := s.take(); len(records) > 0 {
 				return ingest.Batch{Records: records, Ack: func(err error) { s.ack(acks, err) }}, nil
 			}
 		}
 	}
+}
+
+// take takes records from the buffer. Paho hands over every message by itself,
+// and each would be a group of the log if nobody waited for the next ones; our
+// own client rests before it reads.
+func (s *Source) take() ([]event.Record, []pending) {
+	if s.pace.due(time.Now()) {
+		time.Sleep(restFor)
+	}
+	records, acks := s.buffer.take(s.cfg.BatchRecords)
+	if s.cfg.Client == ClientPaho {
+		s.pace.took(len(records), time.Now())
+	}
+	return records, acks
 }
 
 // ack lets messages be acknowledged, or, if they could not be kept, lets their

@@ -1,0 +1,134 @@
+package mqtt
+
+import (
+	"fmt"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cepd/cepd/event"
+)
+
+// paced plays a broker that sends messages at even steps, no more than a window
+// of them without an acknowledgement, to a reader at a pace: it takes what has
+// come, rests or waits for the next message, and what it took is acknowledged
+// within a time. It returns how many messages came, and how often the reader
+// took some.
+func paced(p *pace, step, ack, total time.Duration, window int) (messages, takings int) {
+	var acked []time.Duration // when each message in the window will be
+	held := 0                 // by the broker
+	start := time.Unix(0, 0)
+	at, next := time.Duration(0), time.Duration(0)
+	for at < total {
+		for ; next <= at; next += step {
+			held++
+		}
+		for len(acked) > 0 && acked[0] <= at {
+			acked = acked[1:]
+		}
+		n := min(held, window-len(acked))
+		if n > 0 {
+			held -= n
+			messages += n
+			takings++
+			for range n {
+				acked = append(acked, at+ack)
+			}
+			p.took(n, start.Add(at))
+		} else if p.rests {
+			p.stop(start.Add(at))
+		}
+		switch {
+		case p.rests:
+			at += restFor
+		case held == 0:
+			at = next
+		default:
+			at = acked[0]
+		}
+	}
+	return messages, takings
+}
+
+// A reader rests where messages come fast, and only there.
+func TestPace(t *testing.T) {
+	const second = time.Second
+	for _, c := range []struct {
+		name       string
+		step, ack  time.Duration
+		window     int
+		least      int // messages in a second
+		groups     int // least size of what is taken, on average
+		groupsMost int
+	}{
+		{"one a second", second, time.Millisecond, 20, 1, 1, 1},
+		{"a thousand", time.Millisecond, 100 * time.Microsecond, 20, 999, 1, 1},
+		{"ten thousand", 100 * time.Microsecond, 100 * time.Microsecond, 1000, 9900, 7, 11},
+		{"fifty thousand", 20 * time.Microsecond, 100 * time.Microsecond, 1000, 49_000, 15, 50},
+		// 20 for each rest would be 20,000; the disk would let through 200,000.
+		{"more than a window for each rest", 20 * time.Microsecond, 100 * time.Microsecond, 20, 47_000, 1, 10},
+		{"one at a time", 100 * time.Microsecond, 100 * time.Microsecond, 1, 9000, 1, 2},
+	} {
+		var p pace
+		messages, takings := paced(&p, c.step, c.ack, second, c.window)
+		if size := float64(messages) / float64(takings); messages < c.least || size < float64(c.groups) || size > float64(c.groupsMost) {
+			t.Errorf("%s: %d messages, %.1f at a time; want at least %d, %d to %d at a time", c.name, messages, size, c.least, c.groups, c.groupsMost)
+		}
+	}
+}
+
+// What comes after a silence is taken at once, however fast it was before.
+func TestPaceAfterSilence(t *testing.T) {
+	var p pace
+	now := time.Unix(0, 0)
+	for range 300 {
+		now = now.Add(100 * time.Microsecond)
+		p.took(1, now)
+	}
+	if !p.due(now.Add(restFor)) {
+		t.Error("no rest at ten thousand messages a second")
+	}
+	if p.due(now.Add(time.Minute)) {
+		t.Error("a rest a minute later")
+	}
+}
+
+// A reader at rest takes everything, a lone message after it is not kept
+// waiting, and pings go on.
+func TestRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, broker := line(t, time.Minute)
+		n := c.client.(*native)
+		c.source.cfg.Now = func() event.Time { return event.Time(time.Now().UnixNano()) }
+		go func() { _, _ = io.Copy(io.Discard, broker) }()
+		sent := 0
+		send := func() {
+			packet := fmt.Sprintf("\x30\x09\x00\x01a%06d", sent)
+			if _, err := io.WriteString(broker, packet); err != nil {
+				t.Fatal(err)
+			}
+			sent++
+		}
+		for began := time.Now(); time.Since(began) < 50*time.Millisecond; time.Sleep(100 * time.Microsecond) {
+			send()
+		}
+		synctest.Wait()
+		if n.pace.since.IsZero() {
+			t.Error("the reader did not rest")
+		}
+		time.Sleep(time.Second)
+		at := event.Time(time.Now().UnixNano())
+		send()
+		synctest.Wait()
+		records, _ := c.source.buffer.take(sent)
+		for i, r := range records {
+			if want := fmt.Sprintf("%06d", i); string(r.Payload) != want {
+				t.Fatalf("message %d is %q", i, r.Payload)
+			}
+		}
+		if len(records) != sent || sent < 10 || records[sent-1].Arrival != at {
+			t.Errorf("%d of %d messages, the last one %v after it was sent", len(records), sent, records[len(records)-1].Arrival.Sub(at))
+		}
+	})
+}
