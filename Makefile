@@ -1,7 +1,7 @@
 # make build   bin/cepd, one static binary
 # make test    every test, with the race detector
 # make lint    gofmt, go vet, staticcheck
-# make bench   cepd against its baselines: a table, and bench.out for benchstat
+# make bench   cepd against its baselines, MQTT where mosquitto is: a table, and bench.out for benchstat
 # make bench-peers     the same against Flink CEP and Siddhi, through Maven
 # make bench-packages  the benchmarks of every package
 # make fuzz    every fuzz target for FUZZTIME (default 30s)
