@@ -23,7 +23,11 @@ const maxScratch = 4096
 
 // Decode implements [Decoder].
 func (d *jsonDecoder) Decode(payload []byte, e *event.Event) (int, error) {
-	d.fields.clear(e)
+	if d.fields.many() {
+		d.fields.clear(e)
+	} else {
+		d.fields.room(e) // what no name stands for is cleared at the end
+	}
 	d.begin(payload)
 	p := d.object(e.Slots)
 	if p >= 0 {
@@ -87,16 +91,21 @@ func (d *jsonDecoder) object(slots []event.Value) int {
 	o := object{at: d.trie.start(), slot: -1, top: true}
 	p++
 	for {
-		if o.at != nowhere {
-			if p, o.at = d.usual(p, o.at, slots); p < 0 {
+		var more bool
+		before := o.at
+		if before != nowhere {
+			if p, before = d.usual(p, before, slots); p < 0 {
 				return -1
 			}
-			if o.begun = o.at != 0; p < len(d.b) && d.b[p] == '}' {
-				return p + 1
-			}
+			o.at, o.begun = before, before != 0
 		}
-		var more bool
-		if p, more = d.member(p, &o); !more {
+		if p, more = d.member(p, &o); p < 0 {
+			return -1
+		}
+		if before != nowhere && (!more || o.at == nowhere) { // from here on, slots are as they should be
+			d.fields.clearRest(slots, d.trie.nodes[before].filled)
+		}
+		if !more {
 			return p
 		}
 		if o.slot < 0 {
@@ -115,50 +124,61 @@ func (d *jsonDecoder) object(slots []event.Value) int {
 // name. It returns the same of where it cannot go on.
 func (d *jsonDecoder) usual(p int, at place, slots []event.Value) (int, place) {
 	b, nodes := d.b, d.trie.nodes
+	n := &nodes[at]
 	for {
-		next := nodes[at].next
-		n := &nodes[next]
-		if !n.lead.ends(b, p) || !n.lead.inside(b, p) {
+		next := n.next
+		n = &nodes[next]
+		if !n.lead.ends(b, p) || n.lead.length > 16 && !n.lead.inside(b, p) {
 			return p, at
 		}
 		at = next
 		p += int(n.lead.length)
 		switch c := b[p]; {
 		case c == '"':
-			start, plain := p+1, true
-			end := plainWords(b, start)
+			if n.typ == event.TypeTimestamp {
+				if t, length := d.times.Begin(b[p+1:]); length > 0 && b[p+1+length] == '"' {
+					slots[n.slot] = event.Timestamp(t)
+					p += length + 2
+					continue
+				}
+			}
+			end := plainWords(b, p+1)
 			if end+8 > len(b) {
 				end = plainTail(b, end)
 			}
-			// A processor that guesses the branch need not wait for the end of
-			// this text to go on with the next member.
-			if p = start + int(n.size); p != end {
-				p, n.size = end, int32(end-start)
+			if end < len(b) && b[end] == '"' {
+				if n.slot >= 0 {
+					d.textField(b[p+1:end], n.typ, &slots[n.slot])
+				}
+				p = end + 1
+				continue
 			}
-			if p == len(b) || b[p] != '"' {
-				if p, plain = d.oddText(p); p < 0 {
+		case c-'0' <= 9 || c == '-':
+			if n.slot < 0 {
+				if p = d.skipNumber(p); p < 0 {
 					return -1, at
 				}
+				continue
 			}
-			if n.slot >= 0 {
-				d.textField(d.value(start, p, plain), d.fields.types[n.slot], &slots[n.slot])
+			if end := shortNumber(b, p, n.typ, &slots[n.slot]); end > 0 {
+				p = end
+				continue
 			}
-			p++
-		case c <= ' ':
-			p = d.space(p)
-			fallthrough
-		default:
-			if n.slot < 0 {
-				p = d.skip(p, 1, at)
-			} else {
-				p = d.field(p, at, d.fields.types[n.slot], &slots[n.slot])
-			}
-			if p < 0 {
-				return -1, at
-			}
-			nodes = d.trie.nodes // it may have learnt
 		}
+		if p = d.usualValue(d.space(p), at, n, slots); p < 0 {
+			return -1, at
+		}
+		nodes = d.trie.nodes // it may have learnt
+		n = &nodes[at]
 	}
+}
+
+// usualValue reads any value at p, whose name is n.
+func (d *jsonDecoder) usualValue(p int, at place, n *node, slots []event.Value) int {
+	if n.slot < 0 {
+		return d.skip(p, 1, at)
+	}
+	return d.field(p, at, n.typ, &slots[n.slot])
 }
 
 // field reads the value at p into a slot of a type.
@@ -166,6 +186,7 @@ func (d *jsonDecoder) field(p int, at place, t event.Type, slot *event.Value) in
 	if p >= len(d.b) {
 		return d.unexpected(p, "a value")
 	}
+	*slot = event.Missing
 	c := d.b[p]
 	if c == '-' || c-'0' <= 9 {
 		return d.numberField(p, t, slot)
@@ -175,7 +196,9 @@ func (d *jsonDecoder) field(p int, at place, t event.Type, slot *event.Value) in
 		if end < 0 {
 			return -1
 		}
-		d.textField(d.value(p+1, end, plain), t, slot)
+		if text := d.value(p+1, end, plain); !d.textAs(text, t, slot) {
+			d.missed++
+		}
 		return end + 1
 	}
 	v, p := d.any(p, 1, at)
@@ -195,10 +218,11 @@ func (d *jsonDecoder) field(p int, at place, t event.Type, slot *event.Value) in
 }
 
 // textField stores a text in a slot of a type.
-func (d *jsonDecoder) textField(text string, t event.Type, slot *event.Value) {
-	if t <= event.TypeAny || t == event.TypeString {
-		*slot = event.String(text)
-	} else if !d.textAs(text, t, slot) {
+func (d *jsonDecoder) textField(text []byte, t event.Type, slot *event.Value) {
+	if t == event.TypeString || t == event.TypeAny {
+		*slot = event.StringOf(text)
+	} else if !d.textAs(event.StringOf(text).AsString(), t, slot) {
+		*slot = event.Missing
 		d.missed++
 	}
 }
@@ -227,7 +251,7 @@ func (d *jsonDecoder) textAs(text string, t event.Type, slot *event.Value) bool 
 
 // numberField reads the number at p into a slot of a type.
 func (d *jsonDecoder) numberField(p int, t event.Type, slot *event.Value) int {
-	if end := d.shortNumber(p, t, slot); end > 0 {
+	if end := shortNumber(d.b, p, t, slot); end > 0 {
 		return end
 	}
 	var n number
@@ -242,34 +266,6 @@ func (d *jsonDecoder) numberField(p int, t event.Type, slot *event.Value) int {
 		d.missed++
 	}
 	return p
-}
-
-// shortNumber is numberField for numbers of few digits in slots of the types
-// that mostly are for them. It returns 0 for all else, right or wrong.
-func (d *jsonDecoder) shortNumber(p int, t event.Type, slot *event.Value) int {
-	negative := d.b[p] == '-'
-	if negative {
-		p++
-	}
-	mantissa, decimals, end := decimal(d.b, p)
-	if negative {
-		mantissa = -mantissa
-	}
-	switch {
-	case end == 0:
-		return 0
-	case t == event.TypeDouble || t == event.TypeAny && decimals > 0:
-		f := float64(mantissa) / powers[decimals]
-		if negative && mantissa == 0 {
-			f = math.Copysign(0, -1)
-		}
-		*slot = event.Double(f)
-		return end
-	case decimals == 0 && (t == event.TypeInt || t == event.TypeAny):
-		*slot = event.Int(mantissa)
-		return end
-	}
-	return 0
 }
 
 // numberAs stores a number as type t, if it is one of that type.

@@ -21,7 +21,7 @@ type lead struct {
 
 const (
 	// maxLead is the length of the longest lead that is remembered.
-	maxLead = 40
+	maxLead = 56
 	// maxStrangers is after how many other leads the last one is remembered in
 	// place of the one that is: a sender may have begun to write otherwise.
 	maxStrangers = 16
@@ -59,7 +59,8 @@ func (l *lead) ends(b []byte, p int) bool {
 	return end < len(b) && ((word(b, p)^l.first)|(word(b, end-8)^l.last))<<(l.shift&63) == 0
 }
 
-// inside is the rest of the comparison that ends begins.
+// inside is the rest of the comparison that ends begins, where l is longer than
+// sixteen bytes.
 func (l *lead) inside(b []byte, p int) bool {
-	return l.length <= 16 || string(b[p+8:p+int(l.length)-8]) == string(l.text[8:l.length-8])
+	return string(b[p+8:p+int(l.length)-8]) == string(l.text[8:l.length-8])
 }

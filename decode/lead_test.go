@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -12,7 +13,10 @@ import (
 
 // decoded is what a decoder makes of a payload, as a text.
 func decoded(d Decoder, payload []byte) string {
-	var e event.Event
+	e := event.Event{Slots: make([]event.Value, 12)}
+	for i := range e.Slots { // of the last event
+		e.Slots[i] = event.String("stale")
+	}
 	missed, err := d.Decode(bytes.Clone(payload), &e)
 	if err != nil {
 		return "error: " + err.Error()
@@ -77,6 +81,49 @@ func TestLead(t *testing.T) {
 	checkSequence(t, schema, payloads)
 	for i := range payloads {
 		checkSequence(t, schema, [][]byte{payloads[i], payloads[len(payloads)-1-i], payloads[i]})
+	}
+}
+
+// TestManySlots decodes into slots that hold what the last event left there, for
+// numbers of fields around that of a set's bits, with and without captured ones.
+func TestManySlots(t *testing.T) {
+	for _, n := range []int{1, 2, 63, 64, 65, 130} {
+		var names []string
+		for i := range n {
+			names = append(names, fmt.Sprint("f", i))
+		}
+		for _, captured := range [][]string{nil, {"f0"}, {names[n-1]}} {
+			d, err := New("json", schemaOf(nil, names...), captured...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := event.Event{Slots: make([]event.Value, n)}
+			for round := range 4 * n {
+				for i := range e.Slots {
+					e.Slots[i] = event.String("stale")
+				}
+				payload, want := []byte(`{"other":1`), map[string]string{}
+				for i, name := range names {
+					if (i+round)%3 == 0 {
+						payload = fmt.Appendf(payload, `,"%s":"%d"`, name, round)
+						want[name] = fmt.Sprint(round)
+					} else if (i+round)%7 == 0 {
+						payload = fmt.Appendf(payload, `,"unknown%d%d":1`, i, round) // leaves the trie at last
+					}
+				}
+				for _, name := range captured {
+					want[name] = "stale"
+				}
+				if _, err := d.Decode(append(payload, '}'), &e); err != nil {
+					t.Fatal(err)
+				}
+				for i, name := range names {
+					if got := e.Slots[i].Text(); got != cmp.Or(want[name], "?") {
+						t.Fatalf("%d fields, %v captured: %s of %s is %s, want %s", n, captured, name, payload, got, want[name])
+					}
+				}
+			}
+		}
 	}
 }
 

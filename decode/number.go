@@ -72,34 +72,54 @@ func (s *scanner) number(p int, n *number) int {
 	return p
 }
 
-// decimal reads a number without sign and exponent at p, of so few digits that
-// a float64 holds its mantissa. It returns the digits, how many of them are
-// behind the point, and where it ends; 0 for all else, right or wrong.
-func decimal(b []byte, p int) (mantissa int64, decimals, end int) {
-	first := p
+// shortNumber reads the number at p into a slot, if it is one without exponent,
+// of so few digits that a float64 holds its mantissa, and the slot of a type that
+// mostly is for it. It returns where the number ends; 0 for all else, right or
+// wrong.
+func shortNumber(b []byte, p int, t event.Type, slot *event.Value) int {
+	negative := b[p] == '-'
+	if negative {
+		p++
+	}
+	first, mantissa := p, int64(0)
 	for p < len(b) && b[p]-'0' <= 9 {
 		mantissa = mantissa*10 + int64(b[p]-'0')
 		p++
 	}
-	n := p - first
-	if n == 0 || n > 1 && b[first] == '0' {
-		return 0, 0, 0
+	digits, decimals := p-first, 0
+	if digits == 0 || digits > 1 && b[first] == '0' || p == len(b) {
+		return 0
 	}
-	if p < len(b) && b[p] == '.' {
+	if b[p] == '.' {
 		p++
 		point := p
 		for p < len(b) && b[p]-'0' <= 9 {
 			mantissa = mantissa*10 + int64(b[p]-'0')
 			p++
 		}
-		if decimals = p - point; decimals == 0 {
-			return 0, 0, 0
+		if decimals = p - point; decimals == 0 || p == len(b) {
+			return 0
 		}
 	}
-	if n+decimals > maxExactDigits || p < len(b) && b[p]|0x20 == 'e' {
-		return 0, 0, 0
+	if digits+decimals > maxExactDigits || b[p]|0x20 == 'e' {
+		return 0
 	}
-	return mantissa, decimals, p
+	switch {
+	case t == event.TypeDouble || t == event.TypeAny && decimals > 0:
+		f := float64(mantissa) / powers[decimals]
+		if negative {
+			f = -f
+		}
+		*slot = event.Double(f)
+		return p
+	case decimals == 0 && (t == event.TypeInt || t == event.TypeAny):
+		if negative {
+			mantissa = -mantissa
+		}
+		*slot = event.Int(mantissa)
+		return p
+	}
+	return 0
 }
 
 // exponent reads the exponent that begins behind the letter before p.

@@ -1,6 +1,8 @@
 package decode
 
 import (
+	"math/bits"
+
 	"github.com/cepd/cepd/event"
 )
 
@@ -9,8 +11,9 @@ type fields struct {
 	slots  map[string]int      // by name
 	folded map[string]struct{} // their names, by foldName
 	types  []event.Type        // by slot
-	own    []bool              // by slot: captured, so not ours to fill
+	own    []bool              // by slot: not captured, so ours to fill
 	others bool                // some slot is captured
+	ours   uint64              // the slots that are ours, as a set, where there are 64 at most
 	buf    []byte
 }
 
@@ -35,8 +38,16 @@ func newFields(schema *event.Schema, captured []string) *fields {
 	for name := range f.slots {
 		f.folded[string(foldName(nil, name))] = struct{}{}
 	}
+	for i, own := range f.own {
+		if own && !f.many() {
+			f.ours |= bit(i)
+		}
+	}
 	return f
 }
+
+// many reports whether there are more slots than a set of them holds.
+func (f *fields) many() bool { return len(f.types) > 64 }
 
 // slot returns the slot of a name, -1 where it has none. The name is not well
 // chosen if it differs from a field's name in case only.
@@ -51,6 +62,20 @@ func (f *fields) slot(name string) (slot int, ok bool) {
 
 // clear makes the slots of e that the decoder fills missing.
 func (f *fields) clear(e *event.Event) {
+	f.room(e)
+	if !f.others {
+		clear(e.Slots)
+		return
+	}
+	for i, own := range f.own {
+		if own {
+			e.Slots[i] = event.Missing
+		}
+	}
+}
+
+// room sees to it that e has a slot for each field.
+func (f *fields) room(e *event.Event) {
 	n := len(f.types)
 	if cap(e.Slots) < n {
 		e.Slots = append(make([]event.Value, 0, n), e.Slots...)
@@ -61,14 +86,12 @@ func (f *fields) clear(e *event.Event) {
 		clear(e.Slots[old:])
 	}
 	e.Slots = e.Slots[:n]
-	if !f.others {
-		clear(e.Slots)
-		return
-	}
-	for i, own := range f.own {
-		if own {
-			e.Slots[i] = event.Missing
-		}
+}
+
+// clearRest makes the slots missing that are ours and not in filled.
+func (f *fields) clearRest(slots []event.Value, filled uint64) {
+	for rest := f.ours &^ filled; rest != 0; rest &= rest - 1 {
+		slots[bits.TrailingZeros64(rest)] = event.Missing
 	}
 }
 
@@ -183,7 +206,7 @@ func (s *scanner) newName(p int, o *object) int {
 			return s.duplicate(p)
 		}
 		if plain { // an escaped name must not be compared with raw bytes
-			if next := s.trie.learn(o.at, length, name, o.slot); next != nowhere {
+			if next := s.trie.learn(o.at, length, name, o.slot, s.typeOf(o.slot)); next != nowhere {
 				o.at = next
 				return end
 			}
@@ -194,6 +217,13 @@ func (s *scanner) newName(p int, o *object) int {
 		return s.duplicate(p)
 	}
 	return end
+}
+
+func (s *scanner) typeOf(slot int) event.Type {
+	if slot < 0 {
+		return event.TypeAny
+	}
+	return s.fields.types[slot]
 }
 
 // leave moves the names of o that the trie knows to where the trie is not

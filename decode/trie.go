@@ -3,6 +3,8 @@ package decode
 import (
 	"encoding/binary"
 	"unsafe"
+
+	"github.com/cepd/cepd/event"
 )
 
 // trie remembers in which order the names of objects came so far, since a
@@ -32,20 +34,23 @@ type place int32
 
 const nowhere place = -1
 
+// node has 128 bytes. What a message needs that comes as the last ones did lies
+// in front, together.
 type node struct {
-	next   place // the first name that may follow; 0: none
-	alt    place // another name at the same place; 0: none
-	inner  place // root of the objects under this name; 0: none yet
-	parent place // nowhere for a root
+	next   place      // the first name that may follow; 0: none
+	slot   int16      // -1: none
+	typ    event.Type // of the slot
+	lead   lead
+	filled uint64 // slots of the names up to here, as a set; of the first 64 slots
+	alt    place  // another name at the same place; 0: none
+	inner  place  // root of the objects under this name; 0: none yet
+	parent place  // nowhere for a root
 	text   uint32
 	length uint8
 	shift  uint8 // see word
-	slot   int16
 	// word is the first eight bytes of the name and its closing quote, the first
 	// in the lowest byte; if they are fewer, shifted up by so many bits.
 	word uint64
-	lead lead
-	size int32 // of the last text that was the value, in bytes
 }
 
 // begin sets what the first eight bytes of a name are compared with.
@@ -73,8 +78,8 @@ func (t *trie) matches(n *node, b []byte, p int) bool {
 	return n.length < 8 || b[end] == '"' && string(b[p+8:end]) == string(t.text[n.text+8:][:n.length-8])
 }
 
-// Bounds of the trie: 512 nodes of 96 bytes, with names of 16 bytes or so, are
-// some 56 KB. Longer objects and rarer names are checked without it.
+// Bounds of the trie: 512 nodes, with names of 16 bytes or so, are some 72 KB.
+// Longer objects and rarer names are checked without it.
 const (
 	maxNodes    = 512
 	maxNodeName = 64
@@ -131,7 +136,7 @@ func (t *trie) predict(b []byte, p int, at place) (place, int) {
 	before := place(0)
 	for c := t.nodes[at].next; c != 0; c = t.nodes[c].alt {
 		n := &t.nodes[c]
-		if n.lead.ends(b, p) && n.lead.inside(b, p) {
+		if n.lead.ends(b, p) && (n.lead.length <= 16 || n.lead.inside(b, p)) {
 			if before != 0 {
 				t.nodes[before].alt, n.alt, t.nodes[at].next = n.alt, t.nodes[at].next, c
 			}
@@ -156,7 +161,7 @@ func (t *trie) path(at place, name string) (length int, found bool) {
 
 // learn adds a name behind at, which is length names from its root, if there
 // is room.
-func (t *trie) learn(at place, length int, name string, slot int) place {
+func (t *trie) learn(at place, length int, name string, slot int, typ event.Type) place {
 	if len(name) > maxNodeName || length >= maxPath || slot > 1<<15-1 {
 		return nowhere
 	}
@@ -171,13 +176,22 @@ func (t *trie) learn(at place, length int, name string, slot int) place {
 	c := place(len(t.nodes))
 	t.nodes = append(t.nodes, node{
 		alt: t.nodes[at].next, parent: at,
-		text: uint32(len(t.text)), length: uint8(len(name)), slot: int16(slot),
+		text: uint32(len(t.text)), length: uint8(len(name)), slot: int16(slot), typ: typ,
+		filled: t.nodes[at].filled | bit(slot),
 	})
 	t.nodes[c].begin(name)
 	t.nodes[c].lead.forget()
 	t.text = append(t.text, name...)
 	t.nodes[at].next = c
 	return c
+}
+
+// bit returns the set of one slot; nothing for -1 and from 64 on.
+func bit(slot int) uint64 {
+	if slot < 0 {
+		return 0
+	}
+	return 1 << slot
 }
 
 // inner returns the root of the objects that are the value of the name at.

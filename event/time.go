@@ -1,9 +1,11 @@
 package event
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"strings"
 	"time"
 )
@@ -76,6 +78,39 @@ func (r *TimeReader) Parse(s string) (Time, error) {
 		return t, nil
 	}
 	return ParseTime(s)
+}
+
+// Begin reads the time at the beginning of b, if it is of the same minute as the
+// last one and in UTC, and at least 32 bytes are there. It returns how long the
+// text is, and 0 for all else, right or wrong.
+func (r *TimeReader) Begin(b []byte) (Time, int) {
+	if len(b) < 32 || !r.known || string(b[:minuteLength]) != string(r.minute[:]) || b[16] != ':' {
+		return 0, 0
+	}
+	tens, ones := b[17]-'0', b[18]-'0'
+	if tens > 5 || ones > 9 {
+		return 0, 0
+	}
+	t, n := r.start+Time(tens)*10e9+Time(ones)*1e9, 19
+	if b[n] == '.' {
+		x := binary.LittleEndian.Uint64(b[20:]) ^ each*'0'
+		digits := bits.TrailingZeros64((x+each*0x76|x)&(each*0x80)) >> 3 // up to the first byte above 9
+		x &^= ^uint64(0) << (8 * digits)
+		if digits == 0 {
+			return 0, 0
+		}
+		t += Time(joinDigits(x)) * 10
+		if n = 20 + digits; digits == 8 {
+			if d := b[n] - '0'; d <= 9 {
+				t += Time(d)
+				n++
+			}
+		}
+	}
+	if b[n] != 'Z' {
+		return 0, 0
+	}
+	return t, n + 1
 }
 
 // parseTimeFast reads the forms YYYY-MM-DDThh:mm:ss[.fraction]Z, and with an
@@ -186,20 +221,26 @@ func parseFraction(s string) (Time, bool) {
 	return Time(nano), true
 }
 
+// each is one in each of eight bytes.
+const each = 0x0101010101010101
+
 // eightDigits returns the number that the first eight bytes of s are.
 func eightDigits(s string) (uint64, bool) {
 	_ = s[7]
 	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 	// The upper half of a digit is 3, and stays 3 with 6 added.
-	const each = 0x0101010101010101
 	if x&(each*0xf0)|(x+each*6)&(each*0xf0)>>4 != each*0x33 {
 		return 0, false
 	}
-	// Neighbours join to numbers of two, four and eight digits.
-	x -= each * '0'
+	return joinDigits(x - each*'0'), true
+}
+
+// joinDigits returns the number whose digits are the bytes of x, the first in the
+// lowest: neighbours join to numbers of two, four and eight digits.
+func joinDigits(x uint64) uint64 {
 	x = x*10 + x>>8
-	return ((x&0x000000ff000000ff)*(100+1000000<<32) + (x>>16&0x000000ff000000ff)*(1+10000<<32)) >> 32, true
+	return ((x&0x000000ff000000ff)*(100+1000000<<32) + (x>>16&0x000000ff000000ff)*(1+10000<<32)) >> 32
 }
 
 func daysIn(year, month int) int {
