@@ -34,7 +34,7 @@ func (m *compactMachine) AppendBinary(dst []byte) []byte {
 }
 
 func (c *chains) appendBinary(dst []byte) []byte {
-	c.tidyUp(&tidyScratch{})
+	c.tidy(&tidyScratch{})
 	dst = append(dst, compactVersion)
 	dst = c.appendEvents(dst)
 	dst = binary.AppendUvarint(dst, uint64(len(c.vertices)))

@@ -1,11 +1,6 @@
 package nfa
 
-import (
-	"iter"
-	"slices"
-
-	"github.com/cepd/cepd/event"
-)
+import "github.com/cepd/cepd/event"
 
 // tecs is a timed enumerable compact set: the chains of all partial matches of
 // one key as a graph that shares what they have in common. It is from Bucchi,
@@ -182,81 +177,4 @@ func (t *tecs) clear() {
 	}
 	clear(t.events)
 	*t = tecs{vertices: t.vertices[:0], events: t.events[:0], within: t.within, cut: event.MaxTime}
-}
-
-// tidyScratch is the memory of a tidying: by number of a vertex and of an event
-// the new number.
-type tidyScratch struct{ vertices, events []uint32 }
-
-// tidy drops the vertices and events that lists do not lead to, and numbers the
-// others anew in the same order. The lists must be fresh, and are changed to
-// match.
-func (t *tecs) tidy(lists iter.Seq[[]uint32], s *tidyScratch) {
-	to := zeroed(&s.vertices, len(t.vertices)+1)
-	events := zeroed(&s.events, len(t.events))
-	for list := range lists {
-		for i, id := range list {
-			list[i] = t.bare(id)
-			to[list[i]] = 1
-		}
-	}
-	for id := len(t.vertices); id > 0; id-- {
-		if to[id] == 0 {
-			continue
-		}
-		v := t.at(uint32(id))
-		if v.step == unionStep {
-			v.a = t.bare(v.a)
-			to[v.a] = 1
-		} else {
-			events[v.a] = 1
-		}
-		if v.b != 0 {
-			v.b = t.bare(v.b)
-			to[v.b] = 1
-		}
-	}
-	n := uint32(0)
-	for i, used := range events {
-		if used != 0 {
-			t.events[n], events[i] = t.events[i], n
-			n++
-		}
-	}
-	clear(t.events[n:])
-	t.events, t.floor = t.events[:n], 0
-	t.findCut()
-	n = 0
-	for id := 1; id < len(to); id++ {
-		if to[id] == 0 {
-			continue
-		}
-		v := *t.at(uint32(id))
-		v.max, v.b = events[v.max], to[v.b]
-		if v.step == unionStep {
-			v.a = to[v.a]
-		} else {
-			v.a = events[v.a]
-		}
-		t.vertices[n] = v
-		n++
-		to[id] = n
-	}
-	t.vertices = t.vertices[:n]
-	for list := range lists {
-		for i, id := range list {
-			list[i] = to[id]
-		}
-	}
-	if cap(t.vertices) > 4*len(t.vertices) && cap(t.vertices) > 4*minGarbage {
-		t.vertices = slices.Clone(t.vertices)
-		t.events = slices.Clone(t.events)
-	}
-}
-
-// zeroed returns n zeros in memory that is used again.
-func zeroed(memory *[]uint32, n int) []uint32 {
-	*memory = slices.Grow((*memory)[:0], n)[:n]
-	clear(*memory)
-	return *memory
 }
