@@ -142,24 +142,30 @@ func (v *env) HoldAll(_ []int, asked uint64) (holds uint64) {
 	return holds
 }
 
+// fewAsked is the number of conditions up to which to ask each is cheaper than
+// to look up the value of the field that may decide all of them.
+const fewAsked = 3
+
 // holdSet answers those of a set whose conditions lie in one word of a memo.
 func (v *env) holdSet(set *rules.PredicateSet, asked uint64) uint64 {
-	m := v.memo
 	if asked &= set.Predicates; asked == 0 {
 		return 0
 	}
-	for {
-		unknown := asked &^ bits.RotateLeft64(m.answers[set.Word].known, -set.Shift)
-		if unknown == 0 {
-			break
+	m, f := v.memo, &v.shard.frame
+	a := &m.answers[set.Word]
+	asked = bits.RotateLeft64(asked, set.Shift)
+	for unknown := asked &^ a.known; unknown != 0; unknown = asked &^ a.known {
+		bit := bits.TrailingZeros64(unknown)
+		if c := set.Word*64 + bit; bits.OnesCount64(unknown) > fewAsked {
+			m.ask(c, f) // may answer others as well
+		} else {
+			m.note(c, a, 1<<bit, m.conditions.Ask(c, f))
 		}
-		m.ask(set.Word*64+(bits.TrailingZeros64(unknown)+set.Shift)&63, &v.shard.frame) // may answer others as well
 	}
-	failed := asked & bits.RotateLeft64(m.answers[set.Word].failed, -set.Shift)
-	for ; failed != 0; failed &= failed - 1 {
-		v.holds(set.Word*64 + (bits.TrailingZeros64(failed)+set.Shift)&63) // counts it
+	for failed := asked & a.failed; failed != 0; failed &= failed - 1 {
+		v.holds(set.Word*64 + bits.TrailingZeros64(failed)) // counts it
 	}
-	return asked & bits.RotateLeft64(m.answers[set.Word].holds, -set.Shift)
+	return bits.RotateLeft64(asked&a.holds, -set.Shift)
 }
 
 // Linked answers a predicate that looks at what a run has accepted.
