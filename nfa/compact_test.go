@@ -20,6 +20,9 @@ func agreeCompact(t failer, text string, prog *Prog, events []scenarioEvent, wan
 	if got := machineRun(t, prog, NewMachine(prog), events, false); !slices.Equal(got, want) {
 		t.Fatalf("%s  within %v skip %v %v\non %v\n compact %q\nwant %q\n%s%s", text, prog.within, prog.skip, prog.order, events, got, want, prog, prog.CompactString())
 	}
+	if got := machineRun(t, prog, &drowsy{NewMachine(prog), prog}, events, false); prog.Sleeps() && !slices.Equal(got, want) {
+		t.Fatalf("%s: not shown what it sleeps over %q\nwant %q", text, got, want)
+	}
 	if got := machineRun(t, prog, NewMachine(prog), events, true); !slices.Equal(got, want) {
 		t.Fatalf("%s: written and read back %q\nwant %q", text, got, want)
 	}
@@ -282,11 +285,13 @@ func TestSleeps(t *testing.T) {
 		{"a -> b -> c", true, true},
 		{"(a | b) -> !x -> c", true, true},
 		{"(a & b)", true, true},
-		{"a -> b? -> c", false, true},
-		{"a ~> b+ -> c", false, true},
-		{"a -> b{2,4}[any] -> c", false, true},
-		{"a+[greedy] -> b", false, true},
+		{"a -> b? -> c", true, true},
+		{"a ~> b+ -> c", true, true},
+		{"a -> b{2,4}[any] -> c", true, true},
+		{"a+[greedy] -> b", true, true},
 		{"(a -> b)+ -> c", false, true},
+		{"a -> (b+ & c) -> d", true, true},
+		{"a -> b+ -> !x -> c", true, true},
 		{"a -> !x", true, true},
 		{"a => b", false, false},
 		{"a -> b => c", false, false},

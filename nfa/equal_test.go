@@ -74,8 +74,68 @@ func agree(t failer, text string, o Options, events []scenarioEvent) {
 	if again := machineRun(t, prog, newRunMachine(prog), events, true); !slices.Equal(got, again) {
 		t.Fatalf("%s: written and read back %q\nelse %q", text, again, got)
 	}
+	agreeLinked(t, text, p, s.options, events, got)
 	if prog.Compact() {
 		agreeCompact(t, text, prog, events, got)
+	}
+}
+
+// drowsy is a machine that is not shown an event for which no plain predicate
+// holds.
+type drowsy struct {
+	Machine
+	prog *Prog
+}
+
+func (m *drowsy) Step(e *event.Event, env Env, out *Result) {
+	if slices.ContainsFunc(m.prog.preds, func(q Predicate) bool { return !q.Linked && env.Holds(q.ID) }) {
+		m.Machine.Step(e, env, out)
+	}
+}
+
+// linkedEnv answers linked predicates as if they were plain. Their gates, which
+// have numbers of their own, let c pass as well.
+type linkedEnv struct{ *letterEnv }
+
+const gateID = 1000
+
+func (v linkedEnv) Holds(pred int) bool {
+	if pred < gateID {
+		return v.letterEnv.Holds(pred)
+	}
+	return v.letterEnv.Holds(pred-gateID) || v.letterEnv.Holds('c')
+}
+
+func (v linkedEnv) Linked(pred int, _ *History) bool { return v.letterEnv.Holds(pred) }
+
+// linkedMachine asks a linkedEnv.
+type linkedMachine struct{ Machine }
+
+func (m linkedMachine) Step(e *event.Event, env Env, out *Result) {
+	m.Machine.Step(e, linkedEnv{env.(*letterEnv)}, out)
+}
+
+// agreeLinked holds the run machine to the same matches where it learns only
+// from runs what it could know beforehand, and where it is not shown what it
+// sleeps over.
+func agreeLinked(t failer, text string, p *Pattern, o Options, events []scenarioEvent, want []string) {
+	t.Helper()
+	plain, _ := Compile(p, o)
+	plain.compact = nil
+	if got := machineRun(t, plain, &drowsy{newRunMachine(plain), plain}, events, false); plain.Sleeps() && !slices.Equal(got, want) {
+		t.Fatalf("%s: not shown what it sleeps over %q\nwant %q\n%s", text, got, want, plain)
+	}
+	all := o.Predicates
+	o.Predicates = map[string]Predicate{}
+	for name, q := range all {
+		o.Predicates[name] = Predicate{ID: q.ID, Linked: true, Gated: true, Gate: gateID + q.ID}
+	}
+	linked, _ := Compile(p, o)
+	if got := machineRun(t, linked, linkedMachine{newRunMachine(linked)}, events, false); !slices.Equal(got, want) {
+		t.Fatalf("%s: with linked conditions %q\nwant %q\n%s", text, got, want, linked)
+	}
+	if got := machineRun(t, linked, linkedMachine{&drowsy{newRunMachine(linked), linked}}, events, false); linked.Sleeps() && !slices.Equal(got, want) {
+		t.Fatalf("%s: with linked conditions, not shown what it sleeps over %q\nwant %q\n%s", text, got, want, linked)
 	}
 }
 

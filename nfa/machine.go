@@ -348,11 +348,22 @@ func (s *scratch) stay(state int) bool {
 // those that hold and those that linked predicates decide.
 func (s *scratch) open(p *Prog, state int) bool {
 	s.active = s.active[:0]
-	arcs := p.flat[state].arcs
-	for i := range arcs {
-		if hold, asks := s.plain(p, arcs[i].on); hold || asks {
-			s.active = append(s.active, active{&arcs[i], asks})
+	f := &p.flat[state]
+	resting := false
+	if f.rests {
+		resting, _ = s.plain(p, f.rest)
+	}
+	for i := range f.arcs {
+		a := &f.arcs[i]
+		if resting && a.kind == arcIgnore {
+			continue
 		}
+		if hold, asks := s.plain(p, a.on); hold || asks {
+			s.active = append(s.active, active{a, asks})
+		}
+	}
+	if resting {
+		s.active = append(s.active, active{&f.stay, false})
 	}
 	return len(s.active) > 0
 }

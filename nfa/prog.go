@@ -1,6 +1,8 @@
 package nfa
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/cepd/cepd/event"
@@ -61,6 +63,12 @@ type flat struct {
 	window  event.Duration
 	pending bool
 	wants   []int // the steps that may be taken
+
+	// Where rests is set, a run for which rest holds stays, by the arc stay, in
+	// place of what its ignoring arcs say. See findRests.
+	rests bool
+	rest  cond
+	stay  arc
 }
 
 type arcKind uint8
@@ -113,7 +121,60 @@ func (p *Prog) flatten() bool {
 		}
 		slices.Sort(f.wants)
 	}
+	for i := range p.flat {
+		p.findRest(i)
+	}
 	return true
+}
+
+// findRest finds out whether a run may stay in a state that it would leave by
+// ignoring an event. Right after an event of a loop, for example, a run waits in
+// a state from which it can both go on with the loop and leave it; once it has
+// skipped an event these are two states, and the run is two. Where two can do
+// together what one can, it stays one, and what it skips leaves it in peace:
+// runs with the same events are one to the user anyway.
+//
+// That is so where the arcs of the state are those of the states that it goes
+// to, taken together. Since what kills a run kills it whole, all have to be
+// killed by the same.
+func (p *Prog) findRest(state int) {
+	f := &p.flat[state]
+	if state == startState || f.window > 0 || f.pending {
+		return
+	}
+	var rest cond
+	all, stops := map[string]bool{}, f.names(arcStop)
+	for _, a := range f.arcs {
+		if a.kind != arcIgnore {
+			continue
+		}
+		to := &p.flat[a.to]
+		if a.to == finalState || a.to == state || to.window > 0 || to.pending || !maps.Equal(to.names(arcStop), stops) {
+			return
+		}
+		maps.Copy(all, to.names(arcTake))
+		maps.Copy(all, to.names(arcIgnore))
+		rest = rest.and(a.on)
+	}
+	own := f.names(arcTake)
+	maps.Copy(own, f.names(arcIgnore))
+	if len(all) == 0 || !maps.Equal(all, own) {
+		return
+	}
+	if rest, possible := rest.normal(); possible {
+		f.rests, f.rest, f.stay = true, rest, arc{kind: arcIgnore, to: state, step: -1}
+	}
+}
+
+// names returns a text for each arc of a kind, which no different one has.
+func (f *flat) names(kind arcKind) map[string]bool {
+	names := map[string]bool{}
+	for _, a := range f.arcs {
+		if a.kind == kind {
+			names[fmt.Sprint(a)] = true
+		}
+	}
+	return names
 }
 
 // seen holds the conditions under which each state has been reached.
@@ -219,7 +280,9 @@ func (p *Prog) Sleeps() bool {
 	for len(todo) > 0 {
 		i := todo[0]
 		todo = todo[1:]
-		stays := i == startState
+		f := &p.flat[i]
+		resting := f.rests && f.rest.holds(none)
+		stays := i == startState || resting
 		for j := range p.flat[i].arcs {
 			a := &p.flat[i].arcs[j]
 			if a.kind != arcStop && (i != startState || a.kind == arcTake) && !seen[a.to] {
@@ -229,6 +292,7 @@ func (p *Prog) Sleeps() bool {
 			switch {
 			case !a.on.holds(none):
 			case i == startState && a.kind != arcTake: // nothing has begun
+			case resting && a.kind == arcIgnore: // the run stays instead
 			case !a.stays(i):
 				return false
 			default:
