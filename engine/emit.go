@@ -38,13 +38,13 @@ func (s *Shard) emit(r *rulePlan, ks *keyState, spec *rules.Emit, at event.Time,
 		}
 	}
 	key := strings.Clone(ks.key)
-	e.Origin = &event.Origin{Rule: r.Name, Key: key, Ordinal: s.env.emitted}
+	e.More = &event.Details{Origin: &event.Origin{Rule: r.Name, Key: key, Ordinal: s.env.emitted}}
 	s.env.emitted++
 	s.out.derived = append(s.out.derived, derived{event: e, stream: stream, quiet: s.quiet})
 	if puts {
 		s.out.emitted = append(s.out.emitted, alerting.Derived{
 			ID: alerting.DerivedID(alerting.Identity{
-				Log: s.options.logID, Rule: r.Name, Started: s.options.started[r.Name], Key: key, Time: at, Last: pos, Ordinal: e.Origin.Ordinal,
+				Log: s.options.logID, Rule: r.Name, Started: s.options.started[r.Name], Key: key, Time: at, Last: pos, Ordinal: e.More.Origin.Ordinal,
 			}),
 			Rule: r.Name, Key: key, KeyNames: r.KeyNames, Time: at, Position: pos, Fields: fields, To: to,
 		})

@@ -81,7 +81,7 @@ func (r *rulePlan) footprint() Footprint {
 
 // sampleEvent is an event as the rule keeps it.
 func (r *rulePlan) sampleEvent(in *rules.Input) *event.Event {
-	e := &event.Event{Schema: in.Keep, Topic: sampleText, Slots: make([]event.Value, len(in.Keep.Fields()))}
+	e := &event.Event{Schema: in.Keep, Slots: make([]event.Value, len(in.Keep.Fields()))}
 	for i, f := range in.Keep.Fields() {
 		switch f.Type {
 		case event.TypeString, event.TypeAny:
@@ -91,7 +91,7 @@ func (r *rulePlan) sampleEvent(in *rules.Input) *event.Event {
 		}
 	}
 	if r.keepRaw {
-		e.Raw = make([]byte, 200)
+		e.More = &event.Details{Raw: make([]byte, 200)}
 	}
 	return e
 }

@@ -51,7 +51,7 @@ func (a *item) compare(b *item) int {
 	if c := a.event.Pos.Compare(b.event.Pos); c != 0 {
 		return c
 	}
-	return a.event.Origin.Compare(b.event.Origin)
+	return a.event.Origin().Compare(b.event.Origin())
 }
 
 // place orders what happens at one time. An alert that begins to fire holds

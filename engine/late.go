@@ -27,16 +27,16 @@ func (e *Engine) settleLate() (taken bool) {
 		s.out.late = s.out.late[:0]
 	}
 	slices.SortStableFunc(all, func(a, b lateEvent) int {
-		return cmp.Or(a.event.Pos.Compare(b.event.Pos), cmp.Compare(a.stream, b.stream), a.event.Origin.Compare(b.event.Origin))
+		return cmp.Or(a.event.Pos.Compare(b.event.Pos), cmp.Compare(a.stream, b.stream), a.event.Origin().Compare(b.event.Origin()))
 	})
 	all = slices.CompactFunc(all, func(a, b lateEvent) bool {
-		return a.stream == b.stream && a.event.Pos == b.event.Pos && a.event.Origin.Compare(b.event.Origin) == 0
+		return a.stream == b.stream && a.event.Pos == b.event.Pos && a.event.Origin().Compare(b.event.Origin()) == 0
 	})
 	for _, x := range all {
 		rt := e.router.streams[x.stream]
 		rt.late++
 		e.router.traceLeft(rt, x.event, LeftLate)
-		if x.event.Origin == nil {
+		if x.event.Origin() == nil {
 			rt.events-- // it was counted when it came
 			e.router.quiet = x.quiet
 			taken = e.router.pass(rt, x.event, e.deliver) || taken
@@ -64,8 +64,8 @@ func (r *router) pass(rt *routed, e *event.Event, to deliver) bool {
 	}
 	in := r.streams[r.plan.streams[rt.Late.Stream.Name].number]
 	late := &event.Event{
-		Time: max(rt.marks.mark, in.marks.mark), Pos: e.Pos, Schema: in.Schema, Topic: e.Topic, Raw: e.Raw,
-		Slots: make([]event.Value, len(in.Schema.Fields())),
+		Time: max(rt.marks.mark, in.marks.mark), Pos: e.Pos, Schema: in.Schema, Slots: make([]event.Value, len(in.Schema.Fields())),
+		More: &event.Details{Topic: e.Topic(), Raw: e.Raw()},
 	}
 	in.fill(late)
 	in.events++
@@ -76,13 +76,13 @@ func (r *router) pass(rt *routed, e *event.Event, to deliver) bool {
 // fill decodes the payload of an event, which was decoded before for another
 // stream.
 func (rt *routed) fill(e *event.Event) {
-	if _, err := rt.decoders[0].Decode(e.Raw, e); err != nil {
+	if _, err := rt.decoders[0].Decode(e.Raw(), e); err != nil {
 		clear(e.Slots) // a field that the other stream does not use
 	}
 	if len(rt.captured) == 0 || rt.Topic == nil {
 		return
 	}
-	if names, ok := rt.Topic.Match(e.Topic, nil); ok {
+	if names, ok := rt.Topic.Match(e.Topic(), nil); ok {
 		for i, slot := range rt.captured {
 			if slot >= 0 {
 				e.Slots[slot] = event.String(names[i])
@@ -98,7 +98,7 @@ func (r *router) derived(rt *routed, e *event.Event) alerting.Derived {
 		Rule: rt.Name, Late: true, Time: e.Time, Position: e.Pos, To: rt.Late.To,
 	}
 	if rt.Topic != nil && !rt.standIn {
-		if values, ok := rt.Topic.Match(e.Topic, nil); ok {
+		if values, ok := rt.Topic.Match(e.Topic(), nil); ok {
 			for i, name := range rt.Topic.Names() {
 				d.Fields = append(d.Fields, event.Entry{Name: name, Value: event.String(values[i])})
 			}
@@ -109,7 +109,7 @@ func (r *router) derived(rt *routed, e *event.Event) alerting.Derived {
 		d.Fields = append(d.Fields, event.Entry{Name: "value", Value: e.Get("value").Clone()})
 		return d
 	}
-	fields, err := decode.Object(e.Raw)
+	fields, err := decode.Object(e.Raw())
 	if err != nil { // the stream itself could decode it
 		fields = nil
 		for i, f := range e.Schema.Fields() {

@@ -216,7 +216,7 @@ func (r *reader) failed(rd *reading) bool { return r.extras[rd.extra].err != nil
 
 // make fills in the event of a message.
 func (r *reader) make(rt *routed, rec *event.Record, e *event.Event) (mismatched int, reason string, err error) {
-	e.Pos, e.Schema, e.Topic, e.Raw = rec.Pos, rt.Schema, rec.Topic, rec.Payload
+	e.Pos, e.Schema, e.More.Topic, e.More.Raw = rec.Pos, rt.Schema, rec.Topic, rec.Payload
 	if mismatched, err = rt.decoders[r.number].Decode(rec.Payload, e); err != nil {
 		return 0, rejectReason(err), err
 	}

@@ -448,7 +448,7 @@ func (rt *routed) decodeAgain(e *event.Event) {
 	}
 	// The payload was decoded once; what is rejected now for a field that was
 	// not used then leaves that field missing.
-	if _, err := rt.decoders[0].Decode(e.Raw, e); err != nil {
+	if _, err := rt.decoders[0].Decode(e.Raw(), e); err != nil {
 		clear(e.Slots)
 	}
 	for i, slot := range rt.captured {

@@ -131,7 +131,7 @@ func appendWho(name []byte, e *event.Event) []byte {
 	name = binary.BigEndian.AppendUint64(name, e.Pos.Seq)
 	name = binary.BigEndian.AppendUint32(name, e.Pos.Partition)
 	name = event.AppendText(name, e.Schema.Stream())
-	if o := e.Origin; o != nil {
+	if o := e.Origin(); o != nil {
 		name = binary.BigEndian.AppendUint32(event.AppendText(name, o.Key), uint32(o.Ordinal))
 	}
 	return name

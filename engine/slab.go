@@ -6,8 +6,14 @@ import "github.com/cepd/cepd/event"
 // memory. Once nothing holds the events, reset makes all of it available again:
 // a stream in order costs no allocation per event.
 type slab struct {
-	events pieces[event.Event]
+	events pieces[slabEvent]
 	values pieces[event.Value]
+}
+
+// slabEvent is an event with what most events have until they are judged.
+type slabEvent struct {
+	event.Event
+	more event.Details
 }
 
 // The sizes of pieces. An event that is held back for long holds its piece.
@@ -18,8 +24,8 @@ const (
 
 func (s *slab) event(fields int) *event.Event {
 	e := &s.events.take(1, slabEvents)[0]
-	e.Slots = s.values.take(fields, slabValues)
-	return e
+	e.Slots, e.More = s.values.take(fields, slabValues), &e.more
+	return &e.Event
 }
 
 // reset takes back everything. The memory is emptied, so that it holds on to

@@ -230,14 +230,14 @@ func (r *Reader) Position() Position {
 func (e *Event) AppendBinary(dst []byte) []byte {
 	dst = binary.AppendVarint(dst, int64(e.Time))
 	dst = e.Pos.AppendBinary(dst)
-	if e.Origin == nil {
+	if o := e.Origin(); o == nil {
 		dst = append(dst, 0)
 	} else {
-		dst = AppendText(AppendText(append(dst, 1), e.Origin.Rule), e.Origin.Key)
-		dst = binary.AppendUvarint(dst, uint64(e.Origin.Ordinal))
+		dst = AppendText(AppendText(append(dst, 1), o.Rule), o.Key)
+		dst = binary.AppendUvarint(dst, uint64(o.Ordinal))
 	}
-	dst = AppendText(dst, e.Topic)
-	dst = append(binary.AppendUvarint(dst, uint64(len(e.Raw))), e.Raw...)
+	dst = AppendText(dst, e.Topic())
+	dst = append(binary.AppendUvarint(dst, uint64(len(e.Raw()))), e.Raw()...)
 	fields := e.Schema.Fields()
 	n := min(len(e.Slots), len(fields))
 	dst = binary.AppendUvarint(dst, uint64(n))
@@ -288,16 +288,20 @@ func (r *Reader) WholeEvent(schema *Schema) *Event {
 // head reads what stands before an event's fields.
 func (r *Reader) head(schema *Schema) *Event {
 	e := &Event{Schema: schema, Time: Time(r.Varint()), Pos: r.Position()}
+	var more Details
 	switch r.Byte() {
 	case 0:
 	case 1:
-		e.Origin = &Origin{Rule: r.Text(), Key: r.Text(), Ordinal: int(r.Uvarint())}
+		more.Origin = &Origin{Rule: r.Text(), Key: r.Text(), Ordinal: int(r.Uvarint())}
 	default:
 		r.fail()
 	}
-	e.Topic = r.Text()
+	more.Topic = r.Text()
 	if raw := r.Text(); raw != "" {
-		e.Raw = []byte(raw)
+		more.Raw = []byte(raw)
+	}
+	if more.Origin != nil || more.Topic != "" || more.Raw != nil {
+		e.More = &more
 	}
 	return e
 }

@@ -51,8 +51,9 @@ func testEvent() *Event {
 		s.Use(name)
 	}
 	return &Event{
-		Time: -5, Pos: Position{Partition: 1, Seq: 9}, Origin: &Origin{Rule: "r", Key: "k", Ordinal: 3}, Schema: s,
-		Slots: []Value{Int(1), Missing, String("x")}, Topic: "a/b", Raw: []byte("{}"),
+		Time: -5, Pos: Position{Partition: 1, Seq: 9}, Schema: s,
+		Slots: []Value{Int(1), Missing, String("x")},
+		More:  &Details{Origin: &Origin{Rule: "r", Key: "k", Ordinal: 3}, Topic: "a/b", Raw: []byte("{}")},
 	}
 }
 
@@ -64,7 +65,7 @@ func TestEventRoundTrip(t *testing.T) {
 		b := e.AppendBinary(nil)
 		r := NewReader(b)
 		got := r.Event(full.Schema)
-		if r.Err() != nil || r.Len() != 0 || Compare(got, e) != 0 || got.Topic != e.Topic || !bytes.Equal(got.Raw, e.Raw) {
+		if r.Err() != nil || r.Len() != 0 || Compare(got, e) != 0 || got.Topic() != e.Topic() || !bytes.Equal(got.Raw(), e.Raw()) {
 			t.Errorf("got %+v, %v; want %+v", got, r.Err(), e)
 		}
 		for i := range 3 {

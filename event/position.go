@@ -56,5 +56,5 @@ func Compare(a, b *Event) int {
 	if c := a.Pos.Compare(b.Pos); c != 0 {
 		return c
 	}
-	return a.Origin.Compare(b.Origin)
+	return a.Origin().Compare(b.Origin())
 }

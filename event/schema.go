@@ -116,12 +116,15 @@ func (s *Schema) Fields() []Field { return s.fields }
 // keeps a copy of the payload as well.
 func (s *Schema) Keep(e *Event, raw bool) *Event {
 	k := newEvent(len(s.from))
-	k.Time, k.Pos, k.Origin, k.Schema, k.Topic = e.Time, e.Pos, e.Origin, s, e.Topic
+	k.Time, k.Pos, k.Schema = e.Time, e.Pos, s
 	for i, at := range s.from {
 		k.Slots[i] = e.Slot(at).Clone()
 	}
-	if raw {
-		k.Raw = slices.Clone(e.Raw)
+	if origin, topic := e.Origin(), e.Topic(); raw || origin != nil || topic != "" {
+		k.More = &Details{Origin: origin, Topic: topic}
+		if raw {
+			k.More.Raw = slices.Clone(e.Raw())
+		}
 	}
 	return k
 }
@@ -150,6 +153,13 @@ func newEvent(slots int) *Event {
 		k := &struct {
 			Event
 			slots [3]Value
+		}{}
+		k.Slots = k.slots[:]
+		return &k.Event
+	case 4:
+		k := &struct {
+			Event
+			slots [4]Value
 		}{}
 		k.Slots = k.slots[:]
 		return &k.Event

@@ -58,19 +58,19 @@ func TestKeep(t *testing.T) {
 		t.Error(i, ok, s.Fields())
 	}
 	payload := []byte(`{"a":"x","b":"y"}`)
-	live := &Event{Time: 3, Pos: Position{Seq: 4}, Schema: s, Topic: "t", Raw: payload,
+	live := &Event{Time: 3, Pos: Position{Seq: 4}, Schema: s, More: &Details{Topic: "t", Raw: payload},
 		Slots: []Value{StringOf(payload[6:7]), StringOf(payload[14:15])}}
 	kept, whole := p.Keep(live, false), p.Keep(live, true)
 	for i := range payload {
 		payload[i] = '#'
 	}
 	for _, e := range []*Event{kept, whole} {
-		if e.Get("a").Text() != "x" || e.Get("b").Text() != "y" || e.Slot(0).Text() != "y" || Compare(e, live) != 0 || e.Topic != "t" || e.Schema != p {
+		if e.Get("a").Text() != "x" || e.Get("b").Text() != "y" || e.Slot(0).Text() != "y" || Compare(e, live) != 0 || e.Topic() != "t" || e.Schema != p {
 			t.Errorf("%+v", e)
 		}
 	}
-	if kept.Raw != nil || string(whole.Raw) != `{"a":"x","b":"y"}` {
-		t.Errorf("%q %q", kept.Raw, whole.Raw)
+	if kept.Raw() != nil || string(whole.Raw()) != `{"a":"x","b":"y"}` {
+		t.Errorf("%q %q", kept.Raw(), whole.Raw())
 	}
 	if !kept.Get("none").IsMissing() || !kept.Slot(7).IsMissing() {
 		t.Error("a field that nobody uses is missing")
@@ -82,7 +82,7 @@ func TestKeep(t *testing.T) {
 
 func TestOrder(t *testing.T) {
 	at := func(time Time, seq uint64, partition uint32, o *Origin) *Event {
-		return &Event{Time: time, Pos: Position{Partition: partition, Seq: seq}, Origin: o}
+		return &Event{Time: time, Pos: Position{Partition: partition, Seq: seq}, More: &Details{Origin: o}}
 	}
 	sorted := []*Event{
 		at(1, 9, 9, nil), at(2, 1, 0, nil), at(2, 1, 0, &Origin{Rule: "a"}), at(2, 1, 0, &Origin{Rule: "a", Ordinal: 1}),

@@ -166,7 +166,7 @@ func ofEvent(name string, a code) code {
 		if r != 0 {
 			return "", r
 		}
-		return e.Topic, 0
+		return e.Topic(), 0
 	})
 }
 

@@ -213,7 +213,7 @@ func (w *world) fill(t fataler) {
 // 2026-03-01T12:00:00Z and n seconds.
 func makeEvent(t fataler, s *event.Schema, payload string, n int) *event.Event {
 	start, _ := event.ParseTime("2026-03-01T12:00:00Z")
-	e := &event.Event{Time: start + event.Time(n)*1e9, Schema: s, Topic: "plant/" + s.Stream(), Slots: make([]event.Value, len(s.Fields()))}
+	e := &event.Event{Time: start + event.Time(n)*1e9, Schema: s, More: &event.Details{Topic: "plant/" + s.Stream()}, Slots: make([]event.Value, len(s.Fields()))}
 	object := parseJSON(t, payload)
 	for i, f := range s.Fields() {
 		e.Slots[i] = declared(object.Field(f.Name), f.Type)

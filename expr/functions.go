@@ -283,7 +283,7 @@ func eventFunctions() []cel.EnvOption {
 	opts := []cel.EnvOption{
 		ofEvent("time", types.TimestampType, func(e *event.Event) ref.Val { return timeValue(e.Time) }),
 		ofEvent("stream", types.StringType, func(e *event.Event) ref.Val { return types.String(e.Schema.Stream()) }),
-		ofEvent("topic", types.StringType, func(e *event.Event) ref.Val { return types.String(e.Topic) }),
+		ofEvent("topic", types.StringType, func(e *event.Event) ref.Val { return types.String(e.Topic()) }),
 		cel.Function(fnDuration,
 			cel.Overload("@duration_string", []*types.Type{types.StringType}, types.DurationType),
 			cel.Overload("@duration_duration", []*types.Type{types.DurationType}, types.DurationType),

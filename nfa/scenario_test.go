@@ -226,7 +226,7 @@ func (s *scenario) runOn(m Machine, out *Result) string {
 	}
 	for i, e := range s.events {
 		env.at = e
-		env.e = &event.Event{Time: e.time, Pos: event.Position{Seq: uint64(i + 1)}, Schema: letterSchema, Topic: e.name}
+		env.e = &event.Event{Time: e.time, Pos: event.Position{Seq: uint64(i + 1)}, Schema: letterSchema, More: &event.Details{Topic: e.name}}
 		m.Advance(e.time, out)
 		flush()
 		m.Step(env.e, env, out)
@@ -247,7 +247,7 @@ func (s *scenario) runOn(m Machine, out *Result) string {
 func (s *scenario) print(m *Match, prefix string) string {
 	var names []string
 	for _, e := range m.All() {
-		names = append(names, e.Topic)
+		names = append(names, e.Topic())
 	}
 	text := prefix + strings.Join(names, " ")
 	if last := m.Last(); last.Time != m.End {
@@ -280,7 +280,7 @@ type scenarioTracer struct {
 func (t *scenarioTracer) Trace(x Trace) {
 	var names []string
 	for _, e := range x.Run.All() {
-		names = append(names, e.Topic)
+		names = append(names, e.Topic())
 	}
 	fmt.Fprintf(t.b, "%3v  %-8s {%s}", time.Duration(x.Time).Seconds(), x.Change, strings.Join(names, " "))
 	if x.Step >= 0 {

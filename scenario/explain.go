@@ -190,8 +190,8 @@ func (x *explainer) note(key string) {
 // payload returns an event as it came or, of a derived event, which never came,
 // its fields.
 func payload(e *event.Event) []byte {
-	if len(e.Raw) > 0 {
-		return e.Raw
+	if len(e.Raw()) > 0 {
+		return e.Raw()
 	}
 	var fields []event.Entry
 	for i, f := range e.Schema.Fields() {

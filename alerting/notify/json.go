@@ -200,12 +200,12 @@ func Fields(e *event.Event) []Field {
 			}
 		}
 	}
-	if len(e.Raw) == 0 {
+	if len(e.Raw()) == 0 {
 		return out
 	}
-	rest, ok := members(e.Raw)
+	rest, ok := members(e.Raw())
 	if !ok {
-		return append(out, Field{"payload", payload(e.Raw)})
+		return append(out, Field{"payload", payload(e.Raw())})
 	}
 	slots := out
 	for _, f := range rest {

@@ -86,7 +86,7 @@ func TestEvidencePayload(t *testing.T) {
 		`{"a":1} trailing`:                       `{"time":"1970-01-01T00:00:00Z","payload":"{\"a\":1} trailing"}`,
 		`{"big":123456789012345678901234567890}`: `{"time":"1970-01-01T00:00:00Z","big":123456789012345678901234567890}`,
 	} {
-		e := &event.Event{Raw: []byte(raw)}
+		e := &event.Event{More: &event.Details{Raw: []byte(raw)}}
 		got := string(notify.AppendEvidence(nil, []alerting.Step{{Events: []*event.Event{e}}}))
 		if want = `[{"events":[` + want + `]}]`; got != want {
 			t.Errorf("payload %q gives\n%s, want\n%s", raw, got, want)

@@ -31,11 +31,11 @@ func fullChange() alerting.Transition {
 	s := event.NewSchema("telemetry", []event.Field{{Name: "temperature", Type: event.TypeDouble}, {Name: "note", Type: event.TypeAny}})
 	_, _ = s.Use("temperature")
 	_, _ = s.Use("note")
-	e := &event.Event{Time: 5, Pos: event.Position{Seq: 9}, Schema: s, Slots: []event.Value{event.Double(90.5)}, Topic: "plant/p1"}
+	e := &event.Event{Time: 5, Pos: event.Position{Seq: 9}, Schema: s, Slots: []event.Value{event.Double(90.5)}, More: &event.Details{Topic: "plant/p1"}}
 	whole := &event.Event{
-		Time: 6, Pos: event.Position{Partition: 1, Seq: 10}, Origin: &event.Origin{Rule: "hot", Key: "k", Ordinal: 2}, Schema: s,
+		Time: 6, Pos: event.Position{Partition: 1, Seq: 10}, Schema: s,
 		Slots: []event.Value{event.Missing, event.List([]event.Value{event.Null, event.Bool(true), event.Map([]event.Entry{{Name: "x", Value: event.Int(-1)}})})},
-		Raw:   []byte(`{"temperature":1}`),
+		More:  &event.Details{Origin: &event.Origin{Rule: "hot", Key: "k", Ordinal: 2}, Raw: []byte(`{"temperature":1}`)},
 	}
 	return alerting.Transition{
 		ID: "0123456789abcdef0123456789abcdef", Change: alerting.Cleared, Reason: "clear_after", Rule: "pump-failure",

@@ -23,14 +23,14 @@ func TestText(t *testing.T) {
 	key, _ := event.AppendKey(nil, event.String("p\x1b[2J1"))
 	hostile.Key, hostile.Summary = string(key), "wiped\x1b]0;title\a\u202e"
 	hostile.Labels = []alerting.Label{{Name: "room", Value: "a=b c"}, {Name: "zone", Value: ""}}
-	hostile.Evidence[0].Events[0].Raw = []byte(`{"x":"\u001b[31m"}`)
+	hostile.Evidence[0].Events[0].More = &event.Details{Raw: []byte(`{"x":"\u001b[31m"}`)}
 	long := sample.Plain()
 	long.AtEnd = false
 	long.Evidence[0].Name = "hot"
 	e := long.Evidence[0].Events[0]
 	for range 9 {
 		next := *e
-		next.Raw, next.Time = nil, e.Time.Add(20*60*60*1e9)
+		next.More, next.Time = nil, e.Time.Add(20*60*60*1e9)
 		long.Evidence[0].Events = append(long.Evidence[0].Events, &next)
 		e = &next
 	}

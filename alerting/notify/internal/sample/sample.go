@@ -60,7 +60,7 @@ func Cleared() alerting.Transition {
 // kept the payload.
 func Plain() alerting.Transition {
 	e := reading("00:00", "temp", event.Double(21))
-	e.Raw = []byte(`{"time": 1, "temp": 21.0, "note": "a\tb", "deep": {"x": [1, 2]}}`)
+	e.More = &event.Details{Raw: []byte(`{"time": 1, "temp": 21.0, "note": "a\tb", "deep": {"x": [1, 2]}}`)}
 	return alerting.Transition{
 		ID: "00", Change: alerting.Raised, Reason: "when", Rule: "warm", Fingerprint: "f", StartsAt: at("00:00"), Time: at("00:00"),
 		Evidence: []alerting.Step{{Events: []*event.Event{e}}}, AtEnd: true,
