@@ -6,7 +6,7 @@
 # make bench-packages  the benchmarks of every package
 # make fuzz    every fuzz target for FUZZTIME (default 30s)
 # make cover   test coverage by function
-# make chaos   kill -9 under load, ROUNDS times (default 200), needs mosquitto
+# make chaos   kill -9 under load, ROUNDS times (default 200), and overload; needs mosquitto
 # make zones   cron ticks at every change of the clock since 1970, in every zone
 # make nab     NAB=DIR: every detector over the Numenta Anomaly Benchmark in DIR
 # make sim     10,000 lives of a daemon whose disk, power and sinks fail (SEEDS=N); SEED=N lives through one and tells it

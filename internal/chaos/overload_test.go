@@ -1,0 +1,146 @@
+//go:build unix
+
+package chaos
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cepd/cepd/daemon"
+	record "github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/internal/mosquitto"
+	"github.com/cepd/cepd/state/vfs"
+	"github.com/cepd/cepd/state/wal"
+)
+
+const overloadConfig = `
+rules: [rules.yaml]
+watch: false
+state: {dir: state, snapshot: 1s, history: 1h, min_free: 32MB}
+http: {listen: "%s"}
+sources:
+  plant: {type: mqtt, url: "mqtt://%s", client: %s}
+sinks:
+  ops: {type: webhook, url: "%s"}
+`
+
+// TestOverload publishes twice as much as the daemon takes, which has so little
+// time that it takes half. What it does not take waits at the broker, whose
+// queue has the bounds that `cepd doctor` advises. In the end it is killed, and
+// started again, with all that before it. Every message that the broker took is
+// in the log, and every alert is what it would have been without haste.
+func TestOverload(t *testing.T) {
+	bin := build(t)
+	for _, client := range []string{"native", "paho"} {
+		t.Run(client, func(t *testing.T) { testOverload(t, bin, client) })
+	}
+}
+
+func testOverload(t *testing.T, bin, client string) {
+	const cycles, taken, slice = 5, 3000, 2 * time.Millisecond
+	broker := mosquitto.Start(t, "persistence true", "max_queued_messages 0", "max_queued_bytes 1073741824", "max_inflight_messages 1000")
+	dir := t.TempDir()
+	got := newReceiver(t)
+	address := freeAddress(t)
+	write(t, filepath.Join(dir, "rules.yaml"), rules)
+	write(t, filepath.Join(dir, "cepd.yaml"), fmt.Sprintf(overloadConfig, address, broker, client, got.url))
+	cepd := &program{t: t, bin: bin, dir: dir}
+	cepd.start()
+	cepd.awaitUp(address)
+	p := connect(t, broker)
+	for i := range cycles {
+		cepd.signal(syscall.SIGSTOP)
+		for range 2 * taken {
+			p.send(event(len(p.events)))
+		}
+		p.settle() // the broker has them
+		for len(logged(t, dir)) < (i+1)*taken {
+			cepd.signal(syscall.SIGCONT)
+			time.Sleep(slice)
+			cepd.signal(syscall.SIGSTOP)
+		}
+	}
+	cepd.kill()
+	behind := len(p.events) - len(logged(t, dir))
+	p.end()
+	cepd.start()
+	got.await(t, "end", cepd)
+	cepd.stop()
+
+	t.Logf("%d messages, of which %d waited at the broker when the daemon was killed", len(p.events), behind)
+	in := logged(t, dir)
+	if len(in) != len(p.events) {
+		t.Errorf("%d of %d messages are in the log", len(in), len(p.events))
+	}
+	if behind <= 0 {
+		t.Error("the daemon was never behind")
+	}
+	if want := got.compare(t, cepd.reference(p.events)); want == 0 {
+		t.Error("nothing was to be told")
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func (p *program) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// awaitUp waits until the broker sends what comes.
+func (p *program) awaitUp(address string) {
+	p.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		r, err := http.Get("http://" + address + "/metrics")
+		if err != nil {
+			continue
+		}
+		body, _ := io.ReadAll(r.Body)
+		r.Body.Close()
+		if strings.Contains(string(body), `cepd_source_up{source="plant"} 1`) {
+			return
+		}
+	}
+	p.tail()
+	p.t.Fatal("the source is not up")
+}
+
+// logged returns the numbers of the messages that are in the log.
+func logged(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	l, _, err := wal.Open(vfs.OS(), daemon.LogDir(filepath.Join(dir, "state")), wal.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	in := map[string]bool{}
+	err = l.Read(record.Position{}, func(r *record.Record) error {
+		var e struct{ N string }
+		if r.Kind == record.KindMessage && json.Unmarshal(r.Payload, &e) == nil {
+			in[e.N] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
