@@ -351,7 +351,7 @@ func (s *Shard) compose(ks *keyState, slot alertSlot, a *alertState, d alerting.
 	r := s.env.rule
 	spec := r.spec(slot)
 	live, vars := s.frame.Event, s.frame.Vars
-	s.frame.Event, s.frame.Key = of.event, ks.values()
+	s.frame.Event, s.frame.Key = of.event, s.keyOf(ks)
 	if r.Detect != nil {
 		s.frame.Vars = of.scoredVars()
 	}

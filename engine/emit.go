@@ -18,7 +18,7 @@ func (s *Shard) emit(r *rulePlan, ks *keyState, spec *rules.Emit, at event.Time,
 	if len(stream.keys) == 0 && !puts {
 		return // nobody reads it
 	}
-	s.frame.Key = ks.values()
+	s.frame.Key = s.keyOf(ks)
 	e := &event.Event{
 		Time: at, Pos: pos, Schema: stream.Schema, Slots: make([]event.Value, len(stream.Schema.Fields())),
 	}

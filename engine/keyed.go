@@ -31,7 +31,7 @@ type keyClock struct {
 	latest  event.Time  // highest time of an event
 	streams []keyStream // by number of the stream in the lane
 	waiting heap[item]
-	timers  heap[timer]
+	timers  timerQueue
 	wake    event.Time // of its entry among the lane's wakes; never where there is none
 	blocked event.Time // of its entry among those that wait for streams without keys
 	end     event.Time // of its entry among the lane's ends; never where there is none
@@ -126,7 +126,7 @@ func (t *table) clock(key string, now event.Time) *keyClock {
 func (t *table) newClock(key string) *keyClock {
 	kc := &keyClock{table: t, key: key, streams: make([]keyStream, len(t.lane.plan.streams)),
 		waiting: heap[item]{less: func(a, b *item) bool { return a.compare(b) < 0 }},
-		timers:  heap[timer]{less: func(a, b *timer) bool { return a.compare(b) < 0 }},
+		timers:  newTimerQueue(),
 	}
 	kc.begin()
 	t.clocks[key] = kc
@@ -173,10 +173,10 @@ func (kc *keyClock) droppable() bool {
 
 func (t *table) dropClock(kc *keyClock) {
 	t.lane.journal.touch(kc)
-	for i := range kc.timers.items {
-		*kc.timers.items[i].deadline() = deadline{never, never}
+	for t := range kc.timers.all() {
+		*t.deadline() = deadline{never, never}
 	}
-	kc.timers.items = nil
+	kc.timers = newTimerQueue()
 	if ks := t.keys.get(hashKey(kc.key), kc.key); ks != nil {
 		t.settle(ks)
 	}

@@ -76,7 +76,7 @@ type lane struct {
 	arrived []item // since the last advance, in order of arrival
 	waiting queue
 	left    [][]byte // rows of items that waited, may be stored, and do so no more
-	timers  heap[timer]
+	timers  timerQueue
 	fires   map[parentKey]since // alerts that hold back others of this lane
 	latest  event.Time          // highest time of an event in any shard
 	paused  event.Duration      // how long its sources have been disconnected
@@ -88,14 +88,13 @@ type lane struct {
 // table is the keyed state of the rules that share a lane and a `by`.
 type table struct {
 	*tablePlan
-	lane         *lane
-	keys         *keyTable
-	clocks       map[string]*keyClock // nil where keys have no time of their own
-	spare        *keyState            // empty, for the next key that is not known
-	spareState   *ruleState           // empty
-	spares       []nfa.Machine        // empty, by number of the rule
-	spareWindows []*windowState       // the same of windows
-	limits       []*keyLimit          // by number of the rule; nil without a limit
+	lane       *lane
+	keys       *keyTable
+	clocks     map[string]*keyClock // nil where keys have no time of their own
+	spare      *keyState            // empty, for the next key that is not known
+	spareState *ruleState           // empty
+	spares     []nfa.Machine        // empty, by number of the rule
+	limits     []*keyLimit          // by number of the rule; nil without a limit
 }
 
 func newLane(p *lanePlan, j *journal) *lane {
@@ -103,7 +102,7 @@ func newLane(p *lanePlan, j *journal) *lane {
 		plan:    p,
 		journal: j,
 		waiting: newQueue(),
-		timers:  heap[timer]{less: func(a, b *timer) bool { return a.compare(b) < 0 }},
+		timers:  newTimerQueue(),
 		fires:   map[parentKey]since{},
 		latest:  event.MinTime,
 		keyLane: keyLane{time: event.MinTime},
@@ -112,8 +111,7 @@ func newLane(p *lanePlan, j *journal) *lane {
 		l.keyLane = newKeyLane(p)
 	}
 	for _, t := range p.tables {
-		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: newKeyTable(), spares: make([]nfa.Machine, len(t.rules)),
-			spareWindows: make([]*windowState, len(t.rules)), limits: newLimits(t)})
+		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: newKeyTable(), spares: make([]nfa.Machine, len(t.rules)), limits: newLimits(t)})
 	}
 	if p.keyed {
 		for _, t := range l.tables {
@@ -211,7 +209,7 @@ func (l *lane) sortArrived() {
 }
 
 // fire lets the timers of a queue go off that come before a phase of a time.
-func (l *lane) fire(s *Shard, q *heap[timer], at event.Time, phase uint8) {
+func (l *lane) fire(s *Shard, q *timerQueue, at event.Time, phase uint8) {
 	for {
 		// An entry may be earlier than its deadline, never later.
 		if t := q.top(); t == nil || !t.before(at, phase) {
@@ -225,7 +223,7 @@ func (l *lane) fire(s *Shard, q *heap[timer], at event.Time, phase uint8) {
 }
 
 // fireTop lets the next timer of a queue go off.
-func (l *lane) fireTop(s *Shard, q *heap[timer]) {
+func (l *lane) fireTop(s *Shard, q *timerQueue) {
 	due := q.pop()
 	due.keys.table.touch(due.keys, int(due.rule)) // its deadline is part of the state
 	d := due.deadline()
@@ -235,7 +233,7 @@ func (l *lane) fireTop(s *Shard, q *heap[timer]) {
 
 // timer returns the next timer of a queue that is still wanted at its time, nil where
 // there is none. Timers whose deadline has moved are moved on here.
-func (l *lane) timer(q *heap[timer]) *timer {
+func (l *lane) timer(q *timerQueue) *timer {
 	for {
 		t := q.top()
 		if t == nil {
@@ -253,7 +251,7 @@ func (l *lane) timer(q *heap[timer]) *timer {
 		if d.at != never {
 			d.queued = d.at
 			moved.at = d.at
-			q.push(moved)
+			q.push(&moved)
 		} else {
 			moved.keys.table.settle(moved.keys)
 		}
@@ -285,9 +283,9 @@ func (l *lane) putOff(ks *keyState, rule int, kind timerKind, at event.Time) {
 		d.queued = at
 		t := timer{at: at, keys: ks, rule: int32(rule), kind: kind}
 		if kc := ks.clock(); kc != nil && !t.byLane() {
-			kc.timers.push(t)
+			kc.timers.push(&t)
 		} else {
-			l.timers.push(t)
+			l.timers.push(&t)
 		}
 	}
 }

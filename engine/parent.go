@@ -146,7 +146,7 @@ func (s *Shard) parentChanged(l *lane, it *item) {
 				for slot, a := range ks.look(i).alerts() {
 					if r.parentKey(ks) == p.key {
 						t.touch(ks, i)
-						s.frame.Event, s.frame.Key, s.cause = nil, ks.values(), causeRelease
+						s.frame.Event, s.frame.Key, s.cause = nil, s.keyOf(ks), causeRelease
 						s.env.begin(r, nil, nil, nil)
 						s.release(l, ks, slot, a, it.at)
 						s.setAlert(l, ks, i, slot, a, it.at)

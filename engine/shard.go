@@ -33,6 +33,7 @@ type Shard struct {
 	channels []float64
 	parts    []detectors.Part
 
+	key    []event.Value // parts of the key in the frame
 	result nfa.Result
 	found  []int32 // rules that the event at hand can concern
 	passed []int32 // of them, those whose gates it opens
@@ -124,13 +125,22 @@ func (s *Shard) sift(sieves []sieve, ks *keyState, it *item, found []int32) []in
 	return s.sifted
 }
 
+// keyOf returns the parts of a key for the frame, until the next call.
+func (s *Shard) keyOf(ks *keyState) []event.Value {
+	if ks.extra != nil && ks.extra.parts != nil {
+		return *ks.extra.parts
+	}
+	s.key, _ = event.AppendKeyParts(s.key[:0], ks.key)
+	return s.key
+}
+
 // show shows an event to some of the rules of a table.
 func (s *Shard) show(l *lane, t *table, ks *keyState, it *item, some []int32) {
 	e := it.event
 	s.frame.Event, s.frame.Key = e, nil
 	s.quiet, s.cause = it.quiet, causeEvent
 	if t.usesKey {
-		s.frame.Key = ks.values()
+		s.frame.Key = s.keyOf(ks)
 	}
 	m := &s.memos[it.stream]
 	for _, rule := range some {
@@ -178,7 +188,7 @@ func (s *Shard) expire(l *lane, t *timer) {
 	ks.table.touch(ks, rule)
 	s.frame.Event, s.frame.Key = nil, nil
 	if ks.table.usesKey {
-		s.frame.Key = ks.values()
+		s.frame.Key = s.keyOf(ks)
 	}
 	s.env.begin(ks.table.rules[rule], nil, nil, nil)
 	s.cause = causeInterval

@@ -39,7 +39,7 @@ func (ws *windowState) empty() bool {
 func (s *Shard) stepWindow(l *lane, ks *keyState, rule int, it *item) {
 	r, ws := ks.table.rules[rule], ks.look(rule).window()
 	if ws == nil {
-		ws = ks.table.spareWindow(rule)
+		ws = r.spareWindow()
 	}
 	args := s.arguments(s.env.input)
 	if ws.windows.Add(it.at, it.event.Time, it.event.Pos, args, &s.windows) == window.TooLate {
@@ -95,36 +95,38 @@ func (s *Shard) expireWindow(l *lane, ks *keyState, rule int, now event.Time) {
 // setWindow judges the answers, keeps the state as long as it has something to
 // remember, and arms its next deadline.
 func (s *Shard) setWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *windowState) {
-	t := ks.table
 	for i := range s.windows.Results {
 		s.judgeWindow(l, ks, rule, r, ws, &s.windows.Results[i])
 	}
 	s.out.stats.EvalErrors.add(r.Name, "not_finite", int64(s.windows.Skipped))
 	s.windows.Reset()
-	switch known := ks.look(rule).window(); {
+	known := ks.look(rule).window()
+	l.arm(ks, rule, timerWindow, ws.windows.Deadline())
+	switch {
 	case ws.empty():
 		if known != nil {
 			ks.at(rule).kept = nil
 		}
-		t.spareWindows[rule] = ws
+		r.windows.Put(ws)
 	case known == nil:
 		ks.at(rule).kept = ws
-		t.spareWindows[rule] = nil
 	}
-	l.arm(ks, rule, timerWindow, ws.windows.Deadline())
 }
 
-func (t *table) spareWindow(rule int) *windowState {
-	if t.spareWindows[rule] == nil {
-		t.spareWindows[rule] = newWindowState(t.rules[rule].Window)
+// spareWindow returns a state without windows. Those of keys whose windows have
+// closed are used again: where each key sends one event in a window, every event
+// needs one.
+func (r *rulePlan) spareWindow() *windowState {
+	if ws, ok := r.windows.Get().(*windowState); ok {
+		return ws
 	}
-	return t.spareWindows[rule]
+	return newWindowState(r.Window)
 }
 
 // judgeWindow judges one answer of a window.
 func (s *Shard) judgeWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *windowState, res *window.Result) {
 	live := s.frame.Event
-	s.frame.Event, s.frame.Key = nil, ks.values()
+	s.frame.Event, s.frame.Key = nil, s.keyOf(ks)
 	learned := s.variables(r.Window, ws, res)
 	w := r.Window
 	last := res.Last

@@ -84,8 +84,11 @@ func appendKeyPart(dst []byte, v Value) ([]byte, error) {
 var errKeyEncoding = errors.New("not an encoded key")
 
 // DecodeKey returns the parts of an encoded key. Texts share key's bytes.
-func DecodeKey(key string) ([]Value, error) {
-	var parts []Value
+func DecodeKey(key string) ([]Value, error) { return AppendKeyParts(nil, key) }
+
+// AppendKeyParts appends the parts of an encoded key to a list. Texts share
+// key's bytes.
+func AppendKeyParts(parts []Value, key string) ([]Value, error) {
 	for b := []byte(key); len(b) > 0; {
 		tag := b[0]
 		b = b[1:]
