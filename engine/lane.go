@@ -88,13 +88,14 @@ type lane struct {
 // table is the keyed state of the rules that share a lane and a `by`.
 type table struct {
 	*tablePlan
-	lane       *lane
-	keys       *keyTable
-	clocks     map[string]*keyClock // nil where keys have no time of their own
-	spare      *keyState            // empty, for the next key that is not known
-	spareState *ruleState           // empty
-	spares     []nfa.Machine        // empty, by number of the rule
-	limits     []*keyLimit          // by number of the rule; nil without a limit
+	lane         *lane
+	keys         *keyTable
+	clocks       map[string]*keyClock // nil where keys have no time of their own
+	spare        *keyState            // empty, for the next key that is not known
+	spareState   *ruleState           // empty
+	spares       []nfa.Machine        // empty, by number of the rule
+	spareWindows [][]*windowState     // the same of windows
+	limits       []*keyLimit          // by number of the rule; nil without a limit
 }
 
 func newLane(p *lanePlan, j *journal) *lane {
@@ -111,7 +112,8 @@ func newLane(p *lanePlan, j *journal) *lane {
 		l.keyLane = newKeyLane(p)
 	}
 	for _, t := range p.tables {
-		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: newKeyTable(), spares: make([]nfa.Machine, len(t.rules)), limits: newLimits(t)})
+		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: newKeyTable(), spares: make([]nfa.Machine, len(t.rules)),
+			spareWindows: make([][]*windowState, len(t.rules)), limits: newLimits(t)})
 	}
 	if p.keyed {
 		for _, t := range l.tables {

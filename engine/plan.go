@@ -3,7 +3,6 @@ package engine
 import (
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/rules"
@@ -108,7 +107,6 @@ type rulePlan struct {
 	*rules.Rule
 	inputs  []*rules.Input  // by number of the stream; nil where it does not read it
 	keepRaw bool            // the rule's evidence keeps every field
-	windows sync.Pool       // of *windowState that are empty
 	listed  map[string]bool // its AbsentKeys
 }
 

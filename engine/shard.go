@@ -33,11 +33,12 @@ type Shard struct {
 	channels []float64
 	parts    []detectors.Part
 
-	key    []event.Value // parts of the key in the frame
-	result nfa.Result
-	found  []int32 // rules that the event at hand can concern
-	passed []int32 // of them, those whose gates it opens
-	sifted []int32 // of them, those that are shown it
+	key          []event.Value // parts of the key in the frame
+	spareWindows int           // in all tables
+	result       nfa.Result
+	found        []int32 // rules that the event at hand can concern
+	passed       []int32 // of them, those whose gates it opens
+	sifted       []int32 // of them, those that are shown it
 }
 
 // shardOutput is what a shard did since it was last asked.

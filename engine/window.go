@@ -39,7 +39,7 @@ func (ws *windowState) empty() bool {
 func (s *Shard) stepWindow(l *lane, ks *keyState, rule int, it *item) {
 	r, ws := ks.table.rules[rule], ks.look(rule).window()
 	if ws == nil {
-		ws = r.spareWindow()
+		ws = s.spareWindow(ks.table, rule)
 	}
 	args := s.arguments(s.env.input)
 	if ws.windows.Add(it.at, it.event.Time, it.event.Pos, args, &s.windows) == window.TooLate {
@@ -107,20 +107,37 @@ func (s *Shard) setWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *wind
 		if known != nil {
 			ks.at(rule).kept = nil
 		}
-		r.windows.Put(ws)
+		s.putWindow(ks.table, rule, ws)
 	case known == nil:
 		ks.at(rule).kept = ws
 	}
 }
 
+// maxSpareWindows is how many states without windows a shard keeps, a few
+// hundred bytes each.
+const maxSpareWindows = 8192
+
 // spareWindow returns a state without windows. Those of keys whose windows have
 // closed are used again: where each key sends one event in a window, every event
 // needs one.
-func (r *rulePlan) spareWindow() *windowState {
-	if ws, ok := r.windows.Get().(*windowState); ok {
-		return ws
+func (s *Shard) spareWindow(t *table, rule int) *windowState {
+	spares := t.spareWindows[rule]
+	n := len(spares)
+	if n == 0 {
+		return newWindowState(t.rules[rule].Window)
 	}
-	return newWindowState(r.Window)
+	ws := spares[n-1]
+	spares[n-1], t.spareWindows[rule] = nil, spares[:n-1]
+	s.spareWindows--
+	return ws
+}
+
+// putWindow takes back a state without windows.
+func (s *Shard) putWindow(t *table, rule int, ws *windowState) {
+	if s.spareWindows < maxSpareWindows {
+		s.spareWindows++
+		t.spareWindows[rule] = append(t.spareWindows[rule], ws)
+	}
 }
 
 // judgeWindow judges one answer of a window.
