@@ -65,7 +65,7 @@ type flat struct {
 	wants   []int // the steps that may be taken
 
 	// Where rests is set, a run for which rest holds stays, by the arc stay, in
-	// place of what its ignoring arcs say. See findRests.
+	// place of what its ignoring arcs say. See findRest.
 	rests bool
 	rest  cond
 	stay  arc
@@ -121,8 +121,12 @@ func (p *Prog) flatten() bool {
 		}
 		slices.Sort(f.wants)
 	}
+	names := make([]arcNames, len(p.flat))
 	for i := range p.flat {
-		p.findRest(i)
+		names[i] = p.flat[i].names()
+	}
+	for i := range p.flat {
+		p.findRest(i, names)
 	}
 	return true
 }
@@ -137,28 +141,25 @@ func (p *Prog) flatten() bool {
 // That is so where the arcs of the state are those of the states that it goes
 // to, taken together. Since what kills a run kills it whole, all have to be
 // killed by the same.
-func (p *Prog) findRest(state int) {
-	f := &p.flat[state]
+func (p *Prog) findRest(state int, names []arcNames) {
+	f, own := &p.flat[state], names[state]
 	if state == startState || f.window > 0 || f.pending {
 		return
 	}
 	var rest cond
-	all, stops := map[string]bool{}, f.names(arcStop)
+	all, ways := map[string]bool{}, 0
 	for _, a := range f.arcs {
 		if a.kind != arcIgnore {
 			continue
 		}
 		to := &p.flat[a.to]
-		if a.to == finalState || a.to == state || to.window > 0 || to.pending || !maps.Equal(to.names(arcStop), stops) {
+		if ways++; ways > maxWays || a.to == finalState || a.to == state || to.window > 0 || to.pending || !maps.Equal(names[a.to].stops, own.stops) {
 			return
 		}
-		maps.Copy(all, to.names(arcTake))
-		maps.Copy(all, to.names(arcIgnore))
+		maps.Copy(all, names[a.to].moves)
 		rest = rest.and(a.on)
 	}
-	own := f.names(arcTake)
-	maps.Copy(own, f.names(arcIgnore))
-	if len(all) == 0 || !maps.Equal(all, own) {
+	if ways == 0 || !maps.Equal(all, own.moves) {
 		return
 	}
 	if rest, possible := rest.normal(); possible {
@@ -166,15 +167,24 @@ func (p *Prog) findRest(state int) {
 	}
 }
 
-// names returns a text for each arc of a kind, which no different one has.
-func (f *flat) names(kind arcKind) map[string]bool {
-	names := map[string]bool{}
+// maxWays bounds the states that findRest looks at from one: there are many
+// where a great many steps may be left out one after another.
+const maxWays = 8
+
+// arcNames are texts for the arcs of a state, the same for two arcs exactly if
+// they are equal.
+type arcNames struct{ moves, stops map[string]bool }
+
+func (f *flat) names() arcNames {
+	n := arcNames{map[string]bool{}, map[string]bool{}}
 	for _, a := range f.arcs {
-		if a.kind == kind {
-			names[fmt.Sprint(a)] = true
+		if a.kind == arcStop {
+			n.stops[fmt.Sprint(a)] = true
+		} else {
+			n.moves[fmt.Sprint(a)] = true
 		}
 	}
-	return names
+	return n
 }
 
 // seen holds the conditions under which each state has been reached.
