@@ -2,8 +2,11 @@ package decode
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/cepd/cepd/event"
 )
@@ -113,5 +116,32 @@ func BenchmarkDecodeMixed(b *testing.B) {
 				i++
 			}
 		})
+	}
+}
+
+// BenchmarkDecodeStream decodes messages of a stream, whose values differ in
+// length now and then, so that a processor cannot know all of it beforehand.
+func BenchmarkDecodeStream(b *testing.B) {
+	random := rand.New(rand.NewPCG(1, 1))
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	payloads := make([][]byte, 8192)
+	for i := range payloads {
+		at = at.Add(time.Duration(random.IntN(2_000_000)))
+		payloads[i] = fmt.Appendf(nil, `{"ts":"%s","msg_id":"m-%08d","site":"plant-%d","device":"pump-%05d","temperature":%.2f,"vibration":%.3f,"pressure":%.2f,"status":"running","fw":"2.4.1"}`,
+			at.Format(time.RFC3339Nano), i, random.IntN(8), random.IntN(10_000), 40+30*random.Float64(), random.Float64(), 3+random.Float64())
+	}
+	fields := append([]event.Field{{Name: "pressure", Type: event.TypeDouble}}, readingFields...)
+	d, err := New("json", schemaOf(fields, "ts", "device", "temperature", "vibration", "status"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var e event.Event
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := d.Decode(payloads[i&8191], &e); err != nil {
+			b.Fatal(err)
+		}
+		i++
 	}
 }
