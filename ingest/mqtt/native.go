@@ -36,6 +36,7 @@ type native struct {
 	pinged   bool // and the broker has not answered
 	pace     pace
 	deaf     bool // to what comes; see heed
+	dry      bool // nothing came during the last rest
 
 	write    sync.Mutex // guards all below
 	out      []byte
@@ -146,8 +147,9 @@ func (n *native) more() error {
 	if n.pinged {
 		silence = min(silence, pingTimeout)
 	}
-	n.heed(!n.pace.rests)
-	if n.pace.rests {
+	rest := n.pace.rests && !n.dry // else the next message is a lone one
+	n.heed(!rest)
+	if rest {
 		if !n.in.full() { // else there may be more already
 			time.Sleep(restFor)
 		}
@@ -158,8 +160,8 @@ func (n *native) more() error {
 	}
 	err := n.in.fill()
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded) && n.pace.rests:
-		n.pace.stop(time.Now())
+	case errors.Is(err, os.ErrDeadlineExceeded) && rest:
+		n.dry = true
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded) && n.pinged:
 		return errors.New("the broker does not answer a ping")
@@ -170,6 +172,7 @@ func (n *native) more() error {
 	case err != nil:
 		return err
 	}
+	n.dry = false
 	n.pinged = false // whatever it sends shows that it is there
 	if n.silentFor() > n.c.source.cfg.Conn.KeepAlive/2 {
 		return n.ping()

@@ -14,11 +14,12 @@ import "time"
 type pace struct {
 	rests bool // before the next taking
 
-	begun time.Time // of what is counted
-	count int       // messages
-	since time.Time // it rests
-	awake float64   // messages a second that came without rests, just before that
-	until time.Time // it does not rest before
+	begun time.Time     // of what is counted
+	count int           // messages
+	since time.Time     // it rests
+	awake float64       // messages a second that came without rests, just before that
+	trust time.Duration // that rests do no harm
+	until time.Time     // it does not rest before
 }
 
 const (
@@ -30,9 +31,10 @@ const (
 	// slowRate is at how many they end.
 	slowRate = 1000
 	// countFor is how long messages are counted before the pace is judged.
-	countFor = 10 * time.Millisecond
-	// restsFor is after how long it is tried again how many come without rests.
-	restsFor = 500 * time.Millisecond
+	countFor = 20 * time.Millisecond
+	// trustFirst is after how long it is tried again how many come without rests.
+	// Each time that this changes nothing it is twice as long, up to trustMost.
+	trustFirst, trustMost = 100 * time.Millisecond, 1600 * time.Millisecond
 	// awakeFor is how long it does not rest where rests make the broker slower.
 	awakeFor = 250 * time.Millisecond
 )
@@ -47,20 +49,18 @@ func (p *pace) took(messages int, now time.Time) {
 	rate := float64(p.count) / passed.Seconds()
 	p.begun, p.count = now, 0
 	switch {
+	case !p.rests && (rate < fastRate || now.Before(p.until)):
 	case !p.rests:
-		if rate >= fastRate && !now.Before(p.until) {
-			p.rests, p.since, p.awake = true, now, rate
-		}
+		p.rests, p.since, p.awake = true, now, rate
+	case rate < slowRate:
+		p.rests, p.trust = false, 0
 	case now.Sub(p.since) < 2*countFor && rate < p.awake*4/5: // since they have begun
-		p.rests, p.until = false, now.Add(awakeFor)
-	case rate < slowRate || now.Sub(p.since) > restsFor:
-		p.rests = false
+		p.rests, p.trust, p.until = false, 0, now.Add(awakeFor)
+	case now.Sub(p.since) > max(p.trust, trustFirst):
+		p.rests, p.trust = false, min(2*max(p.trust, trustFirst), trustMost)
 	}
 }
 
 // due reports whether a rest is due for one who only now sees that something has
 // come: what comes after a silence is no fast pace any more.
 func (p *pace) due(now time.Time) bool { return p.rests && now.Sub(p.begun) < 2*countFor }
-
-// stop ends the rests until messages come fast again.
-func (p *pace) stop(now time.Time) { p.rests, p.begun, p.count = false, now, 0 }

@@ -36,11 +36,9 @@ func paced(p *pace, step, ack, total time.Duration, window int) (messages, takin
 				acked = append(acked, at+ack)
 			}
 			p.took(n, start.Add(at))
-		} else if p.rests {
-			p.stop(start.Add(at))
 		}
 		switch {
-		case p.rests:
+		case p.rests && n > 0:
 			at += restFor
 		case held == 0:
 			at = next
@@ -53,25 +51,25 @@ func paced(p *pace, step, ack, total time.Duration, window int) (messages, takin
 
 // A reader rests where messages come fast, and only there.
 func TestPace(t *testing.T) {
-	const second = time.Second
+	const total = 10 * time.Second
 	for _, c := range []struct {
 		name       string
 		step, ack  time.Duration
 		window     int
-		least      int // messages in a second
+		least      int // messages in all
 		groups     int // least size of what is taken, on average
 		groupsMost int
 	}{
-		{"one a second", second, time.Millisecond, 20, 1, 1, 1},
-		{"a thousand", time.Millisecond, 100 * time.Microsecond, 20, 999, 1, 1},
-		{"ten thousand", 100 * time.Microsecond, 100 * time.Microsecond, 1000, 9900, 7, 11},
-		{"fifty thousand", 20 * time.Microsecond, 100 * time.Microsecond, 1000, 49_000, 15, 50},
-		// 20 for each rest would be 20,000; the disk would let through 200,000.
-		{"more than a window for each rest", 20 * time.Microsecond, 100 * time.Microsecond, 20, 47_000, 1, 10},
-		{"one at a time", 100 * time.Microsecond, 100 * time.Microsecond, 1, 9000, 1, 2},
+		{"one a second", time.Second, time.Millisecond, 20, 10, 1, 1},
+		{"a thousand", time.Millisecond, 100 * time.Microsecond, 20, 9990, 1, 1},
+		{"ten thousand", 100 * time.Microsecond, 100 * time.Microsecond, 1000, 99_900, 8, 11},
+		{"fifty thousand", 20 * time.Microsecond, 100 * time.Microsecond, 1000, 499_000, 20, 50},
+		// 20 for each rest would be 20,000 a second; the disk would let through 200,000.
+		{"more than a window for each rest", 20 * time.Microsecond, 100 * time.Microsecond, 20, 480_000, 1, 10},
+		{"one at a time", 100 * time.Microsecond, 100 * time.Microsecond, 1, 90_000, 1, 2},
 	} {
 		var p pace
-		messages, takings := paced(&p, c.step, c.ack, second, c.window)
+		messages, takings := paced(&p, c.step, c.ack, total, c.window)
 		if size := float64(messages) / float64(takings); messages < c.least || size < float64(c.groups) || size > float64(c.groupsMost) {
 			t.Errorf("%s: %d messages, %.1f at a time; want at least %d, %d to %d at a time", c.name, messages, size, c.least, c.groups, c.groupsMost)
 		}
