@@ -97,7 +97,10 @@ func (d *jsonDecoder) object(slots []event.Value) int {
 			if p, before = d.usual(p, before, slots); p < 0 {
 				return -1
 			}
-			o.at, o.begun = before, before != 0
+			if o.at, o.begun = before, before != 0; p < len(d.b) && d.b[p] == '}' && o.begun {
+				d.fields.clearRest(slots, d.trie.nodes[before].filled)
+				return p + 1
+			}
 		}
 		if p, more = d.member(p, &o); p < 0 {
 			return -1
