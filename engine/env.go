@@ -191,7 +191,7 @@ func (v *env) Fold(agg int, state []event.Value) {
 func (v *env) Keep() *event.Event {
 	if v.kept == nil {
 		raw := v.shard.options.matches || v.rule.keepRaw
-		v.kept = v.input.Keep.Keep(v.event, raw)
+		v.kept = v.input.Keep.Keep(v.event, raw, &v.shard.texts)
 	}
 	return v.kept
 }

@@ -24,6 +24,7 @@ type Shard struct {
 	blank bool   // texts have nothing to read: what they are about is not kept
 	frame expr.Frame
 	env   env
+	texts event.Texts // of events that are kept
 
 	// Scratch memory of windows.
 	windows             window.Out

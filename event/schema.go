@@ -113,12 +113,12 @@ func (s *Schema) Fields() []Field { return s.fields }
 
 // Keep returns a copy of e, an event of the base schema, that holds the fields
 // of the projection s and shares no memory with e's payload. With raw, it
-// keeps a copy of the payload as well.
-func (s *Schema) Keep(e *Event, raw bool) *Event {
+// keeps a copy of the payload as well. Texts remembers what it copies.
+func (s *Schema) Keep(e *Event, raw bool, texts *Texts) *Event {
 	k := newEvent(len(s.from))
 	k.Time, k.Pos, k.Schema = e.Time, e.Pos, s
 	for i, at := range s.from {
-		k.Slots[i] = e.Slot(at).Clone()
+		k.Slots[i] = texts.keep(e.Slot(at))
 	}
 	if origin, topic := e.Origin(), e.Topic(); raw || origin != nil || topic != "" {
 		k.More = &Details{Origin: origin, Topic: topic}

@@ -60,7 +60,7 @@ func TestKeep(t *testing.T) {
 	payload := []byte(`{"a":"x","b":"y"}`)
 	live := &Event{Time: 3, Pos: Position{Seq: 4}, Schema: s, More: &Details{Topic: "t", Raw: payload},
 		Slots: []Value{StringOf(payload[6:7]), StringOf(payload[14:15])}}
-	kept, whole := p.Keep(live, false), p.Keep(live, true)
+	kept, whole := p.Keep(live, false, &Texts{}), p.Keep(live, true, &Texts{})
 	for i := range payload {
 		payload[i] = '#'
 	}
@@ -75,7 +75,7 @@ func TestKeep(t *testing.T) {
 	if !kept.Get("none").IsMissing() || !kept.Slot(7).IsMissing() {
 		t.Error("a field that nobody uses is missing")
 	}
-	if e := s.Project().Keep(live, false); e.Slots != nil {
+	if e := s.Project().Keep(live, false, &Texts{}); e.Slots != nil {
 		t.Error("a rule that uses nothing keeps nothing")
 	}
 }

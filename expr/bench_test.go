@@ -116,7 +116,7 @@ func BenchmarkAggregate(b *testing.B) {
 					h.states = [][]event.Value{make([]event.Value, w.scope.Linked.Width(0))}
 				}
 				for range n {
-					h.events[0] = append(h.events[0], w.scope.Steps[0].Schemas[0].Keep(live, false))
+					h.events[0] = append(h.events[0], w.scope.Steps[0].Schemas[0].Keep(live, false, &event.Texts{}))
 					if linked {
 						w.scope.Linked.Fold(0, &Frame{Event: live}, h.states[0])
 					}

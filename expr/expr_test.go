@@ -196,7 +196,7 @@ func (w *world) fill(t fataler) {
 				payload = "{" + rest
 			}
 			live := makeEvent(t, s.Live[stream], payload, n+1)
-			h.events[i] = append(h.events[i], s.Schemas[stream].Keep(live, false))
+			h.events[i] = append(h.events[i], s.Schemas[stream].Keep(live, false, &event.Texts{}))
 			for j := range h.states {
 				if w.scope.Linked.Step(j) == i {
 					w.scope.Linked.Fold(j, &Frame{Event: live}, h.states[j])
