@@ -23,9 +23,21 @@ type Flap struct {
 // Gate stands between what is judged and what sinks are told. The zero Gate
 // has told nothing.
 type Gate struct {
-	Told     bool         // sinks know the alert as firing
-	Flapping bool         // changes are not told until it settles
-	Changes  []event.Time // of the last changes, at most Flap.Changes
+	Told     bool     // sinks know the alert as firing
+	Flapping bool     // changes are not told until it settles
+	Changes  *Changes // nil where there are none
+}
+
+// Changes are the times of an alert's last changes, at most [Flap.Changes]. Few
+// rules ask for them.
+type Changes []event.Time
+
+// LastChanges returns the times of the last changes.
+func (g *Gate) LastChanges() Changes {
+	if g.Changes == nil {
+		return nil
+	}
+	return *g.Changes
 }
 
 // Judged takes in a change that was judged at now, and returns what sinks are
@@ -57,25 +69,28 @@ func (f Flap) Judged(g *Gate, d Decision, hold string) Decision {
 
 // count remembers a change, and sees whether there were too many.
 func (f Flap) count(g *Gate, now event.Time) {
-	for len(g.Changes) > 0 && now.Sub(g.Changes[0]) >= f.Within {
-		g.Changes = g.Changes[1:]
+	at := g.LastChanges()
+	for len(at) > 0 && now.Sub(at[0]) >= f.Within {
+		at = at[1:]
 	}
 	// A reload may have lowered the limit since they were counted.
-	for len(g.Changes) >= f.Changes {
-		g.Changes = g.Changes[1:]
+	for len(at) >= f.Changes {
+		at = at[1:]
 	}
-	g.Changes = append(g.Changes, now)
-	g.Flapping = g.Flapping || len(g.Changes) == f.Changes
+	at = append(at, now)
+	g.Changes = &at
+	g.Flapping = g.Flapping || len(at) == f.Changes
 }
 
 // Due returns when the alert has settled if nothing changes before, and the
 // last changes can be forgotten; [event.MaxTime] where there are none. It asks
 // for steadiness.
 func (f Flap) Due(g *Gate) event.Time {
-	if len(g.Changes) == 0 {
+	at := g.LastChanges()
+	if len(at) == 0 {
 		return event.MaxTime
 	}
-	return g.Changes[len(g.Changes)-1].Add(f.Within)
+	return at[len(at)-1].Add(f.Within)
 }
 
 // Settle ends the flapping that was due to end at now, and returns what sinks
@@ -106,4 +121,4 @@ func (g *Gate) Release(firing bool, now event.Time) Decision {
 }
 
 // Idle reports whether there is nothing to remember.
-func (g *Gate) Idle() bool { return !g.Told && !g.Flapping && len(g.Changes) == 0 }
+func (g *Gate) Idle() bool { return !g.Told && !g.Flapping && len(g.LastChanges()) == 0 }

@@ -77,11 +77,11 @@ type Instance struct {
 	Phase      Phase
 	Clearing   bool       // the clear condition holds since ClearSince
 	Silent     bool       // silence raised it, or cleared it
+	Matches    uint32     // raises and raises anew while firing; one that is full counts no more
 	Since      event.Time // pending or firing since
 	ClearSince event.Time
 	Last       event.Time // when it was last raised, or raised anew
 	Seen       event.Time // when the key was last heard of, where silence matters
-	Matches    int        // raises and raises anew while firing
 }
 
 // Remembers reports whether an instance must be kept while it is inactive, to
@@ -141,7 +141,7 @@ func (p Policy) hold(in *Instance, now event.Time) Decision {
 func (p Policy) Match(in *Instance, now event.Time, reason string) Decision {
 	if in.Phase == Firing {
 		in.Last = now
-		in.Matches++
+		in.Matches = max(in.Matches, in.Matches+1)
 		return Decision{Reason: ReasonFiring, Time: now}
 	}
 	in.fire(now)

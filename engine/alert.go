@@ -26,8 +26,6 @@ type alertState struct {
 	// kept is the last event on which the condition held, while pending; where
 	// silence matters, the last event.
 	kept *event.Event
-	// scored is what the rule's detector said of it; nil without one.
-	scored *event.Event
 	// said is what is told of the alert from its raise to its clear. Its
 	// evidence is there until it is told: what is kept for the clear must not
 	// grow with the match.
@@ -39,11 +37,44 @@ type alertState struct {
 	// quiet says that the last event was one that the broker had kept.
 	quiet  bool
 	paused event.Duration // of the lane, when the key was last heard of
+	extra  *alertExtra    // nil for most
+}
+
+// alertExtra is what few rules need of an alert.
+type alertExtra struct {
+	// scored is what the rule's detector said of the kept event; nil without one.
+	scored *event.Event
 	// Where keys have a time of their own, silence goes by that of the lane, so
 	// that what sinks are told of one alert could go back in time. It does not:
 	// floor is when they were last told, and heard, while an event is judged, what
 	// the lane's time was when the key was last heard of.
 	floor, heard event.Time
+}
+
+// noAlertExtra is what an alert has that needs none. It must not be changed.
+var noAlertExtra alertExtra
+
+// rare returns what few rules need to read.
+func (a *alertState) rare() *alertExtra {
+	if a.extra == nil {
+		return &noAlertExtra
+	}
+	return a.extra
+}
+
+// more returns what few rules need, made if need be.
+func (a *alertState) more() *alertExtra {
+	if a.extra == nil {
+		a.extra = &alertExtra{}
+	}
+	return a.extra
+}
+
+// keep keeps an event, and what the rule's detector said of it.
+func (a *alertState) keep(e, scored *event.Event) {
+	if a.kept = e; scored != nil || a.extra != nil {
+		a.more().scored = scored
+	}
 }
 
 func (r *rulePlan) policy() alerting.Policy {
@@ -112,8 +143,9 @@ func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, it *item) {
 func (a *alertState) hear(s *Shard, l *lane) {
 	a.forgotten, a.quiet, a.paused = false, s.quiet, l.paused
 	if kc := l.current; kc != nil {
-		if a.heard = kc.heard; a.Silent {
-			a.floor = max(a.floor, a.heard)
+		x := a.more()
+		if x.heard = kc.heard; a.Silent {
+			x.floor = max(x.floor, x.heard)
 		}
 	}
 }
@@ -186,7 +218,7 @@ func (s *Shard) expireInstance(l *lane, ks *keyState, rule int, slot alertSlot, 
 	r := s.env.rule
 	of := grounds{atEnd: l.atEnd(now)}
 	if a.kept != nil {
-		of.event, of.first, of.last, of.scored = a.kept, a.kept.Pos, a.kept.Pos, a.scored
+		of.event, of.first, of.last, of.scored = a.kept, a.kept.Pos, a.kept.Pos, a.rare().scored
 	}
 	s.quiet = a.quiet && a.Phase == alerting.Pending
 	decide := r.policyOf(ks, a).Expire
@@ -269,15 +301,17 @@ func (s *Shard) setAlert(l *lane, ks *keyState, rule int, slot alertSlot, a *ale
 	r, st := ks.table.rules[rule], ks.at(rule)
 	remembers := r.policy().Remembers() && !a.forgotten
 	st.put(slot, a)
-	if a.heard != 0 && r.policy().Listens() {
-		a.Seen = max(a.Seen, a.heard)
+	if x := a.extra; x != nil {
+		if x.heard != 0 && r.policy().Listens() {
+			a.Seen = max(a.Seen, x.heard)
+		}
+		x.heard = 0
 	}
-	a.heard = 0
-	if a.Phase == alerting.Inactive && a.Gate.Idle() && !remembers && (ks.clock() == nil || a.floor <= ks.clock().mark) {
+	if a.Phase == alerting.Inactive && a.Gate.Idle() && !remembers && (ks.clock() == nil || a.rare().floor <= ks.clock().mark) {
 		st.put(slot, nil)
 	}
 	if a.Phase != alerting.Pending && !remembers {
-		a.kept, a.scored = nil, nil
+		a.keep(nil, nil)
 	}
 	if a.Phase == alerting.Inactive && !a.Told {
 		a.said = nil
@@ -390,12 +424,13 @@ func (s *Shard) tell(ks *keyState, slot alertSlot, a *alertState, d alerting.Dec
 	}
 	decided := d.Time
 	if ks.clock() != nil {
-		d.Time = max(d.Time, a.floor)
-		a.floor = d.Time
+		x := a.more()
+		d.Time = max(d.Time, x.floor)
+		x.floor = d.Time
 	}
 	t := *a.said
 	t.Change, t.Reason, t.Time, t.AtEnd = d.Change, d.Reason, d.Time, of.atEnd
-	t.Matches = max(a.Matches, 1)
+	t.Matches = max(int(a.Matches), 1)
 	first, last := a.first, t.Position
 	if d.Change == alerting.Raised {
 		t.StartsAt = d.Time

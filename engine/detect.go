@@ -150,7 +150,7 @@ func (s *Shard) actOnScore(l *lane, ks *keyState, rule int, score *detectors.Sco
 		}
 		of.scored = s.keepScore(r, st.detect().d, score, j)
 		if remembers || a.Phase == alerting.Pending {
-			a.kept, a.scored = of.event, of.scored
+			a.keep(of.event, of.scored)
 		}
 	}
 	s.judged(l, ks, rule, alertMain, a, d, of)
@@ -169,7 +169,7 @@ func (s *Shard) heard(l *lane, ks *keyState, rule int, now event.Time) {
 	}
 	a.hear(s, l)
 	if remembers {
-		a.kept, a.scored = s.env.Keep(), nil
+		a.keep(s.env.Keep(), nil)
 	}
 	if a.Silent { // silence raised it, and this ends it
 		d := s.decided(ks, r.policyOf(ks, a).Level(&a.Instance, false, true, now))

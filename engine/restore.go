@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 
 	"github.com/cepd/cepd/alerting"
@@ -322,9 +323,11 @@ func (r *rulePlan) readWindow(rd *event.Reader) (ws *windowState, err error) {
 		return nil, event.ErrEncoding
 	}
 	ws = newWindowState(r.Window)
-	if ws.windows, err = window.ReadState(r.Window.Spec, rd); err != nil {
+	windows, err := window.ReadState(r.Window.Spec, rd)
+	if err != nil {
 		return nil, err
 	}
+	ws.windows = *windows
 	for i, c := range r.Window.Compute {
 		if c.Baseline != nil {
 			if ws.baselines[i], err = window.ReadBaseline(c.Baseline, rd); err != nil {
@@ -341,17 +344,24 @@ func (r *rulePlan) readAlert(rd *event.Reader) (*alertState, error) {
 	for _, t := range [...]*event.Time{&a.Since, &a.ClearSince, &a.Last, &a.Seen} {
 		*t = event.Time(rd.Varint())
 	}
-	a.Matches = int(rd.Uvarint())
+	a.Matches = uint32(min(rd.Uvarint(), math.MaxUint32))
 	a.Told, a.Flapping, a.forgotten, a.quiet = rd.Byte() == 1, rd.Byte() == 1, rd.Byte() == 1, rd.Byte() == 1
-	a.paused, a.floor = event.Duration(rd.Varint()), event.Time(rd.Varint())
+	a.paused = event.Duration(rd.Varint())
+	if floor := event.Time(rd.Varint()); floor != 0 {
+		a.more().floor = floor
+	}
+	var changes alerting.Changes
 	for range rd.Count() {
-		a.Changes = append(a.Changes, event.Time(rd.Varint()))
+		changes = append(changes, event.Time(rd.Varint()))
+	}
+	if changes != nil {
+		a.Changes = &changes
 	}
 	if rd.Byte() == 1 {
 		a.kept = r.readKept(rd)
 	}
 	if rd.Byte() == 1 {
-		a.scored = r.readKept(rd)
+		a.more().scored = r.readKept(rd)
 	}
 	if rd.Byte() == 1 {
 		a.said = r.readTransition(rd)

@@ -261,18 +261,19 @@ func (a *alertState) appendBinary(v []byte) []byte {
 	}
 	v = binary.AppendUvarint(v, uint64(a.Matches))
 	v = append(v, flag(a.Told), flag(a.Flapping), flag(a.forgotten), flag(a.quiet))
-	v = binary.AppendVarint(binary.AppendVarint(v, int64(a.paused)), int64(a.floor))
-	v = binary.AppendUvarint(v, uint64(len(a.Changes)))
-	for _, t := range a.Changes {
+	v = binary.AppendVarint(binary.AppendVarint(v, int64(a.paused)), int64(a.rare().floor))
+	v = binary.AppendUvarint(v, uint64(len(a.LastChanges())))
+	for _, t := range a.LastChanges() {
 		v = binary.AppendVarint(v, int64(t))
 	}
 	v = append(v, flag(a.kept != nil))
 	if a.kept != nil {
 		v = appendKept(v, a.kept)
 	}
-	v = append(v, flag(a.scored != nil))
-	if a.scored != nil {
-		v = appendKept(v, a.scored)
+	scored := a.rare().scored
+	v = append(v, flag(scored != nil))
+	if scored != nil {
+		v = appendKept(v, scored)
 	}
 	v = append(v, flag(a.said != nil))
 	if a.said != nil {

@@ -10,18 +10,20 @@ import (
 
 // windowState is what a rule with a window keeps of one key.
 type windowState struct {
-	windows   *window.State
-	baselines []*window.Baseline // by number of the computation; nil for those that are none
+	windows   window.State
+	baselines []*window.Baseline // by number of the computation, nil for those that are none; nil without any
 }
 
 func newWindowState(w *rules.Window) *windowState {
-	ws := &windowState{windows: window.NewState(w.Spec)}
-	for _, c := range w.Compute {
-		var b *window.Baseline
-		if c.Baseline != nil {
-			b = &window.Baseline{}
+	ws := &windowState{windows: *window.NewState(w.Spec)}
+	for i, c := range w.Compute {
+		if c.Baseline == nil {
+			continue
 		}
-		ws.baselines = append(ws.baselines, b)
+		if ws.baselines == nil {
+			ws.baselines = make([]*window.Baseline, len(w.Compute))
+		}
+		ws.baselines[i] = &window.Baseline{}
 	}
 	return ws
 }

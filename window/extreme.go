@@ -8,13 +8,13 @@ import (
 
 // extreme is min or max. Among equal values it keeps that of the earlier event.
 type extreme struct {
-	sign int         // -1: min, 1: max
 	v    event.Value // missing: none
+	sign int8        // -1: min, 1: max
 	bad  bool        // values that have no common order
 }
 
 func (m *extreme) add(_ event.Time, x event.Value) {
-	c := m.sign
+	c := int(m.sign)
 	if m.v.IsMissing() {
 		if !ordered(x) {
 			m.bad = true
@@ -27,7 +27,7 @@ func (m *extreme) add(_ event.Time, x event.Value) {
 			return
 		}
 	}
-	if c == m.sign {
+	if c == int(m.sign) {
 		m.v = x.Clone()
 	}
 }
