@@ -125,7 +125,7 @@ func (e *Engine) readClock(l *lane, kc *keyClock, table int32, value *event.Read
 		if !slices.Contains(l.plan.streams, s) {
 			return event.ErrEncoding
 		}
-		kc.waiting.push(item{at: ev.Time, event: ev, stream: int32(s.number), table: table, quiet: quiet, key: kc.key})
+		kc.waiting.push(item{at: ev.Time, event: ev, stream: int32(s.number), table: table, quiet: quiet, key: kc.key, hash: hashKey(kc.key)})
 		l.held++
 		return nil
 	})

@@ -164,8 +164,8 @@ func (t *table) spareKey(key string) *keyState {
 }
 
 // keyStateFor returns the state of a key, or a spare one.
-func (t *table) keyStateFor(key string) *keyState {
-	if ks := t.keys.get(hashKey(key), key); ks != nil {
+func (t *table) keyStateFor(hash keyHash, key string) *keyState {
+	if ks := t.keys.get(hash, key); ks != nil {
 		return ks
 	}
 	return t.spareKey(key)

@@ -107,6 +107,26 @@ func (t *keyTable) get(h keyHash, key string) *keyState {
 	}
 }
 
+// fetch reads what a search for a key would, and what is kept of the key that it
+// would most likely find. What it returns means nothing.
+func (t *keyTable) fetch(h keyHash) uint64 {
+	p := t.part(h)
+	g := &p.groups[p.home(h)]
+	m := zeroes(g.tags ^ h.tag()*everyByte)
+	if m == 0 {
+		return g.tags
+	}
+	ks := g.keys[bits.TrailingZeros64(m)/8]
+	read := uint64(len(ks.key))
+	if n := len(ks.key); n > 0 {
+		read += uint64(ks.key[n-1])
+	}
+	if ws, ok := ks.first.kept.(*windowState); ok {
+		read += ws.windows.Read()
+	}
+	return read
+}
+
 // put adds the state of a key that is not there.
 func (t *keyTable) put(h keyHash, ks *keyState) {
 	p := t.part(h)

@@ -20,13 +20,14 @@ type item struct {
 	late         bool
 	quiet        bool   // it raises no alert: the broker had kept it
 	key          string // encoded
+	hash         keyHash
 	known, holds uint64 // the first conditions of the stream: which were answered, and how
 }
 
 // aim fills in an empty item for a table. It is filled where it is, since
 // copying what was just written takes longer than all else that is done with it.
-func (it *item) aim(t *target, s *streamPlan, e *event.Event, key string) {
-	it.at, it.event, it.key = e.Time, e, key
+func (it *item) aim(t *target, s *streamPlan, e *event.Event, key string, hash keyHash) {
+	it.at, it.event, it.key, it.hash = e.Time, e, key, hash
 	it.stream, it.lane, it.table = int32(s.number), int32(t.lane), int32(t.table)
 }
 
@@ -138,7 +139,7 @@ func (l *lane) due() event.Time {
 // advance moves the watermark and does all that has become due.
 func (l *lane) advance(s *Shard, mark event.Time) {
 	l.sortArrived()
-	next := 0
+	next, ahead := 0, 0
 	for {
 		it := l.waiting.top()
 		fromArrived := next < len(l.arrived) && (it == nil || l.arrived[next].compare(it) < 0)
@@ -147,6 +148,10 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 		}
 		if it == nil || it.at > mark {
 			break
+		}
+		if fromArrived && next == ahead {
+			ahead = min(next+fetchAhead, len(l.arrived))
+			l.fetch(s, l.arrived[next:ahead])
 		}
 		l.fire(s, &l.timers, it.at, phaseEvents)
 		if fromArrived {
@@ -169,6 +174,27 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 	clear(l.arrived)
 	l.arrived = l.arrived[:0]
 	l.fire(s, &l.timers, mark, phaseSteady)
+}
+
+// Where there are many keys, most of an event's time is spent waiting for the
+// state of its key to come from memory. Looking at the keys of some events before
+// the first of them is judged lets the processor wait for all at once.
+const (
+	fetchAhead = 16   // events
+	fetchFrom  = 4096 // keys; the states of fewer lie in a cache
+)
+
+// fetch looks at what is kept of the keys of some items.
+func (l *lane) fetch(s *Shard, items []item) {
+	for i := range items {
+		it := &items[i]
+		if it.parent != nil || it.table < 0 {
+			continue
+		}
+		if keys := l.tables[it.table].keys; keys.n >= fetchFrom {
+			s.fetched += keys.fetch(it.hash)
+		}
+	}
 }
 
 // judge shows an event to the rules of a table.

@@ -291,13 +291,13 @@ func (r *reader) find(rt *routed, e *event.Event, rd *reading, waits bool, in *E
 	clear(r.shut)
 	rd.from = int32(len(r.items))
 	for k, targets := range s.keys {
-		key, reason, asked := "", "", false
+		key, hash, reason, asked := "", keyHash(0), "", false
 		for i := range targets {
 			t := &targets[i]
 			wants := all || r.wants(t, s, e, m)
 			if !asked && wants {
 				if key, reason = r.key(s.Stream, s.Keys[k], e); reason == "" {
-					asked = true
+					hash, asked = hashKey(key), true
 				}
 			} else if !asked && reason == "" {
 				reason = r.keyError(s.Keys[k])
@@ -314,7 +314,7 @@ func (r *reader) find(rt *routed, e *event.Event, rd *reading, waits bool, in *E
 				continue
 			}
 			it := r.place(in, t.lane)
-			it.aim(t, s, e, key)
+			it.aim(t, s, e, key, hash)
 			it.known, it.holds = m.first()
 			r.shut[t.lane] |= shutNot
 			kept = true

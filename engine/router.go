@@ -340,9 +340,10 @@ func (r *router) route(s *streamPlan, e *event.Event, to deliver) {
 			}
 			continue
 		}
+		hash := hashKey(key)
 		for i := range targets {
 			var it item
-			it.aim(&targets[i], s, e, key)
+			it.aim(&targets[i], s, e, key, hash)
 			it.quiet = r.quiet
 			to(r.shard(&it), &it)
 		}

@@ -35,6 +35,7 @@ type Shard struct {
 	parts    []detectors.Part
 
 	key          []event.Value // parts of the key in the frame
+	fetched      uint64        // keeps what [lane.fetch] reads from being left out as useless
 	spareWindows int           // in all tables
 	result       nfa.Result
 	found        []int32 // rules that the event at hand can concern
@@ -77,7 +78,7 @@ func newShard(p *plan, o *options) *Shard {
 func (s *Shard) judge(l *lane, t *table, it *item) {
 	s.memos[it.stream].begin(it)
 	if s.options.asksAll() {
-		s.show(l, t, t.keyStateFor(it.key), it, t.all)
+		s.show(l, t, t.keyStateFor(it.hash, it.key), it, t.all)
 		return
 	}
 	x, sieves, found := t.indexes[it.stream], t.sieves[it.stream], t.all
@@ -91,7 +92,7 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 	var ks *keyState
 	looks := sieves != nil || wakes
 	if looks && t.keys.n > 0 {
-		ks = t.keys.get(hashKey(it.key), it.key)
+		ks = t.keys.get(it.hash, it.key)
 	}
 	if found = s.sift(sieves, ks, it, found); wakes && ks != nil {
 		found = x.withState(ks, found, &s.found)
@@ -101,7 +102,7 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 	}
 	switch {
 	case !looks:
-		ks = t.keyStateFor(it.key)
+		ks = t.keyStateFor(it.hash, it.key)
 	case ks == nil:
 		ks = t.spareKey(it.key)
 	}

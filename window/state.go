@@ -28,6 +28,19 @@ func NewState(s *Spec) *State { return &State{spec: s, early: event.MaxTime} }
 // one.
 func (s *State) Empty() bool { return len(s.panes) == 0 && s.seq == 0 }
 
+// Read reads what Add would, to bring it nearer. What it returns means nothing.
+func (s *State) Read() uint64 {
+	read := uint64(s.next)
+	if n := len(s.panes); n > 0 {
+		p := s.panes[n-1]
+		read += uint64(p.n)
+		if len(p.parts) > 0 && p.parts[0] != nil {
+			read++
+		}
+	}
+	return read
+}
+
 // Panes returns the number of panes that are kept, as a measure of size.
 func (s *State) Panes() int { return len(s.panes) }
 
