@@ -2,7 +2,7 @@
 # make test    every test, with the race detector
 # make lint    gofmt, go vet, staticcheck
 # make bench   cepd against its baselines, MQTT where mosquitto is: a table, and bench.out for benchstat
-# make bench-peers     the same against Flink CEP and Siddhi, through Maven
+# make bench-peers     cepd and, in turn with it, Flink CEP and Siddhi, through Maven: the table of docs/performance.md, and peers.out for benchstat
 # make bench-packages  the benchmarks of every package
 # make fuzz    every fuzz target for FUZZTIME (default 30s)
 # make cover   test coverage by function
@@ -43,9 +43,11 @@ bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -count $(COUNT) -benchtime 3x -timeout 60m ./bench | tee bench.out
 	@echo; $(GO) run ./bench/table < bench.out
 
+bench-peers: COUNT = 5
 bench-peers:
-	COUNT=$(COUNT) ./bench/peers/run | tee peers.out
-	@echo; $(GO) run ./bench/table < peers.out
+	@mkdir -p bench/peers/target
+	$(GO) build -o bench/peers/target/peers ./bench/peers
+	./bench/peers/target/peers -count $(COUNT) -o peers.out
 
 bench-packages:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...

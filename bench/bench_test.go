@@ -178,32 +178,6 @@ func runTrades(b *testing.B, rule string, payloads [][]byte) {
 	})
 }
 
-// BenchmarkPeers is what bench/peers runs on other engines.
-func BenchmarkPeers(b *testing.B) {
-	b.Run("telemetry/cepd", func(b *testing.B) {
-		readings := Telemetry(300_000, Devices, 1)
-		w := load(b, PumpRule, readingPayloads(readings))
-		measure(b, len(readings), func() func() {
-			r := w.Start(Options{})
-			return func() { r.Run(0, len(readings)) }
-		})
-	})
-	b.Run("trades/cepd", func(b *testing.B) {
-		payloads := tradePayloads(Trades(30_000, Names, 1))
-		w := load(b, strings.Replace(PatternRule("a -> b -> c", `      a: 'e.name == "S01"'
-      b: 'e.name == "S02"'
-      c: 'e.name == "S03"'`, 1000, ""), "skip: none", "skip: past_last", 1), payloads)
-		measure(b, len(payloads), func() func() {
-			r := w.Start(Options{})
-			return func() {
-				if r.Run(0, len(payloads)); r.Matches != 405 {
-					b.Fatalf("%d matches, Flink finds 405", r.Matches)
-				}
-			}
-		})
-	})
-}
-
 // BenchmarkJSONL is the way from the bytes of a file to alerts, on one core,
 // against what reading such a file costs without an engine.
 func BenchmarkJSONL(b *testing.B) {

@@ -3,6 +3,7 @@ package bench
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cepd/cepd/decode"
@@ -14,6 +15,7 @@ import (
 // Workload is a rule file with the events that it is run over.
 type Workload struct {
 	set     *rules.Set
+	stream  *rules.Stream
 	events  [][]event.Value // fields of each event, by slot
 	records []event.Record
 }
@@ -25,8 +27,10 @@ func Load(ruleFile string, payloads [][]byte) (*Workload, error) {
 	if !report.OK() {
 		return nil, fmt.Errorf("the rules: %v", report)
 	}
-	w := &Workload{set: set, events: make([][]event.Value, len(payloads)), records: make([]event.Record, len(payloads))}
-	d, err := decode.New("json", set.Streams[0].Schema)
+	// The others are what rules emit.
+	from := slices.IndexFunc(set.Streams, func(s *rules.Stream) bool { return s.Producer == "" })
+	w := &Workload{set: set, stream: set.Streams[from], events: make([][]event.Value, len(payloads)), records: make([]event.Record, len(payloads))}
+	d, err := decode.New("json", w.stream.Schema)
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +58,9 @@ func Load(ruleFile string, payloads [][]byte) (*Workload, error) {
 	return w, nil
 }
 
+// Len returns the number of events.
+func (w *Workload) Len() int { return len(w.records) }
+
 // source is where the events come from, as far as the engine knows.
 const source = "memory"
 
@@ -62,6 +69,9 @@ type Options struct {
 	Shards int
 	Do     func(n int, f func(i int)) // how shards run, see [engine.Config]
 	Batch  int                        // records in a batch; default 1000
+	// Output, if not nil, is shown what each batch led to, with the events that
+	// rules emit.
+	Output func(*engine.Output)
 }
 
 // Runner runs a workload in an engine whose decoder gives it events that are in
@@ -70,6 +80,7 @@ type Runner struct {
 	engine  *engine.Engine
 	load    *Workload
 	batch   int
+	output  func(*engine.Output)
 	Matches int64 // of all rules, so far
 	Alerts  int   // raised and cleared
 	Evicted int64 // partial matches
@@ -77,15 +88,15 @@ type Runner struct {
 
 // Start returns a runner that has seen no event.
 func (w *Workload) Start(o Options) *Runner {
-	r := &Runner{load: w, batch: o.Batch}
+	r := &Runner{load: w, batch: o.Batch, output: o.Output}
 	if r.batch == 0 {
 		r.batch = 1000
 	}
 	own := func(*event.Schema) decode.Decoder { return w }
 	r.engine = engine.New(engine.Config{
-		Shards: max(o.Shards, 1), Do: o.Do,
+		Shards: max(o.Shards, 1), Do: o.Do, Emitted: o.Output != nil,
 		Load:     func(string) (*rules.Set, error) { return w.set, nil },
-		StandIns: map[string]engine.StandIn{source: {Stream: w.set.Streams[0].Name, Decoder: own}},
+		StandIns: map[string]engine.StandIn{source: {Stream: w.stream.Name, Decoder: own}},
 	})
 	r.engine.Step(engine.Input{Records: []event.Record{{Pos: event.Position{Seq: 1}, Kind: event.KindRuleSet, Payload: []byte(w.set.Hash)}}})
 	return r
@@ -105,6 +116,9 @@ func (r *Runner) Run(from, to int) {
 		r.Matches += sum(out.Stats.Matches)
 		r.Evicted += sum(out.Stats.Evictions)
 		r.Alerts += len(out.Transitions)
+		if r.output != nil {
+			r.output(&out)
+		}
 		from = n
 	}
 }

@@ -78,6 +78,19 @@ func (r *Reading) AppendJSON(b []byte) []byte {
 	return append(b, `","fw":"2.4.1"}`...)
 }
 
+// ReadingsCSV is the header of what [Reading.AppendCSV] appends.
+const ReadingsCSV = "ms,device,temperature,vibration,status"
+
+// AppendCSV appends the fields that rules of the benchmarks use, with the time in
+// milliseconds, for programs that are not written in Go.
+func (r *Reading) AppendCSV(b []byte) []byte {
+	b = append(strconv.AppendInt(b, int64(r.Time)/1e6, 10), ',')
+	b = append(append(b, r.Device...), ',')
+	b = append(strconv.AppendFloat(b, r.Temperature, 'g', -1, 64), ',')
+	b = append(strconv.AppendFloat(b, r.Vibration, 'g', -1, 64), ',')
+	return append(b, r.Status...)
+}
+
 // Trade is one event of the stream of stock trades.
 type Trade struct {
 	Time   event.Time
@@ -118,6 +131,17 @@ func (t *Trade) AppendJSON(b []byte) []byte {
 	b = strconv.AppendInt(append(b, `","volume":`...), t.Volume, 10)
 	b = strconv.AppendFloat(append(b, `,"price":`...), t.Price, 'f', 2, 64)
 	return append(b, '}')
+}
+
+// TradesCSV is the header of what [Trade.AppendCSV] appends.
+const TradesCSV = "ms,name,volume,price"
+
+// AppendCSV appends the trade without its number and kind.
+func (t *Trade) AppendCSV(b []byte) []byte {
+	b = append(strconv.AppendInt(b, int64(t.Time)/1e6, 10), ',')
+	b = append(append(b, t.Name...), ',')
+	b = append(strconv.AppendInt(b, t.Volume, 10), ',')
+	return strconv.AppendFloat(b, t.Price, 'g', -1, 64)
 }
 
 // What the streams of most rows are made of.

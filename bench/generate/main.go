@@ -26,16 +26,21 @@ func run(args []string) error {
 		return usage
 	}
 	out := bufio.NewWriter(os.Stdout)
+	var line []byte
+	write := func(appendTo func(b []byte) []byte) {
+		line = append(appendTo(line[:0]), '\n')
+		out.Write(line) // the first error is Flush's as well
+	}
 	switch args[0] {
 	case "telemetry":
-		fmt.Fprintln(out, "ms,device,temperature,vibration,status")
+		fmt.Fprintln(out, bench.ReadingsCSV)
 		for _, r := range bench.Telemetry(n, bench.Devices, 1) {
-			fmt.Fprintf(out, "%d,%s,%g,%g,%s\n", r.Time/1e6, r.Device, r.Temperature, r.Vibration, r.Status)
+			write(r.AppendCSV)
 		}
 	case "trades":
-		fmt.Fprintln(out, "ms,name,price")
+		fmt.Fprintln(out, bench.TradesCSV)
 		for _, t := range bench.Trades(n, bench.Names, 1) {
-			fmt.Fprintf(out, "%d,%s,%g\n", t.Time/1e6, t.Name, t.Price)
+			write(t.AppendCSV)
 		}
 	default:
 		return usage

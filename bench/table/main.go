@@ -45,10 +45,6 @@ var rows = []row{
 	{"MQTT QoS 1, durable, client: paho", "MQTT/cepd-paho", "MQTT/bare-paho", cpu, "1.15 of a bare Paho"},
 	{"", "MQTT/cepd-paho", "MQTT/bare-paho", wall, "at least 0.9 of a bare Paho"},
 	{"bytes of a key with an open partial match", "Keys", "", "B/key", "400"},
-	{"telemetry on Flink CEP", "Peers/telemetry/flink", "Peers/telemetry/cepd", cpu, "at least 10 of cepd"},
-	{"telemetry on Siddhi", "Peers/telemetry/siddhi", "Peers/telemetry/cepd", cpu, "at least 10 of cepd"},
-	{"trades on Flink CEP", "Peers/trades/flink", "Peers/trades/cepd", cpu, "at least 10 of cepd"},
-	{"trades on Siddhi", "Peers/trades/siddhi", "Peers/trades/cepd", cpu, "at least 10 of cepd"},
 }
 
 func main() {

@@ -52,6 +52,7 @@ var imports = map[string]string{
 	"config":         "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook ingest/http internal/jsonschema mqttconn rules",
 	"bench":          "event decode rules engine",
 	"bench/generate": "bench",
+	"bench/peers":    "event engine bench",
 	"bench/table":    "",
 	"scenario":       "event expr detectors nfa window rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
 	"web":            "event alerting",

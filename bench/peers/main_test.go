@@ -1,0 +1,73 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cepd/cepd/bench"
+)
+
+// TestResults holds what cepd gives for the filters and the window against what
+// a few lines say, and the trades against Flink, which gave 405 matches.
+func TestResults(t *testing.T) {
+	const n = 30_000
+	want := map[string]int64{"trades-past": 405}
+	type pane struct {
+		device string
+		minute int64
+	}
+	panes := map[pane]bool{}
+	for _, r := range bench.Telemetry(n, bench.Devices, 1) {
+		if r.Temperature > 80 {
+			want["filter"]++
+		}
+		panes[pane{r.Device, int64(r.Time) / int64(time.Minute)}] = true
+	}
+	want["window"] = int64(len(panes))
+	for _, trade := range bench.Trades(n, 100, 1) {
+		if trade.Volume > 990 {
+			want["rules"]++
+		}
+	}
+	got := map[string]result{}
+	for _, w := range workloads(n) {
+		load, err := bench.Load(w.stream.declared+w.rules, w.stream.payloads)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r result
+		load.Start(bench.Options{Output: r.add}).Run(0, load.Len())
+		got[w.name] = r
+		if want, ok := want[w.name]; ok && r.results != want {
+			t.Errorf("%s: %d results, want %d", w.name, r.results, want)
+		}
+	}
+	if a, b := got["sequence"], got["sequence-filtered"]; !a.agrees(b) {
+		t.Errorf("behind a filter a sequence gives %d results that add up to %v, without it %d and %v", b.results, b.sum, a.results, a.sum)
+	}
+}
+
+func TestTable(t *testing.T) {
+	own := result{cpu: 1000 * 100, events: 1000, results: 1234, sum: 7}
+	times := func(x float64, results int64) result {
+		return result{cpu: time.Duration(x * 1000 * 100), events: 1000, results: results, sum: 7}
+	}
+	var out strings.Builder
+	rows := []row{
+		{workload{what: "one"}, map[string]result{"cepd": own, "siddhi": times(0.5, 1234), "flink": times(20.4, 1234)}},
+		{workload{what: "two"}, map[string]result{"cepd": own, "flink": times(20, 1233)}},
+	}
+	printTable(&out, rows)
+	const want = `| workload | results | cepd | Siddhi 5.1 | Flink CEP 2.3 |
+| --- | --- | --- | --- | --- |
+| one | 1,234 | 100 ns | 50 ns, 0.5 times | 2,040 ns, 20 times |
+| two | 1,234 | 100 ns | – | other results: 1,233 |
+`
+	if out.String() != want {
+		t.Errorf("got:\n%s", out.String())
+	}
+	if err := disagreements(rows); err == nil || !strings.Contains(err.Error(), "flink gave 1233 results") {
+		t.Errorf("got %v", err)
+	}
+}
