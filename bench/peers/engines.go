@@ -94,7 +94,7 @@ type program struct {
 }
 
 // patience is how long a peer may take with one workload, all passes together.
-const patience = 3 * time.Minute
+const patience = 5 * time.Minute
 
 // newProgram starts the class of a peer for a workload.
 func newProgram(class, classpath, name, csv string, events int) (*program, error) {

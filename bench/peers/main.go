@@ -82,7 +82,7 @@ func build(dir string) (string, error) {
 	cmd := exec.Command("mvn", "-q", "-B", "-f", filepath.Join(dir, "pom.xml"), "compile", "dependency:build-classpath", "-Dmdep.outputFile=target/classpath.txt")
 	if said, err := cmd.CombinedOutput(); err != nil {
 		lines := strings.Split(strings.TrimSpace(string(said)), "\n")
-		return "", fmt.Errorf("Maven could not fetch or build them: %w\n%s", err, strings.Join(lines[:min(3, len(lines))], "\n"))
+		return "", fmt.Errorf("they could not be fetched or built, mvn: %w\n%s", err, strings.Join(lines[:min(3, len(lines))], "\n"))
 	}
 	jars, err := os.ReadFile(list)
 	if err != nil {
