@@ -45,6 +45,14 @@ var rows = []row{
 	{"MQTT QoS 1, durable, client: paho", "MQTT/cepd-paho", "MQTT/bare-paho", cpu, "1.15 of a bare Paho"},
 	{"", "MQTT/cepd-paho", "MQTT/bare-paho", wall, "at least 0.9 of a bare Paho"},
 	{"bytes of a key with an open partial match", "Keys", "", "B/key", "400"},
+	{"the daemon, 10,000 keys, over HTTP", "Resident/source=http/snapshots=off", "", "peak-MB", "64"},
+	{"the same, with snapshots", "Resident/source=http/snapshots=on", "", "peak-MB", "120"},
+	{"the daemon, 10,000 keys, over MQTT", "Resident/source=mqtt/snapshots=off", "", "peak-MB", "64"},
+	{"the same, with snapshots", "Resident/source=mqtt/snapshots=on", "", "peak-MB", "120"},
+	{"reloads under load", "Resident/reload", "", "peak-MB", "120"},
+	{"a start after kill -9", "Resident/restart", "", "peak-MB", "120"},
+	{"more devices than a limit of 128 MB holds", "Resident/limit=128MB/snapshots=off", "", "peak-MB", "128"},
+	{"the same, with snapshots", "Resident/limit=128MB/snapshots=on", "", "peak-MB", "128"},
 }
 
 func main() {
