@@ -119,14 +119,39 @@ func openBadger(dir string, o *Options) (*badgerDB, error) {
 	if err := b.room(); err != nil {
 		return nil, err
 	}
-	err := guarded(func() (err error) { b.db, err = badger.Open(badgerOptions(dir)); return err })
+	options := badgerOptions(dir)
+	err := guarded(func() (err error) { b.db, err = badger.Open(options); return err })
 	if err != nil {
-		err = guarded(func() (err error) { b.db, err = badger.Open(badgerOptions(dir)); return err })
+		err = guarded(func() (err error) { b.db, err = badger.Open(options); return err })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
 	return b, nil
+}
+
+// memTable is the size of a memory table. There are up to three, each with an
+// arena on the heap and a mapped file, so that it is what most of the memory of
+// a snapshot depends on. A transaction is 15 % of one at most.
+const memTable = 2 << 20
+
+// largeMemTable is what it once was. A table that a crash has left does not fit
+// into a smaller one.
+const largeMemTable = 8 << 20
+
+// memTableSize returns how large memory tables must be for those that are there.
+// Their files have twice the size.
+func memTableSize(dir string) int64 {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return memTable // badger says why
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err == nil && strings.HasSuffix(f.Name(), ".mem") && info.Size() > 2*memTable {
+			return largeMemTable
+		}
+	}
+	return memTable
 }
 
 // badgerOptions are chosen for few small transactions and little memory.
@@ -135,7 +160,8 @@ func openBadger(dir string, o *Options) (*badgerDB, error) {
 func badgerOptions(dir string) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithSyncWrites(true).
-		WithMemTableSize(8 << 20).
+		WithMemTableSize(memTableSize(dir)).
+		WithBaseTableSize(1 << 20). // what builds a table takes twice as much
 		WithNumMemtables(2).
 		WithValueLogFileSize(16 << 20).
 		WithValueThreshold(4 * partBytes). // all values lie in the tables
