@@ -24,8 +24,8 @@ type posted struct {
 	id      string // that its sender gave it, if so
 }
 
-// readBody reads the body of a request and unpacks it.
-func readBody(w nethttp.ResponseWriter, r *nethttp.Request, limit int) ([]byte, error) {
+// readBody reads the body of a request and unpacks it, as far as there is room.
+func readBody(w nethttp.ResponseWriter, r *nethttp.Request, limit int, room func(bytes int) error) ([]byte, error) {
 	in := io.Reader(nethttp.MaxBytesReader(w, r.Body, int64(limit)))
 	switch enc := strings.ToLower(r.Header.Get("Content-Encoding")); enc {
 	case "", "identity":
@@ -38,9 +38,11 @@ func readBody(w nethttp.ResponseWriter, r *nethttp.Request, limit int) ([]byte, 
 	default:
 		return nil, refuse(nethttp.StatusUnsupportedMediaType, "Content-Encoding %s is not taken; gzip is", enc)
 	}
-	body, err := io.ReadAll(io.LimitReader(in, int64(limit)+1))
+	body, err := readAll(io.LimitReader(in, int64(limit)+1), r.ContentLength, room)
 	var large *nethttp.MaxBytesError
 	switch {
+	case errors.Is(err, errFull):
+		return nil, err
 	case errors.As(err, &large), len(body) > limit:
 		return nil, refuse(nethttp.StatusRequestEntityTooLarge, "the body is larger than %d bytes; send fewer events at once", limit)
 	case err != nil && r.Context().Err() != nil:
@@ -49,6 +51,40 @@ func readBody(w nethttp.ResponseWriter, r *nethttp.Request, limit int) ([]byte, 
 		return nil, refuse(nethttp.StatusBadRequest, "reading the body: %v", err)
 	}
 	return body, nil
+}
+
+// The memory that a body is read into: as much as it says to have, but no more
+// than maxAhead, or what has come, ahead of what has come. Who says much and
+// sends little takes room from nobody.
+const (
+	minAhead = 512
+	maxAhead = 256 << 10
+)
+
+// readAll reads to the end, and asks for room for the memory that it takes. size
+// is how long what comes says to be; -1 for unknown.
+func readAll(in io.Reader, size int64, room func(bytes int) error) ([]byte, error) {
+	var body []byte
+	for {
+		if len(body) == cap(body) {
+			more := max(len(body), minAhead)
+			if left := size - int64(len(body)); left >= 0 {
+				more = int(min(left+1, int64(max(len(body), maxAhead)))) // one to see the end in
+			}
+			if err := room(more); err != nil {
+				return nil, err
+			}
+			body = append(make([]byte, 0, len(body)+more), body...)
+		}
+		n, err := in.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if errors.Is(err, io.EOF) {
+			return body, nil
+		}
+		if err != nil {
+			return body, err
+		}
+	}
 }
 
 // parse finds the events in a body. CloudEvents are told by their headers, and

@@ -13,9 +13,9 @@ import (
 const (
 	// DefaultMaxBody is how large the body of a request may be, unpacked.
 	DefaultMaxBody = 16 << 20
-	// DefaultBuffer is how many bytes of events may wait for the log. It holds
-	// several requests of the largest size.
-	DefaultBuffer = 64 << 20
+	// DefaultBuffer is how many bytes of requests may be read or wait for the
+	// log: the log takes thousands of events every few milliseconds.
+	DefaultBuffer = 16 << 20
 )
 
 // Config sets up a source.
@@ -40,8 +40,8 @@ type Config struct {
 	// MaxBody bounds the body of a request, in bytes, before and after it is
 	// unpacked. Default [DefaultMaxBody].
 	MaxBody int
-	// Buffer bounds what waits for the log, in bytes. Default [DefaultBuffer].
-	// A larger request is taken when nothing else waits.
+	// Buffer bounds what is read of requests and waits for the log, in bytes.
+	// Default [DefaultBuffer]. A larger request is taken when it is alone.
 	Buffer int
 	// Now tells the time of arrival.
 	Now func() event.Time

@@ -10,8 +10,8 @@
 // with the same Idempotency-Key (or the same ids of CloudEvents), and the
 // engine recognises the events that it has.
 //
-// What waits to be logged is bounded in bytes. A request that finds no room is
-// answered 429 with Retry-After.
+// What is read of requests and waits to be logged is bounded in bytes. A request
+// that finds no room is answered 429 with Retry-After.
 //
 // The handler runs on the goroutines of net/http; [Source.Read] is called by
 // the source's owner, as package ingest says.

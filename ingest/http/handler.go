@@ -104,7 +104,28 @@ func (s *Source) accept(w nethttp.ResponseWriter, r *nethttp.Request) (int, erro
 	if len(key) > maxIDBytes {
 		return 0, refuse(nethttp.StatusBadRequest, "the Idempotency-Key has %d bytes; at most %d are taken", len(key), maxIDBytes)
 	}
-	body, err := readBody(w, r, s.cfg.MaxBody)
+	req := &request{done: make(chan error, 1)}
+	n, err := s.read(w, r, req, topic, key)
+	if err == nil {
+		err = s.offer(req)
+	}
+	if err != nil {
+		s.leave(req)
+	}
+	switch {
+	case errors.Is(err, errFull):
+		return 0, &refusal{nethttp.StatusTooManyRequests, err.Error(), retryFull}
+	case errors.Is(err, errClosing):
+		return 0, &refusal{nethttp.StatusServiceUnavailable, err.Error(), retryFailing}
+	case err != nil:
+		return 0, err
+	}
+	return n, s.await(r, req)
+}
+
+// read reads the events of a request, and returns their number.
+func (s *Source) read(w nethttp.ResponseWriter, r *nethttp.Request, req *request, topic, key string) (int, error) {
+	body, err := readBody(w, r, s.cfg.MaxBody, func(bytes int) error { return s.reserve(req, bytes) })
 	if err != nil {
 		return 0, err
 	}
@@ -115,7 +136,11 @@ func (s *Source) accept(w nethttp.ResponseWriter, r *nethttp.Request) (int, erro
 	if len(events) == 0 {
 		return 0, refuse(nethttp.StatusBadRequest, "there is no event in the body")
 	}
-	return len(events), s.log(r, s.records(events, topic, key))
+	if err := s.reserve(req, len(events)*entryBytes); err != nil {
+		return 0, err
+	}
+	req.records = s.records(events, topic, key)
+	return len(events), nil
 }
 
 // allowed reports whether a client may post. The comparison takes the same time
@@ -145,17 +170,10 @@ func (s *Source) records(events []posted, topic, key string) []event.Record {
 	return records
 }
 
-// log waits until the records are durable.
-func (s *Source) log(r *nethttp.Request, records []event.Record) error {
-	waiting, err := s.offer(records)
-	switch {
-	case errors.Is(err, errFull):
-		return &refusal{nethttp.StatusTooManyRequests, err.Error(), retryFull}
-	case err != nil:
-		return &refusal{nethttp.StatusServiceUnavailable, err.Error(), retryFailing}
-	}
+// await waits until the records of a request are durable.
+func (s *Source) await(r *nethttp.Request, req *request) error {
 	select {
-	case err := <-waiting.done:
+	case err := <-req.done:
 		if err != nil {
 			return &refusal{nethttp.StatusServiceUnavailable, "the events could not be logged: " + err.Error(), retryFailing}
 		}

@@ -27,15 +27,16 @@ type Source struct {
 	announced bool // that the source is up
 	closing   bool
 	waiting   []*request // that nobody has read yet
-	bytes     int        // of the requests that are not answered yet
+	bytes     int        // that requests take which are not answered yet
+	buffer    int        // how many they may
 	conn      uint64     // of the last request
 	answers   map[int]int64
 }
 
-// request is what one client posted.
+// request is what one client posts.
 type request struct {
 	records []event.Record
-	bytes   int
+	bytes   int        // that it takes
 	done    chan error // has room for the answer
 }
 
@@ -51,7 +52,7 @@ func New(cfg Config) (*Source, error) {
 	}
 	s := &Source{
 		cfg: cfg, listener: l, served: make(chan struct{}), closed: make(chan struct{}),
-		ready: make(chan struct{}, 1), answers: map[int]int64{},
+		ready: make(chan struct{}, 1), buffer: cfg.Buffer, answers: map[int]int64{},
 	}
 	s.server = &nethttp.Server{
 		Handler: s.handler(), TLSConfig: cfg.TLS,
@@ -124,17 +125,27 @@ func (s *Source) take() (ingest.Batch, bool) {
 	if s.closing {
 		return ingest.Batch{}, false
 	}
-	var records []event.Record
 	if !s.announced {
 		s.announced = true
-		records = append(records, event.Record{Kind: event.KindSourceUp, Source: s.cfg.Name, Arrival: s.cfg.Now()})
+		signal(s.ready) // for what may wait already
+		up := event.Record{Kind: event.KindSourceUp, Source: s.cfg.Name, Arrival: s.cfg.Now()}
+		return ingest.Batch{Records: []event.Record{up}, Ack: ingest.NoAck}, true
 	}
-	n := 0
-	for n < len(s.waiting) && (n == 0 || len(records)+len(s.waiting[n].records) <= maxRecords) {
-		records = append(records, s.waiting[n].records...)
+	n, total := 0, 0
+	for n < len(s.waiting) && (n == 0 || total+len(s.waiting[n].records) <= maxRecords) {
+		total += len(s.waiting[n].records)
 		n++
 	}
 	taken := append([]*request(nil), s.waiting[:n]...)
+	var records []event.Record
+	if n == 1 {
+		records = taken[0].records
+	} else if n > 1 {
+		records = make([]event.Record, 0, total)
+		for _, r := range taken {
+			records = append(records, r.records...)
+		}
+	}
 	s.waiting = append(s.waiting[:0], s.waiting[n:]...)
 	if len(s.waiting) > 0 {
 		signal(s.ready)
@@ -154,6 +165,21 @@ func (s *Source) answer(taken []*request, err error) {
 	}
 }
 
+// leave gives back what a request has taken that is not offered.
+func (s *Source) leave(r *request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bytes -= r.bytes
+}
+
+// Bound sets how many bytes may wait from now on, in place of Config.Buffer.
+// What waits already is not refused.
+func (s *Source) Bound(bytes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.buffer = bytes
+}
+
 var (
 	errFull    = errors.New("too much waits for the log already")
 	errClosing = errors.New("cepd is stopping")
@@ -162,31 +188,35 @@ var (
 // entryBytes is what a waiting event takes beside its payload.
 const entryBytes = 200
 
-// offer puts a request among those that wait, if there is room.
-func (s *Source) offer(records []event.Record) (*request, error) {
-	r := &request{records: records, bytes: len(records) * entryBytes, done: make(chan error, 1)}
-	for i := range records {
-		r.bytes += len(records[i].Payload)
+// reserve takes more room for a request. A request that is alone is given any.
+func (s *Source) reserve(r *request, bytes int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bytes > r.bytes && s.bytes+bytes > s.buffer {
+		return errFull
 	}
+	s.bytes += bytes
+	r.bytes += bytes
+	return nil
+}
+
+// offer puts a request among those that wait to be read.
+func (s *Source) offer(r *request) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
-		return nil, errClosing
+		return errClosing
 	}
-	if s.bytes > 0 && s.bytes+r.bytes > s.cfg.Buffer {
-		return nil, errFull
-	}
-	s.bytes += r.bytes
 	// A request is a connection of its own, and the numbers of connections go up
 	// over restarts too: what a request repeats is recognised in all before it.
 	now := s.cfg.Now()
 	s.conn = max(s.conn+1, uint64(max(now, 0)))
-	for i := range records {
-		records[i].Arrival, records[i].Conn = now, s.conn
+	for i := range r.records {
+		r.records[i].Arrival, r.records[i].Conn = now, s.conn
 	}
 	s.waiting = append(s.waiting, r)
 	signal(s.ready)
-	return r, nil
+	return nil
 }
 
 // closeBound is how long answers under way may take when the source closes.
