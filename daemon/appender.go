@@ -20,6 +20,7 @@ var errStopped = errors.New("the daemon has stopped")
 // sourceBatch is a batch on its way to the log.
 type sourceBatch struct {
 	source string
+	bytes  int // that it has taken of the throttle
 	ingest.Batch
 }
 
@@ -33,6 +34,7 @@ type command struct {
 // group is what was appended to the log at once, on its way to the engine.
 type group struct {
 	records []event.Record
+	bytes   int // to be given back to the throttle
 	after   func(*engine.Output)
 	done    chan error // of a command; else nil
 }
@@ -48,6 +50,7 @@ type deadline struct {
 type appender struct {
 	d       *Daemon
 	records []event.Record // of the group to come
+	bytes   int            // that these have taken of the throttle
 	acks    []func(error)
 	due     deadline
 	ticked  event.Position // of the last tick
@@ -137,6 +140,7 @@ func (a *appender) collect(b sourceBatch) {
 
 func (a *appender) add(b sourceBatch) {
 	a.records = append(a.records, b.Records...)
+	a.bytes += b.bytes
 	a.acks = append(a.acks, b.Ack)
 }
 
@@ -172,7 +176,7 @@ func (a *appender) log(records []event.Record) error {
 // append puts the collected records into the log, acknowledges them, and hands
 // them to the loop, together with the command that they came by, if any.
 func (a *appender) append(c *command) error {
-	g := group{records: a.records}
+	g := group{records: a.records, bytes: a.bytes}
 	if c != nil {
 		g.after, g.done = c.after, c.done
 	}
@@ -195,6 +199,7 @@ func (a *appender) append(c *command) error {
 		a.ticked = g.records[n-1].Pos
 	}
 	a.d.groups <- g
+	a.bytes = 0
 	select {
 	case a.records = <-a.d.spent:
 	default:

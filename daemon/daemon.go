@@ -26,8 +26,9 @@ import (
 // and the engine has not. A full one makes the appender wait.
 const waitingGroups = 4
 
-// waitingBatches bounds the channel between sources and loop. A full one makes
-// sources wait, which makes their brokers keep what comes.
+// waitingBatches bounds the channel between sources and appender. A full one
+// makes sources wait, which makes their brokers keep what comes. What batches
+// hold is bounded by the throttle.
 const waitingBatches = 16
 
 // Daemon is one cepd process: sources, engine and sinks, wired. See the package
@@ -48,6 +49,7 @@ type Daemon struct {
 	dispatcher *notify.Dispatcher
 	delivery   atomic.Pointer[delivery] // for the HTTP server, which is there before
 	refresh    refresher
+	throttle   *throttle
 	metrics    *web.Metrics
 	addr       string
 
@@ -121,7 +123,7 @@ func New(opts Options) (*Daemon, error) {
 	}
 	d := &Daemon{
 		opts: opts, cfg: opts.Config, fs: vfs.OS(), log: opts.Logger, clock: newClock(opts.Now),
-		pool: newPool(), health: newHealth(),
+		pool: newPool(), health: newHealth(), throttle: newThrottle(maxUnderway),
 		batches: make(chan sourceBatch, waitingBatches), commands: make(chan command), quit: make(chan struct{}), loopDone: make(chan struct{}), saverDone: make(chan struct{}), hurry: make(chan struct{}),
 		groups: make(chan group, waitingGroups), spent: make(chan []event.Record, waitingGroups), deadlines: make(chan deadline, 1),
 		coming: map[string]*ruleSet{}, tables: map[string]bool{}, firing: map[string]int64{},

@@ -84,6 +84,7 @@ func (l *loop) step(g group) error {
 		g.after(&out)
 	}
 	clear(g.records) // their payloads are the engine's now
+	d.throttle.release(g.bytes)
 	select {
 	case d.spent <- g.records[:0]:
 	default:

@@ -234,8 +234,13 @@ func (d *Daemon) readSource(ctx context.Context, name string, src *runningSource
 			b.Ack(ctx.Err())
 			return
 		}
+		bytes := sizeOf(b.Records)
+		if d.throttle.acquire(ctx, bytes) != nil {
+			b.Ack(ctx.Err())
+			return
+		}
 		select {
-		case d.batches <- sourceBatch{name, b}:
+		case d.batches <- sourceBatch{name, bytes, b}:
 		case <-ctx.Done():
 			b.Ack(ctx.Err())
 			return
