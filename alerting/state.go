@@ -28,6 +28,7 @@ const (
 	ReasonData        = "data"         // the key that had fallen silent sends again
 	ReasonForgotten   = "forgotten"    // the key sent nothing for so long that it is forgotten
 	ReasonEvicted     = "evicted"      // the rule has as many keys as its limit allows, and others are newer
+	ReasonMemory      = "memory"       // memory has no room for the state of the key
 	ReasonRuleRemoved = "rule_removed" // a reload took the rule away
 	ReasonRuleChanged = "rule_changed" // a reload started the rule afresh
 	ReasonRuleShadow  = "rule_shadow"  // a reload put the rule into shadow mode

@@ -4,7 +4,7 @@ package engine
 // took them, so that a snapshot costs what has changed, and its pause does not
 // grow with that.
 //
-// Time is cut into generations; each snapshot ends one. What changes is listed
+// Time is cut into generations; each snapshot ends one, and so does [Engine.Age]. What changes is listed
 // once in a generation. A snapshot takes the list as it stands, and encodes the
 // units on it later, a few at a time between steps. A unit that is about to
 // change before its turn has come is encoded first: copy on write.
@@ -18,6 +18,7 @@ package engine
 type journal struct {
 	gen   uint32
 	base  uint32
+	shown uint32    // the last that a snapshot has taken
 	dirty *unitList // changed in the present generation, or taken by an abandoned snapshot
 	under *taken    // by the snapshot under way; nil without one
 }
@@ -139,7 +140,7 @@ func moveLast[U unit](list []U, i, place uint32) []U {
 }
 
 func newJournal() *journal {
-	return &journal{gen: stored + 1, base: stored, dirty: &unitList{}}
+	return &journal{gen: stored + 1, base: stored, shown: stored, dirty: &unitList{}}
 }
 
 // touch notes that a unit is about to change.
@@ -189,6 +190,7 @@ func (j *journal) take(every func(func(unit))) *taken {
 		})
 	}
 	j.dirty, j.under = &unitList{bit: placeList - j.dirty.bit}, t
+	j.shown = j.gen
 	j.gen++
 	return t
 }

@@ -219,7 +219,7 @@ func (l *lane) holdStored(it item) {
 // unhold takes the item out that is due first.
 func (l *lane) unhold() item {
 	it := l.waiting.pop()
-	if it.gen < l.journal.gen {
+	if it.gen <= l.journal.shown {
 		l.left = append(l.left, l.heldName(&it))
 	}
 	return it

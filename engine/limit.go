@@ -139,7 +139,7 @@ func (s *Shard) evict(l *lane, p *keyPlace, now event.Time) {
 	ks := p.keys
 	ks.table.touch(ks, p.rule)
 	s.env.begin(ks.table.rules[p.rule], nil, nil, nil)
-	s.forget(l, ks, p.rule, now, alerting.ReasonEvicted, evictedKeys)
+	s.forget(l, ks, p.rule, now, alerting.ReasonEvicted, evictedKeys, grounds{})
 	ks.table.settle(ks)
 }
 

@@ -16,6 +16,12 @@ const (
 	ClockRight  = "right"  // it is not behind any more
 )
 
+// What a [Notice] may say of memory.
+const (
+	MemoryNear   = "near"   // it is nearly used up, and sources are given less
+	MemoryEnough = "enough" // it is not any more
+)
+
 // Notice is what the shell has noticed of itself, as it stands in the log.
 type Notice struct {
 	Clock string `json:"clock,omitempty"` // one of the above; empty: nothing
@@ -24,6 +30,10 @@ type Notice struct {
 	// start afresh, and Rules some of the rules that they are of.
 	Damaged int      `json:"damaged,omitempty"`
 	Rules   []string `json:"rules,omitempty"`
+	// Memory is how much of its memory the state takes: one of the above; empty:
+	// nothing is said. Evict lists keys whose state goes, for want of it.
+	Memory string    `json:"memory,omitempty"`
+	Evict  []Evicted `json:"evict,omitempty"`
 }
 
 // Record returns the record that says it.
@@ -74,6 +84,25 @@ func (e *Engine) notice(rec *event.Record) {
 		})
 	}
 	e.router.clock.wrong = e.own.clockWrong()
+	near := ownID{ruleMemory, MemoryNear}
+	switch n.Memory {
+	case MemoryNear:
+		e.ownRaise(near, rec, event.MaxTime, ownText{
+			"warning", "memory", fmt.Sprintf("cepd has little memory left: %s", n.By),
+			"Sources are given less of it, so that they wait or are refused. If that is not enough, the state of keys that have not been heard of for " +
+				"longest is dropped. Raise state.memory, or bound what rules keep with `limits`; cepd check says what each takes.",
+		})
+	case MemoryEnough:
+		e.ownOver(near, rec.Arrival, rec.Pos, alerting.ReasonClear)
+	}
+	if len(n.Evict) > 0 {
+		e.evict(n.Evict, rec.Pos)
+		e.ownRaise(ownID{ruleMemory, memoryEvicted}, rec, rec.Arrival.Add(ownClear), ownText{
+			"critical", "memory", "state of keys was dropped, since there was no memory for it",
+			"Their rules start afresh, and their alerts were cleared with the reason memory; cepd_rule_evictions_total counts them by rule. Raise " +
+				"state.memory, or bound what rules keep with `limits`; cepd check says what each takes.",
+		})
+	}
 	if n.Damaged > 0 {
 		e.ownRaise(ownID{ruleStateDamaged, ""}, rec, rec.Arrival.Add(ownClear), damageText(n))
 	}

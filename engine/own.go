@@ -20,7 +20,11 @@ const (
 	ruleSessionLost  = "cepd:session-lost"
 	ruleClock        = "cepd:clock"
 	ruleStateDamaged = "cepd:state-damaged"
+	ruleMemory       = "cepd:memory"
 )
+
+// memoryEvicted is what an alert is about where memory was used up.
+const memoryEvicted = "evicted"
 
 // ownClear is how long an alert stays whose cause is over at once, but not what
 // came of it: long enough to be seen.

@@ -208,7 +208,7 @@ func (s *Shard) expire(l *lane, t *timer) {
 			s.expireWindow(l, ks, rule, t.at)
 		}
 	case timerIdle:
-		s.forget(l, ks, rule, t.at, alerting.ReasonForgotten, evictedIdle)
+		s.forget(l, ks, rule, t.at, alerting.ReasonForgotten, evictedIdle, grounds{})
 	default:
 		if t.silence() {
 			s.expireSilence(l, ks, rule, t.at)
@@ -226,12 +226,13 @@ const (
 )
 
 // forget drops what a rule keeps of a key, and clears its alert with a reason.
-func (s *Shard) forget(l *lane, ks *keyState, rule int, now event.Time, reason, limit string) {
+func (s *Shard) forget(l *lane, ks *keyState, rule int, now event.Time, reason, limit string, of grounds) {
 	st := ks.at(rule)
 	for slot, a := range st.alerts() {
 		if a.Told {
-			d := s.decided(ks, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now})
-			s.tell(ks, slot, a, d, grounds{atEnd: l.atEnd(now)})
+			d := s.decided(ks, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: max(now, a.Since)})
+			of.atEnd = l.atEnd(d.Time)
+			s.tell(ks, slot, a, d, of)
 		}
 	}
 	if !st.empty() {
