@@ -50,6 +50,7 @@ type Daemon struct {
 	delivery   atomic.Pointer[delivery] // for the HTTP server, which is there before
 	refresh    refresher
 	throttle   *throttle
+	memory     memory
 	metrics    *web.Metrics
 	addr       string
 
@@ -58,6 +59,8 @@ type Daemon struct {
 	groups    chan group          // that were appended, for the loop; closed by the appender
 	spent     chan []event.Record // memory of groups, for the appender
 	deadlines chan deadline       // at most one, the newest
+	wantSave  chan struct{}       // holds a token when a snapshot is wanted before its time
+	whenSaved chan chan struct{}  // to be closed when no snapshot is under way
 	quit      chan struct{}       // closed when the sources have stopped
 	hurry     chan struct{}       // closed when a stop cannot wait for a snapshot any more
 	loopDone  chan struct{}
@@ -125,7 +128,7 @@ func New(opts Options) (*Daemon, error) {
 		opts: opts, cfg: opts.Config, fs: vfs.OS(), log: opts.Logger, clock: newClock(opts.Now),
 		pool: newPool(), health: newHealth(), throttle: newThrottle(maxUnderway),
 		batches: make(chan sourceBatch, waitingBatches), commands: make(chan command), quit: make(chan struct{}), loopDone: make(chan struct{}), saverDone: make(chan struct{}), hurry: make(chan struct{}),
-		groups: make(chan group, waitingGroups), spent: make(chan []event.Record, waitingGroups), deadlines: make(chan deadline, 1),
+		groups: make(chan group, waitingGroups), spent: make(chan []event.Record, waitingGroups), deadlines: make(chan deadline, 1), wantSave: make(chan struct{}, 1), whenSaved: make(chan chan struct{}),
 		coming: map[string]*ruleSet{}, tables: map[string]bool{}, firing: map[string]int64{},
 		sources: map[string]*runningSource{}, rejected: map[string]event.Time{}, unrouted: map[string]bool{}, standIns: map[string]engine.StandIn{}, marked: event.MinTime,
 		done: make(chan struct{}), failed: make(chan struct{}), stopped: make(chan struct{}), begun: make(chan struct{}), halted: make(chan struct{}),
@@ -154,7 +157,7 @@ func (d *Daemon) Start(ctx context.Context) error {
 	}
 	d.life.started = true
 	defer context.AfterFunc(ctx, d.halt)()
-	for _, f := range []func(context.Context) error{d.limitMemory, d.takeState, d.startHTTP, d.openState, d.startSinks, d.startLoop, d.startNotices, d.startSources, d.startWatch} {
+	for _, f := range []func(context.Context) error{d.limitMemory, d.takeState, d.startHTTP, d.openState, d.startSinks, d.startLoop, d.startNotices, d.startMemory, d.startSources, d.startWatch} {
 		if err := f(ctx); err != nil {
 			d.halt()
 			// Nothing new was decided. What waits for a sink that is down, waits on.
@@ -312,7 +315,11 @@ func (d *Daemon) outbox() notify.Outbox {
 	if d.state != nil {
 		return d.state.outbox
 	}
-	return outbox.NewMemory(d.outboxOptions())
+	o := d.outboxOptions()
+	if limit := d.memory.limit; limit > 0 {
+		o.MaxBytes = min(o.MaxBytes, limit/8)
+	}
+	return outbox.NewMemory(o)
 }
 
 func (d *Daemon) outboxOptions() outbox.Options {

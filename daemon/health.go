@@ -18,6 +18,7 @@ const (
 	recovering
 	diskFull
 	outboxFull
+	memoryFull
 )
 
 // health holds what is in the way of the daemon's work. Its methods may be

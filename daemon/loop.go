@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/internal/failpoint"
 )
@@ -43,6 +44,14 @@ func (l *loop) run() {
 			l.saved(r)
 		case <-due.C:
 			l.save()
+		case <-l.d.wantSave:
+			l.save()
+		case over := <-l.d.whenSaved:
+			if l.saving.of == nil {
+				close(over)
+			} else {
+				l.saving.over = append(l.saving.over, over)
+			}
 		}
 	}
 }
@@ -67,6 +76,9 @@ func (l *loop) group(g group) {
 // step lets a group take effect.
 func (l *loop) step(g group) error {
 	if len(g.records) == 0 {
+		if g.after != nil {
+			g.after(&engine.Output{})
+		}
 		return nil
 	}
 	d := l.d

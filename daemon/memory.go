@@ -1,31 +1,11 @@
 package daemon
 
 import (
-	"context"
 	"io/fs"
-	"os"
 	"path"
-	"runtime/debug"
 	"strconv"
 	"strings"
 )
-
-// limitMemory lets the collector of garbage keep the process below a limit: that
-// of cepd.yaml, else nine tenths of what its control group allows, since not all
-// memory is the heap's. What the environment sets with GOMEMLIMIT stays.
-func (d *Daemon) limitMemory(context.Context) error {
-	limit := d.cfg.State.Memory
-	if limit == 0 {
-		limit = groupLimit(os.DirFS("/")) / 10 * 9
-	}
-	if limit == 0 || os.Getenv("GOMEMLIMIT") != "" {
-		return nil
-	}
-	was := debug.SetMemoryLimit(limit)
-	d.log.Info("memory is limited", "bytes", limit)
-	d.started("memory limit", func(context.Context) { debug.SetMemoryLimit(was) })
-	return nil
-}
 
 // groupLimit returns how much memory the control groups of the process allow, 0
 // if they do not say. It looks at those above too, as far as they can be seen:

@@ -33,7 +33,7 @@ func TestLimitMemory(t *testing.T) {
 	was := debug.SetMemoryLimit(-1)
 	r := newRigWith(t, tooHot, func(o *Options) { o.Config.State.Memory = 512 << 20 })
 	r.start(t)
-	if got := debug.SetMemoryLimit(-1); got != 512<<20 {
+	if got := debug.SetMemoryLimit(-1); got < 256<<20 || got > 512<<20 { // less by what mapped files take
 		t.Errorf("the limit is %d", got)
 	}
 	r.stop(t)

@@ -121,6 +121,7 @@ func (d *Daemon) logReject(r *engine.Reject, now event.Time) {
 func (d *Daemon) collect() {
 	d.metrics.Set(web.Watchdog, d.watchdog())
 	d.collectState()
+	d.collectMemory()
 	if !d.running.Load() {
 		return
 	}
@@ -144,8 +145,10 @@ func (d *Daemon) collect() {
 		}
 		d.metrics.Set(web.SourceUp, up, name)
 		d.metrics.Set(web.SourceMessages, float64(s.Messages), name)
-		if lost := float64(s.SessionsLost); lost > 0 {
-			d.metrics.Set(web.SessionsLost, lost, name)
+		for metric, n := range map[web.Metric]uint64{web.SessionsLost: s.SessionsLost, web.SourceShed: s.Shed, web.SourcePauses: s.Pauses} {
+			if n > 0 {
+				d.metrics.Set(metric, float64(n), name)
+			}
 		}
 	}
 	d.collectRequests()
@@ -233,6 +236,17 @@ func (d *Daemon) collectState() {
 	}
 	if at := d.saved.Load(); at != 0 {
 		m.SetTime(web.SnapshotTime, event.Time(at))
+	}
+}
+
+// collectMemory sets the metrics of memory.
+func (d *Daemon) collectMemory() {
+	u, limit := d.memory.read(), d.memory.limit
+	d.metrics.Set(web.MemoryLive, float64(u.live))
+	d.metrics.Set(web.MemoryFiles, float64(u.files))
+	if limit > 0 {
+		d.metrics.Set(web.MemoryLimit, float64(limit))
+		d.metrics.Set(web.MemoryBudget, float64(u.budget))
 	}
 }
 

@@ -39,6 +39,7 @@ type saving struct {
 	busy   time.Duration     // that steps took since the last snapshot was taken
 	began  time.Time         // of the one under way
 	pause  time.Duration     // the longest that the loop stood still for it
+	over   []chan struct{}   // to be closed when none is under way any more
 	chunks chan chunk
 	saved  chan saved
 }
@@ -88,6 +89,10 @@ func (l *loop) saved(r saved) {
 	d.durable.End(r.of, r.err)
 	took := time.Since(s.began)
 	s.of, s.next = nil, nil
+	for _, over := range s.over {
+		close(over)
+	}
+	s.over = nil
 	var cut *durable.CutError
 	switch {
 	case r.err == nil:

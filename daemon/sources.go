@@ -135,6 +135,9 @@ func (d *Daemon) runSource(s config.Source, subs []mqtt.Subscription, was earlie
 	d.mu.Lock()
 	d.sources[s.Name] = r
 	d.mu.Unlock()
+	d.memory.mu.Lock()
+	d.boundSources()
+	d.memory.mu.Unlock()
 	go func() {
 		defer close(r.done)
 		d.readSource(ctx, s.Name, r)

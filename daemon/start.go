@@ -94,6 +94,8 @@ func (d *Daemon) recover(ctx context.Context) error {
 	d.health.set(recovering, "")
 	d.clock.reached(d.durable.Arrival())
 	d.firing = d.durable.Firing()
+	d.memory.told = d.durable.MemoryNear()
+	d.memory.near = d.memory.told
 	d.notices.behind, d.notices.damage = d.durable.ClockWrong(), rec.Damage
 	if d.state != nil {
 		d.recovered(rec, time.Since(start))

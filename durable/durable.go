@@ -196,6 +196,16 @@ func (e *Engine) Last() event.Position { return e.last }
 // Arrival returns the time of arrival of the last record that was appended.
 func (e *Engine) Arrival() event.Time { return e.arrival }
 
+// Coldest lists a share of all keys, those that have not been heard of for
+// longest, in notices that let their state go; held is how many events are held
+// back.
+func (e *Engine) Coldest(share float64) (notices []engine.Notice, held int) {
+	return e.engine.Coldest(share), e.engine.Held()
+}
+
+// MemoryNear reports whether, as far as the log says, memory is nearly used up.
+func (e *Engine) MemoryNear() bool { return e.engine.MemoryNear() }
+
 // ClockWrong reports whether, as far as the log says, the clock is behind.
 func (e *Engine) ClockWrong() bool { return e.engine.ClockWrong() }
 

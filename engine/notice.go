@@ -30,9 +30,11 @@ type Notice struct {
 	// start afresh, and Rules some of the rules that they are of.
 	Damaged int      `json:"damaged,omitempty"`
 	Rules   []string `json:"rules,omitempty"`
-	// Memory is how much of its memory the state takes: one of the above; empty:
-	// nothing is said. Evict lists keys whose state goes, for want of it.
+	// Memory is how it is with memory: one of the above; empty: nothing is said.
+	// For want of it, Judge has the events judged that are held back, and Evict
+	// lists keys whose state goes.
 	Memory string    `json:"memory,omitempty"`
+	Judge  bool      `json:"judge,omitempty"`
 	Evict  []Evicted `json:"evict,omitempty"`
 }
 
@@ -84,6 +86,14 @@ func (e *Engine) notice(rec *event.Record) {
 		})
 	}
 	e.router.clock.wrong = e.own.clockWrong()
+	e.noticeMemory(&n, rec)
+	if n.Damaged > 0 {
+		e.ownRaise(ownID{ruleStateDamaged, ""}, rec, rec.Arrival.Add(ownClear), damageText(n))
+	}
+}
+
+// noticeMemory judges what the shell says of memory.
+func (e *Engine) noticeMemory(n *Notice, rec *event.Record) {
 	near := ownID{ruleMemory, MemoryNear}
 	switch n.Memory {
 	case MemoryNear:
@@ -95,6 +105,14 @@ func (e *Engine) notice(rec *event.Record) {
 	case MemoryEnough:
 		e.ownOver(near, rec.Arrival, rec.Pos, alerting.ReasonClear)
 	}
+	if n.Judge {
+		e.judgeHeld()
+		e.ownRaise(ownID{ruleMemory, memoryHeld}, rec, rec.Arrival.Add(ownClear), ownText{
+			"warning", "memory", "events were judged without waiting for others, since there was no memory to hold them back",
+			"What comes after them, and was before them, counts as late: see cepd_events_late_total. Raise state.memory, or lower the `lag` of " +
+				"the stream.",
+		})
+	}
 	if len(n.Evict) > 0 {
 		e.evict(n.Evict, rec.Pos)
 		e.ownRaise(ownID{ruleMemory, memoryEvicted}, rec, rec.Arrival.Add(ownClear), ownText{
@@ -102,9 +120,6 @@ func (e *Engine) notice(rec *event.Record) {
 			"Their rules start afresh, and their alerts were cleared with the reason memory; cepd_rule_evictions_total counts them by rule. Raise " +
 				"state.memory, or bound what rules keep with `limits`; cepd check says what each takes.",
 		})
-	}
-	if n.Damaged > 0 {
-		e.ownRaise(ownID{ruleStateDamaged, ""}, rec, rec.Arrival.Add(ownClear), damageText(n))
 	}
 }
 
@@ -125,6 +140,10 @@ func damageText(n Notice) ownText {
 
 // clockWrong reports whether the shell's clock cannot be believed.
 func (o own) clockWrong() bool { return o[ownID{ruleClock, ClockBehind}] != nil }
+
+// MemoryNear reports whether, as far as the log says, the shell's memory is
+// nearly used up.
+func (e *Engine) MemoryNear() bool { return e.own[ownID{ruleMemory, MemoryNear}] != nil }
 
 // ClockWrong reports whether, as far as the log says, the shell's clock is
 // behind.

@@ -23,8 +23,11 @@ const (
 	ruleMemory       = "cepd:memory"
 )
 
-// memoryEvicted is what an alert is about where memory was used up.
-const memoryEvicted = "evicted"
+// What alerts are about where memory was used up.
+const (
+	memoryEvicted = "evicted" // state of keys was dropped
+	memoryHeld    = "held"    // events were judged that were held back
+)
 
 // ownClear is how long an alert stays whose cause is over at once, but not what
 // came of it: long enough to be seen.

@@ -109,6 +109,28 @@ func (t *tablePlan) lists(key string) bool {
 	return slices.ContainsFunc(t.rules, func(r *rulePlan) bool { return r.listed[key] })
 }
 
+// Held counts the events that are held back until their stream's watermark.
+func (e *Engine) Held() int {
+	n := 0
+	for _, s := range e.shards {
+		for _, l := range s.lanes {
+			n += len(l.waiting.items)
+		}
+	}
+	return n
+}
+
+// judgeHeld lets watermarks go as far as the streams' events. Nothing of these is
+// lost; what comes later and was before them is late.
+func (e *Engine) judgeHeld() {
+	for _, rt := range e.router.streams {
+		if rt.Producer == "" && !rt.Watermark.PerKey {
+			rt.marks.raise(rt.marks.latest)
+		}
+	}
+	e.run()
+}
+
 // evict drops the state of keys that a record lists. Rules and keys that are no
 // more are passed over.
 func (e *Engine) evict(list []Evicted, pos event.Position) {

@@ -63,6 +63,12 @@ const (
 	RecoveryRecords                // may go down
 	StateDamaged                   // by what
 	Watchdog                       // may go down
+	SourceShed                     // by source
+	SourcePauses                   // by source
+	MemoryLimit                    // may go down
+	MemoryBudget                   // may go down
+	MemoryLive                     // may go down
+	MemoryFiles                    // may go down
 )
 
 // definitions has a line for each Metric.
@@ -115,6 +121,12 @@ var definitions = [...]struct {
 	RecoverySeconds:  {"recovery_seconds", "Time that recovery took at the start.", nil},
 	RecoveryRecords:  {"recovery_records", "Records of the log that took effect again at the start.", nil},
 	StateDamaged:     {"state_damaged_total", "Damage that was found in the state and worked around, by what: key or snapshot.", []string{"what"}},
+	SourceShed:       {"source_messages_shed_total", "Messages of QoS 0 for which a source had no room.", []string{"source"}},
+	SourcePauses:     {"source_pauses_total", "Times that a source disconnected, its session kept, since its buffer was full.", []string{"source"}},
+	MemoryLimit:      {"memory_limit_bytes", "Memory that the process may use.", nil},
+	MemoryBudget:     {"memory_heap_budget_bytes", "The part of the limit that is left for the heap.", nil},
+	MemoryLive:       {"memory_heap_live_bytes", "What was in use of the heap when garbage was last collected.", nil},
+	MemoryFiles:      {"memory_files_bytes", "Pages of files in memory: the program, and the database of snapshots.", nil},
 	Watchdog:         {"watchdog", "1 if log and engine answered just now, 0 if not. Missing or 0: cepd does not work.", nil},
 }
 
@@ -122,7 +134,8 @@ var definitions = [...]struct {
 func (id Metric) mayGoDown() bool {
 	switch id {
 	case AlertsFiring, Watermark, WatermarkLag, SourceUp, Pending, SinkFailing, DeadLetterCount, ReloadSuccessful, LogBytes, OutboxBytes, OutboxAge, DiskFree,
-		SnapshotTime, SnapshotDuration, SnapshotPause, SnapshotRows, RecoverySeconds, RecoveryRecords, Watchdog:
+		SnapshotTime, SnapshotDuration, SnapshotPause, SnapshotRows, RecoverySeconds, RecoveryRecords, Watchdog,
+		MemoryLimit, MemoryBudget, MemoryLive, MemoryFiles:
 		return true
 	}
 	return false

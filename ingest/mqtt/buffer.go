@@ -140,6 +140,15 @@ func (b *buffer) halfEmpty() bool {
 	return b.bytes <= b.limit/2
 }
 
+// bound sets how many bytes the buffer holds from now on.
+func (b *buffer) bound(limit int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.limit = limit; b.bytes <= b.limit/2 {
+		signal(b.room)
+	}
+}
+
 // held returns how many bytes the buffer holds.
 func (b *buffer) held() int {
 	b.mu.Lock()

@@ -133,6 +133,10 @@ func (s *Source) Close() error {
 	return nil
 }
 
+// Bound sets how many bytes of messages that nobody has read yet are held from
+// now on, in place of Config.BufferBytes. What is held already stays.
+func (s *Source) Bound(bytes int) { s.buffer.bound(bytes) }
+
 // Status returns how the source is.
 func (s *Source) Status() Status {
 	s.mu.Lock()
