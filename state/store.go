@@ -194,8 +194,7 @@ func (s *Store) Close() error { return s.db.close() }
 // Epoch is a snapshot that is being written.
 type Epoch struct {
 	store   *Store
-	marker  Marker // as far as it is known
-	written [][]byte
+	marker  Marker  // as far as it is known
 	garbage garbage // what the epoch before needs and this one does not
 	err     error
 	over    bool
@@ -260,9 +259,6 @@ func (e *Epoch) put(rows []Row) error {
 	})
 	if err != nil {
 		return err
-	}
-	for _, c := range changes {
-		e.written = append(e.written, c.key)
 	}
 	return e.store.db.write(changes)
 }
@@ -405,8 +401,9 @@ func (s *Store) retire(kept []Marker, e *Epoch) {
 	}
 }
 
-// Abandon removes what was written of the epoch. An error is no harm: what is
-// left is removed before the next epoch begins.
+// Abandon makes sure that the epoch does not count. What was written of it is
+// removed before the next one begins: to keep a list of that would take as much
+// memory as a large epoch itself, for what hardly ever happens.
 func (e *Epoch) Abandon() error {
 	if e.over {
 		return nil
@@ -414,16 +411,11 @@ func (e *Epoch) Abandon() error {
 	s := e.store
 	e.over, s.epoch = true, nil
 	s.dirty = true
-	changes := []change{{key: markerKey(e.marker.Epoch)}} // whether it was written is not always known
-	for _, key := range e.written {
-		changes = append(changes, change{key: key})
-	}
 	h := head{Format: Format, Opened: true, Epochs: s.kept}
 	err := s.db.setHead(h.encode())
-	if err == nil {
-		err = s.db.write(changes)
+	if err == nil { // whether the marker was written is not always known
+		err = s.db.write([]change{{key: markerKey(e.marker.Epoch)}})
 	}
-	s.dirty = err != nil
 	return err
 }
 
