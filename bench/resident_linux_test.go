@@ -84,51 +84,64 @@ sinks:
 //
 //	go test ./bench -run '^$' -bench Resident -benchtime 1x -load 60s
 func BenchmarkResident(b *testing.B) {
+	const on = "state: {dir: state, min_free: 32MB}"
 	for _, source := range []string{"http", "mqtt"} {
-		for _, state := range []string{"off", "on"} {
-			b.Run("source="+source+"/snapshots="+state, func(b *testing.B) { resident(b, source, state == "on", (*instance).nothing) })
-		}
+		b.Run("source="+source+"/snapshots=off", func(b *testing.B) { resident(b, situation{source: source}) })
+		b.Run("source="+source+"/snapshots=on", func(b *testing.B) { resident(b, situation{source: source, state: on}) })
 	}
-	// What reload, a snapshot of everything and a start after kill -9 add.
-	b.Run("reload", func(b *testing.B) { resident(b, "http", true, (*instance).reload) })
-	b.Run("restart", func(b *testing.B) { resident(b, "http", true, (*instance).restart) })
+	// What reloads with their snapshots of everything, and a start after kill -9, add.
+	b.Run("reload", func(b *testing.B) { resident(b, situation{source: "http", state: on, then: (*instance).reload}) })
+	b.Run("restart", func(b *testing.B) { resident(b, situation{source: "http", state: on, then: (*instance).restart}) })
+	// Every event is of a device that nobody has heard of before.
+	b.Run("limit=128MB", func(b *testing.B) {
+		resident(b, situation{source: "http", state: "state: {dir: state, min_free: 32MB, memory: 128MB}", endless: true, then: (*instance).evicted})
+	})
+	b.Run("limit=128MB/snapshots=off", func(b *testing.B) {
+		resident(b, situation{source: "http", state: "state: {memory: 128MB}", endless: true, then: (*instance).evicted})
+	})
 }
 
-// resident reports the peaks of a daemon under load, after which it does
+// situation is what a daemon is in.
+type situation struct {
+	source  string // http or mqtt
+	state   string // a line of its configuration
+	endless bool   // there are ever more devices
+	then    func(*instance)
+}
+
+// resident reports the peaks of a daemon under load, after which it may do
 // something.
-func resident(b *testing.B, source string, state bool, then func(*instance)) {
+func resident(b *testing.B, is situation) {
 	bin, from := *program, ""
 	if bin == "" {
 		bin = buildProgram(b)
 	}
 	var broker string
-	if from = `{type: http, listen: "127.0.0.1:0"}`; source == "mqtt" {
+	if from = `{type: http, listen: "127.0.0.1:0"}`; is.source == "mqtt" {
 		broker = mosquitto.Start(b, "max_queued_messages 0", "max_inflight_messages 1000")
 		from = fmt.Sprintf(`{type: mqtt, url: "mqtt://%s"}`, broker)
-	}
-	kept := ""
-	if state {
-		kept = "state: {dir: state, min_free: 32MB}"
 	}
 	var most peaks
 	events, took, used := uint64(0), time.Duration(0), time.Duration(0)
 	for b.Loop() {
 		p := &instance{b: b, bin: bin, dir: b.TempDir()}
-		topic := map[string]string{"http": "t", "mqtt": "plant/{line}"}[source]
+		topic := map[string]string{"http": "t", "mqtt": "plant/{line}"}[is.source]
 		p.write("rules.yaml", fmt.Sprintf(residentRules, topic))
-		p.write("cepd.yaml", fmt.Sprintf(residentConfig, kept, from))
+		p.write("cepd.yaml", fmt.Sprintf(residentConfig, is.state, from))
 		p.start()
 		ctx, cancel := context.WithTimeout(context.Background(), *loadFor)
 		start := time.Now()
-		if source == "mqtt" {
+		if is.source == "mqtt" {
 			p.await("connected")
 			events += publish(ctx, b, broker)
 		} else {
-			events += post(ctx, b, p.source+"/t")
+			events += post(ctx, b, newStream(is.endless), p.source+"/t")
 		}
 		took += time.Since(start)
 		cancel()
-		then(p)
+		if is.then != nil {
+			is.then(p)
+		}
 		p.stop()
 		most, used = most.with(p.peaks), used+p.used
 	}
@@ -273,7 +286,26 @@ func (p *instance) end(s os.Signal) {
 
 func (p *instance) stop() { p.end(syscall.SIGTERM) }
 
-func (p *instance) nothing() {}
+// evicted reports how many states of keys have gone for want of memory.
+func (p *instance) evicted() {
+	answer, err := http.Get(p.server + "/metrics")
+	if err != nil {
+		p.b.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		p.b.Fatal(err)
+	}
+	total := 0.0
+	for _, m := range evictedLine.FindAllSubmatch(text, -1) {
+		n, _ := strconv.ParseFloat(string(m[1]), 64)
+		total += n
+	}
+	p.b.ReportMetric(total, "evicted")
+}
+
+var evictedLine = regexp.MustCompile(`(?m)^cepd_rule_evictions_total\{reason="memory",.*\} (\S+)$`)
 
 // reload brings other rules into force, and gives time for the snapshot of
 // everything that follows.
@@ -290,7 +322,7 @@ func (p *instance) reload() {
 			p.b.Fatal("the reload was answered ", answer.Status)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		post(ctx, p.b, p.source+"/t")
+		post(ctx, p.b, newStream(false), p.source+"/t")
 		cancel()
 	}
 }
@@ -305,13 +337,14 @@ func (p *instance) restart() {
 // stream gives messages of 10,000 devices without end. It may be used by
 // several goroutines.
 type stream struct {
+	endless  bool // every message is of another device
 	readings []Reading
 	span     event.Duration
 	next     atomic.Uint64
 }
 
-func newStream() *stream {
-	s := &stream{readings: Telemetry(100_000, 10_000, 1)}
+func newStream(endless bool) *stream {
+	s := &stream{endless: endless, readings: Telemetry(100_000, 10_000, 1)}
 	s.span = s.readings[len(s.readings)-1].Time.Sub(s.readings[0].Time) + 1_000_000
 	return s
 }
@@ -321,6 +354,9 @@ func (s *stream) appendNext(b []byte) []byte {
 	n := s.next.Add(1) - 1
 	r := s.readings[n%uint64(len(s.readings))]
 	r.Time = r.Time.Add(event.Duration(n/uint64(len(s.readings))) * s.span)
+	if s.endless {
+		r.Device = "pump-" + pad(int(n), 9)
+	}
 	return r.AppendJSON(b)
 }
 
@@ -329,10 +365,9 @@ const postEvents = 500
 
 // post posts events until ctx is done, from a few clients, each of which waits
 // for the answer before it goes on, and as long as it is asked to.
-func post(ctx context.Context, b *testing.B, url string) uint64 {
+func post(ctx context.Context, b *testing.B, s *stream, url string) uint64 {
 	var clients sync.WaitGroup
 	var accepted atomic.Uint64
-	s := newStream()
 	for range 4 {
 		clients.Go(func() {
 			var body []byte
@@ -410,7 +445,7 @@ func publish(ctx context.Context, b *testing.B, address string) uint64 {
 			<-room
 		}
 	}()
-	out, s, id := bufio.NewWriterSize(conn, 64<<10), newStream(), uint16(0)
+	out, s, id := bufio.NewWriterSize(conn, 64<<10), newStream(false), uint16(0)
 	var payload, packet []byte
 	for ctx.Err() == nil {
 		if id++; id == 0 {
