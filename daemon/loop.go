@@ -27,6 +27,12 @@ func (l *loop) run() {
 	defer l.finish()
 	due := time.NewTicker(l.d.cfg.State.Snapshot)
 	defer due.Stop()
+	var age <-chan time.Time // nobody asks where memory is not limited
+	if l.d.memory.limit > 0 {
+		tick := time.NewTicker(ageEvery)
+		defer tick.Stop()
+		age = tick.C
+	}
 	for {
 		out, next := l.saving.offer()
 		select {
@@ -44,6 +50,8 @@ func (l *loop) run() {
 			l.saved(r)
 		case <-due.C:
 			l.save()
+		case <-age:
+			l.d.durable.Age()
 		case <-l.d.wantSave:
 			l.save()
 		case over := <-l.d.whenSaved:

@@ -35,6 +35,10 @@ const (
 	enoughFor   = time.Minute
 )
 
+// ageEvery is how far apart keys are heard of, at least, where it is known which of
+// them was heard of first.
+const ageEvery = 5 * time.Second
+
 // nearChecks is how many checks in a row must find memory nearly used up before
 // that is told: a burst is no news.
 const nearChecks = 20

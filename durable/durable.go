@@ -203,6 +203,9 @@ func (e *Engine) Coldest(share float64) (notices []engine.Notice, held int) {
 	return e.engine.Coldest(share), e.engine.Held()
 }
 
+// Age tells keys apart that are heard of from now on, and those before.
+func (e *Engine) Age() { e.engine.Age() }
+
 // MemoryNear reports whether, as far as the log says, memory is nearly used up.
 func (e *Engine) MemoryNear() bool { return e.engine.MemoryNear() }
 

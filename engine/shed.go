@@ -114,7 +114,7 @@ func (e *Engine) Held() int {
 	n := 0
 	for _, s := range e.shards {
 		for _, l := range s.lanes {
-			n += len(l.waiting.items)
+			n += l.waiting.len()
 		}
 	}
 	return n
@@ -167,7 +167,9 @@ func (e *Engine) evictKey(at place, key string, pos event.Position) {
 	if kc := ks.clock(); kc != nil {
 		l.dropTimers(&kc.timers)
 	}
-	t.settle(ks)
+	if ks.filed() { // else the last of its timers has let go of it
+		t.settle(ks)
+	}
 }
 
 // dropTimers takes the timers out of a queue that nobody wants any more, and
@@ -191,6 +193,8 @@ func (l *lane) dropTimers(q *timerQueue) {
 		q.push(&wanted[i])
 	}
 	for _, ks := range gone {
-		ks.table.settle(ks)
+		if ks.filed() { // it may have had several
+			ks.table.settle(ks)
+		}
 	}
 }

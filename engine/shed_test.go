@@ -14,7 +14,7 @@ import (
 
 // evicting returns a story in which the state of keys is dropped now and then,
 // as an engine that lives through it asks for.
-func evicting(t *testing.T, set *rules.Set, seed int64, n int) []event.Record {
+func evicting(t *testing.T, set *rules.Set, story func(seed int64, n int) []event.Record, seed int64, n int) []event.Record {
 	t.Helper()
 	e := New(Config{Shards: 3, Load: func(string) (*rules.Set, error) { return set, nil }})
 	step := func(rec event.Record) Output { return e.Step(Input{Records: []event.Record{rec}}) }
@@ -29,6 +29,10 @@ func evicting(t *testing.T, set *rules.Set, seed int64, n int) []event.Record {
 	for _, rec := range story(seed, n) {
 		add(rec)
 		if rec.Kind == event.KindMessage && rng.Intn(25) == 0 {
+			e.Age()
+			if rng.Intn(4) == 0 {
+				add(Notice{Judge: true}.Record(rec.Arrival))
+			}
 			for _, notice := range e.Coldest(0.1 + 0.8*rng.Float64()) {
 				add(notice.Record(rec.Arrival))
 			}
@@ -40,11 +44,15 @@ func evicting(t *testing.T, set *rules.Set, seed int64, n int) []event.Record {
 // TestEvictionsInLog: where records drop the state of keys, the output is the same for any
 // number of shards, any batches, and any restarts.
 func TestEvictionsInLog(t *testing.T) {
-	set := storySet(t)
-	for seed := range int64(8) {
-		records := evicting(t, set, seed, 400)
+	t.Run("streams", func(t *testing.T) { testEvictionsInLog(t, storySet(t), story) })
+	t.Run("keys", func(t *testing.T) { testEvictionsInLog(t, loadSet(t, keyedRules), offline) })
+}
+
+func testEvictionsInLog(t *testing.T, set *rules.Set, story func(seed int64, n int) []event.Record) {
+	for seed := range int64(6) {
+		records := evicting(t, set, story, seed, 400)
 		want := tell(t, set, records, 1, false, rand.New(rand.NewSource(seed)))
-		if n := strings.Count(want, "(memory)"); n < 5 {
+		if n := strings.Count(want, "(memory)"); n < 3 {
 			t.Fatalf("seed %d: %d alerts were cleared for want of memory; too few to say anything:\n%s", seed, n, want)
 		}
 		for _, shards := range []int{1, 2, 8} {
@@ -70,10 +78,7 @@ rules:
 // TestColdest: the keys go first that were heard of longest ago, all that is
 // kept of them, and nothing of others.
 func TestColdest(t *testing.T) {
-	set, report := rules.Load([]rules.File{{Name: "rules.yaml", Data: []byte(heardRules)}}, rules.Options{})
-	if !report.OK() {
-		t.Fatal(report)
-	}
+	set := loadSet(t, heardRules)
 	e := New(Config{Shards: 4, Load: func(string) (*rules.Set, error) { return set, nil }})
 	seq := uint64(0)
 	step := func(rec event.Record) Output {
@@ -157,5 +162,33 @@ func TestEvictUnknown(t *testing.T) {
 	}
 	for i, p := range [][]byte{payload, []byte(`{"evict": 7}`), []byte(`{"evict": [{"rules": null, "keys": [null]}]}`)} {
 		e.Step(Input{Records: []event.Record{{Pos: event.Position{Seq: uint64(i + 2)}, Kind: event.KindNotice, Payload: p}}})
+	}
+}
+
+// TestJudgeHeld: what is held back is judged at once, and what comes after it and
+// was before it is late.
+func TestJudgeHeld(t *testing.T) {
+	set := loadSet(t, `
+streams:
+  t: {source: in, time: e.ts, watermark: {lag: 1h}}
+rules:
+  - {name: hot, from: t, by: e.d, when: e.x > 80, alert: {}}
+`)
+	e := New(Config{Shards: 2, Load: func(string) (*rules.Set, error) { return set, nil }})
+	start := mustTime(t, "2026-03-01T12:00:00Z")
+	message := func(seq uint64, at event.Time) event.Record {
+		return event.Record{Pos: event.Position{Seq: seq}, Kind: event.KindMessage, Source: "in", Arrival: start, Payload: fmt.Appendf(nil, `{"ts":"%s","d":"d%d","x":90}`, at, seq)}
+	}
+	out := e.Step(Input{Records: []event.Record{
+		{Pos: event.Position{Seq: 1}, Kind: event.KindRuleSet, Payload: []byte(set.Hash)}, message(2, start), message(3, start.Add(60e9)),
+	}})
+	if len(out.Transitions) != 0 || e.Held() != 2 {
+		t.Fatalf("%d events are held back, and %v", e.Held(), out.Transitions)
+	}
+	judge := Notice{Judge: true}.Record(start)
+	judge.Pos = event.Position{Seq: 4}
+	out = e.Step(Input{Records: []event.Record{judge, message(5, start.Add(30e9)), message(6, start.Add(60e9))}})
+	if len(out.Transitions) != 3 || out.Stats.Late.Total("t") != 1 || e.Held() != 0 {
+		t.Errorf("%d events are held back, %d are late, and %v", e.Held(), out.Stats.Late.Total("t"), out.Transitions)
 	}
 }

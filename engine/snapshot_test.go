@@ -76,6 +76,9 @@ type snapshotter struct {
 
 func (w *snapshotter) step(records []event.Record) Output {
 	out := w.engine.Step(Input{Records: records})
+	if w.rng.Intn(5) == 0 {
+		w.engine.Age()
+	}
 	switch {
 	case w.under == nil && w.rng.Intn(2) == 0:
 		w.begin()
@@ -147,6 +150,14 @@ func (w *snapshotter) crash(c Config, set *rules.Set) {
 func TestSnapshots(t *testing.T) {
 	t.Run("streams", func(t *testing.T) { testSnapshots(t, storySet(t), story) })
 	t.Run("keys", func(t *testing.T) { testSnapshots(t, loadSet(t, keyedRules), offline) })
+	t.Run("evictions", func(t *testing.T) {
+		set := storySet(t)
+		testSnapshots(t, set, func(seed int64, n int) []event.Record { return evicting(t, set, story, seed, n) })
+	})
+	t.Run("evictions of keys", func(t *testing.T) {
+		set := loadSet(t, keyedRules)
+		testSnapshots(t, set, func(seed int64, n int) []event.Record { return evicting(t, set, offline, seed, n) })
+	})
 }
 
 func testSnapshots(t *testing.T, set *rules.Set, story func(seed int64, n int) []event.Record) {
