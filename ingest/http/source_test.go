@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	nethttp "net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -69,7 +70,12 @@ func taken(ingest.Batch) error { return nil }
 // post sends a request; headers are "Name: value" lines.
 func (s *server) post(t *testing.T, path, body string, headers ...string) (code int, answer string, h nethttp.Header) {
 	t.Helper()
-	req, err := nethttp.NewRequest("POST", "http://"+s.Addr()+path, strings.NewReader(body))
+	return s.postFrom(t, path, strings.NewReader(body), headers...)
+}
+
+func (s *server) postFrom(t *testing.T, path string, body io.Reader, headers ...string) (code int, answer string, h nethttp.Header) {
+	t.Helper()
+	req, err := nethttp.NewRequest("POST", "http://"+s.Addr()+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,4 +344,41 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What has come of a body takes room while the rest is still to come, and gives it
+// back; who is alone may have any.
+func TestBodiesTakeRoom(t *testing.T) {
+	s := start(t, Config{Buffer: 100_000}, taken)
+	read, write := io.Pipe()
+	codes := make(chan int)
+	go func() {
+		code, _, _ := s.postFrom(t, "/v1/events", read)
+		codes <- code
+	}()
+	_, _ = io.WriteString(write, `{"a":"`+strings.Repeat("x", 90_000))
+	s.await(func(bytes int) bool { return bytes >= 90_000 })
+	other := `{"b":"` + strings.Repeat("x", 20_000) + `"}`
+	for _, c := range []struct{ bound, code int }{{100_000, 429}, {400_000, 200}, {50_000, 429}} {
+		s.Bound(c.bound)
+		if code, _, _ := s.post(t, "/v1/events", other); code != c.code {
+			t.Errorf("beside a body that has come in part, with room for %d bytes: %d, want %d", c.bound, code, c.code)
+		}
+		s.await(func(bytes int) bool { return bytes < 250_000 })
+	}
+	_, _ = io.WriteString(write, strings.Repeat("x", 90_000)+`"}`)
+	_ = write.Close()
+	if code := <-codes; code != 200 {
+		t.Errorf("alone: %d", code)
+	}
+	s.await(func(bytes int) bool { return bytes == 0 })
+}
+
+// await waits until what requests take is as wanted.
+func (s *server) await(wanted func(bytes int) bool) {
+	for ok := false; !ok; runtime.Gosched() {
+		s.mu.Lock()
+		ok = wanted(s.bytes)
+		s.mu.Unlock()
+	}
 }
