@@ -93,7 +93,7 @@ func BenchmarkResident(b *testing.B) {
 	b.Run("reload", func(b *testing.B) { resident(b, situation{source: "http", state: on, then: (*instance).reload}) })
 	b.Run("restart", func(b *testing.B) { resident(b, situation{source: "http", state: on, then: (*instance).restart}) })
 	// Every event is of a device that nobody has heard of before.
-	b.Run("limit=128MB", func(b *testing.B) {
+	b.Run("limit=128MB/snapshots=on", func(b *testing.B) {
 		resident(b, situation{source: "http", state: "state: {dir: state, min_free: 32MB, memory: 128MB}", endless: true, then: (*instance).evicted})
 	})
 	b.Run("limit=128MB/snapshots=off", func(b *testing.B) {
