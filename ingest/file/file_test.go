@@ -319,6 +319,7 @@ func BenchmarkRead(b *testing.B) {
 						break
 					}
 					n += len(batch.Records)
+					batch.Free()
 				}
 				if n != records {
 					b.Fatal(n)
