@@ -38,13 +38,15 @@ func (s spoiling) Read(ctx context.Context) (ingest.Batch, error) {
 func keepsNoPayload(t *testing.T, name string, set *rules.Set) {
 	t.Helper()
 	for _, test := range set.Tests {
-		want, _ := printSteps(t, set, test, false)
-		got, spoilt := printSteps(t, set, test, true)
-		if got != want {
-			t.Errorf("%s:%d: %s: with payloads spoilt that should be in use no more:\n%s\nwant\n%s", name, test.Line, test.Name, got, want)
-		}
-		if spoilt == 0 {
-			t.Errorf("%s:%d: %s: the engine refers to all payloads to the end", name, test.Line, test.Name)
+		for _, matches := range []bool{false, true} {
+			want, _ := printSteps(t, set, test, matches, false)
+			got, spoilt := printSteps(t, set, test, matches, true)
+			if got != want {
+				t.Errorf("%s:%d: %s: with payloads spoilt that should be in use no more:\n%s\nwant\n%s", name, test.Line, test.Name, got, want)
+			}
+			if spoilt == 0 {
+				t.Errorf("%s:%d: %s: the engine refers to all payloads to the end", name, test.Line, test.Name)
+			}
 		}
 	}
 }
@@ -57,7 +59,7 @@ func TestTexts(t *testing.T) {
 	}
 	set := loadSet(t, "texts.yaml", string(text))
 	keepsNoPayload(t, "texts.yaml", set)
-	printed, _ := printSteps(t, set, set.Tests[0], false)
+	printed, _ := printSteps(t, set, set.Tests[0], false, false)
 	for _, want := range []string{`"highest":"/3"`, `"often":[{"value":"/1"`, `/1 on alpha, /2 to /2, /4`, `was last seen at /2`, `"tags":["t"]`} {
 		if !strings.Contains(printed, want) {
 			t.Errorf("%s is nowhere in\n%s", want, printed)
@@ -65,14 +67,14 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-func printSteps(t *testing.T, set *rules.Set, test *rules.Test, spoils bool) (printed string, spoilt int) {
+func printSteps(t *testing.T, set *rules.Set, test *rules.Test, matches, spoils bool) (printed string, spoilt int) {
 	t.Helper()
 	run, err := newTestRun(set, test)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := engine.New(engine.Config{
-		Load: func(string) (*rules.Set, error) { return run.set, nil }, StandIns: run.standIns, Emitted: true,
+		Load: func(string) (*rules.Set, error) { return run.set, nil }, StandIns: run.standIns, Emitted: true, Matches: matches,
 	})
 	var text bytes.Buffer
 	var waits held
