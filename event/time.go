@@ -84,7 +84,7 @@ func (r *TimeReader) Parse(s string) (Time, error) {
 // last one and in UTC, and at least 32 bytes are there. It returns how long the
 // text is, and 0 for all else, right or wrong.
 func (r *TimeReader) Begin(b []byte) (Time, int) {
-	if len(b) < 32 || !r.known || string(b[:minuteLength]) != string(r.minute[:]) || b[16] != ':' {
+	if len(b) < 32 || !r.known || [minuteLength]byte(b) != r.minute || b[16] != ':' {
 		return 0, 0
 	}
 	tens, ones := b[17]-'0', b[18]-'0'
