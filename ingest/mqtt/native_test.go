@@ -190,6 +190,10 @@ func FuzzPackets(f *testing.F) {
 // line is a connection to a broker that the test plays.
 func line(t *testing.T, keepAlive time.Duration) (*connection, net.Conn) {
 	ours, theirs := net.Pipe()
+	return lineOver(t, keepAlive, ours, theirs), theirs
+}
+
+func lineOver(t *testing.T, keepAlive time.Duration, ours, theirs net.Conn) *connection {
 	cfg := Config{Name: "plant", Conn: mqttconn.Config{KeepAlive: keepAlive}, Now: func() event.Time { return 1 }}
 	cfg.EnsureDefaults()
 	c := &connection{source: &Source{cfg: cfg, buffer: newBuffer(1 << 20)}, ended: make(chan struct{})}
@@ -197,7 +201,7 @@ func line(t *testing.T, keepAlive time.Duration) (*connection, net.Conn) {
 	c.client = n
 	n.start()
 	t.Cleanup(func() { theirs.Close(); n.disconnect() })
-	return c, theirs
+	return c
 }
 
 // A silent line is pinged, and given up when nobody answers.

@@ -1,8 +1,10 @@
 package mqtt
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,6 +129,58 @@ func TestRest(t *testing.T) {
 		}
 		if len(records) != sent || sent < 10 || records[sent-1].Arrival != at {
 			t.Errorf("%d of %d messages, the last one %v after it was sent", len(records), sent, records[len(records)-1].Arrival.Sub(at))
+		}
+	})
+}
+
+// halves writes everything in two halves, with a pause between them.
+type halves struct {
+	net.Conn
+	pause time.Duration
+}
+
+func (h *halves) Write(b []byte) (int, error) {
+	n, err := h.Conn.Write(b[:len(b)/2])
+	if err != nil {
+		return n, err
+	}
+	time.Sleep(h.pause)
+	m, err := h.Conn.Write(b[len(b)/2:])
+	return n + m, err
+}
+
+// A TLS record of which only half has come at the end of a rest is read once all
+// of it is there.
+func TestRestTLS(t *testing.T) {
+	_, _, pair := certificate(t, "broker")
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		slow := &halves{Conn: theirs}
+		broker := tls.Server(slow, &tls.Config{Certificates: []tls.Certificate{pair}})
+		c := lineOver(t, time.Minute, tls.Client(ours, &tls.Config{InsecureSkipVerify: true}), broker)
+		n := c.client.(*native)
+		go func() { _, _ = io.Copy(io.Discard, broker) }()
+		sent := 0
+		for _, slow.pause = range []time.Duration{0, restFor / 2, restFor, 5 * restFor} {
+			for range 200 {
+				if _, err := fmt.Fprintf(broker, "\x30\x09\x00\x01a%06d", sent); err != nil {
+					t.Fatal(err)
+				}
+				sent++
+			}
+		}
+		synctest.Wait()
+		if n.pace.since.IsZero() || !c.alive() {
+			t.Errorf("the reader did not rest, or has ended: %v", c.reason)
+		}
+		records, _ := c.source.buffer.take(sent + 1)
+		for i, r := range records {
+			if want := fmt.Sprintf("%06d", i); string(r.Payload) != want {
+				t.Fatalf("message %d is %q", i, r.Payload)
+			}
+		}
+		if len(records) != sent {
+			t.Errorf("%d of %d messages", len(records), sent)
 		}
 	})
 }
