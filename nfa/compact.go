@@ -172,8 +172,19 @@ func (m *compactMachine) inflate(s *compactScratch) {
 	m.first, m.graph = nil, c
 }
 
+// newChains returns an empty graph, in one piece of memory with room for a few
+// chains.
 func newChains(p *Prog) *chains {
-	return &chains{prog: p, tecs: tecs{within: p.within, cut: event.MaxTime}, ends: event.MaxTime}
+	few := &struct {
+		chains
+		vertices [4]vertex
+		events   [4]accepted
+		active   [2]group
+	}{}
+	c := &few.chains
+	c.prog, c.within, c.cut, c.ends = p, p.within, event.MaxTime, event.MaxTime
+	c.vertices, c.events, c.active = few.vertices[:0], few.events[:0], few.active[:0]
+	return c
 }
 
 // begun adds the chain of one event, in place of any other.
@@ -188,7 +199,7 @@ func (c *chains) begun(e *event.Event, state, step int32) {
 func (c *chains) findEnd() {
 	c.ends = event.MaxTime
 	if c.within > 0 && len(c.active) > 0 {
-		c.ends = c.events[c.at(c.list(&c.active[0])[0]).max].Time.Add(c.within)
+		c.ends = c.events[c.at(c.list(&c.active[0])[0]).max].time.Add(c.within)
 	}
 }
 
@@ -206,7 +217,7 @@ func (m *compactMachine) settle(s *compactScratch) {
 		if len(list) > 1 || v.step == unionStep || v.b != 0 {
 			return
 		}
-		m.first, m.state, m.step = g.events[v.a], a.state, v.step
+		m.first, m.state, m.step = g.events[v.a].event, a.state, v.step
 	}
 	g.drop()
 	s.spare, m.graph = g, nil

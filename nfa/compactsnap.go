@@ -57,8 +57,8 @@ func (c *chains) appendBinary(dst []byte) []byte {
 
 func (c *chains) appendEvents(dst []byte) []byte {
 	var streams []string
-	for _, e := range c.events {
-		if s := e.Schema.Stream(); !slices.Contains(streams, s) {
+	for _, x := range c.events {
+		if s := x.event.Schema.Stream(); !slices.Contains(streams, s) {
 			streams = append(streams, s)
 		}
 	}
@@ -67,9 +67,9 @@ func (c *chains) appendEvents(dst []byte) []byte {
 		dst = event.AppendText(dst, s)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(c.events)))
-	for _, e := range c.events {
-		dst = binary.AppendUvarint(dst, uint64(slices.Index(streams, e.Schema.Stream())))
-		dst = e.AppendBinary(dst)
+	for _, x := range c.events {
+		dst = binary.AppendUvarint(dst, uint64(slices.Index(streams, x.event.Schema.Stream())))
+		dst = x.event.AppendBinary(dst)
 	}
 	return dst
 }
@@ -163,11 +163,11 @@ func (r *compactReader) readAll(p *Prog) {
 		if !r.ok() {
 			return
 		}
-		if i > 0 && event.Compare(r.events[i-1], e) >= 0 {
+		if i > 0 && event.Compare(r.events[i-1].event, e) >= 0 {
 			r.bad("event %d is out of order", i)
 			return
 		}
-		r.events = append(r.events, e)
+		r.accept(e)
 	}
 	for i := range r.Count() {
 		if r.readVertex(p); !r.ok() {
@@ -270,7 +270,7 @@ func (r *compactReader) expand(p *Prog) Machine {
 			}
 			last.given = g.given
 			for _, state := range g.set {
-				out.moved = append(out.moved, move{int(state), run{last, r.events[s.path[len(s.path)-1].event]}})
+				out.moved = append(out.moved, move{int(state), run{last, r.events[s.path[len(s.path)-1].event].event}})
 			}
 		}
 	}
@@ -289,7 +289,7 @@ func (c *chains) shared(nodes map[chainKey]*node, before *node, x pathStep) *nod
 	k := chainKey{before, x}
 	n := nodes[k]
 	if n == nil {
-		n = c.prog.extend(before, int(x.step), c.events[x.event])
+		n = c.prog.extend(before, int(x.step), c.events[x.event].event)
 		nodes[k] = n
 	}
 	return n

@@ -35,7 +35,7 @@ func (c *chains) completeFirst(at event.Time, out *Result) {
 			return
 		}
 		last := len(c.events) - 1
-		for c.events[last] != m.Last() {
+		for c.events[last].event != m.Last() {
 			last--
 		}
 		c.floor = uint32(last) + 1
@@ -109,9 +109,9 @@ func (c *chains) walk(id uint32, s *compactScratch) {
 func (c *chains) matchOf(path []pathStep, at event.Time) Match {
 	var last *node
 	for _, x := range slices.Backward(path) {
-		last = c.prog.extend(last, int(x.step), c.events[x.event])
+		last = c.prog.extend(last, int(x.step), c.events[x.event].event)
 	}
-	return Match{c.events[path[len(path)-1].event].Time, at, History{c.prog, last}}
+	return Match{c.events[path[len(path)-1].event].time, at, History{c.prog, last}}
 }
 
 // best is the first chain of a vertex in the order of matches: the one that

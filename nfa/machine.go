@@ -165,7 +165,7 @@ func (m *runMachine) inflate(s *scratch) {
 	}
 	r := s.spare
 	if s.spare = nil; r == nil {
-		r = &runSet{}
+		r = newRunSet()
 	}
 	r.prog, m.runs = m.prog, r
 	if m.first != nil {
@@ -177,6 +177,16 @@ func (m *runMachine) inflate(s *scratch) {
 		s.moved = s.moved[:0]
 		m.first = nil
 	}
+}
+
+// newRunSet returns an empty set, in one piece of memory with a bucket.
+func newRunSet() *runSet {
+	few := &struct {
+		runSet
+		buckets [1]bucket
+	}{}
+	few.runSet.buckets = few.buckets[:0]
+	return &few.runSet
 }
 
 // settle does without a set where that has no more than one run that has

@@ -35,12 +35,19 @@ import "github.com/cepd/cepd/event"
 // followed as the pattern says, is taken away as well.
 type tecs struct {
 	vertices []vertex
-	events   []*event.Event // that were accepted, in order
+	events   []accepted     // in order
 	floor    uint32         // the first of events that may begin a chain
 	made     uint32         // vertices since the last tidying
 	live     uint32         // vertices that the last tidying left
 	within   event.Duration // of the pattern; 0: no limit
 	cut      event.Time     // when the floor moves next
+}
+
+// accepted is an event that a chain has accepted. Its time is looked at long
+// afterwards, when the event is in no cache any more.
+type accepted struct {
+	event *event.Event
+	time  event.Time
 }
 
 type vertex struct {
@@ -139,7 +146,7 @@ func (t *tecs) merge(list []uint32) (all uint32, short []uint32) {
 // accept adds an event, later than all others, and returns its number.
 func (t *tecs) accept(e *event.Event) uint32 {
 	n := uint32(len(t.events))
-	t.events = append(t.events, e)
+	t.events = append(t.events, accepted{e, e.Time})
 	if t.floor == n {
 		t.findCut()
 	}
@@ -158,7 +165,7 @@ func (t *tecs) expire(now event.Time) {
 func (t *tecs) findCut() {
 	t.cut = event.MaxTime
 	if t.within > 0 && int(t.floor) < len(t.events) {
-		t.cut = t.events[t.floor].Time.Add(t.within)
+		t.cut = t.events[t.floor].time.Add(t.within)
 	}
 }
 
