@@ -189,24 +189,25 @@ func newRunSet() *runSet {
 	return &few.runSet
 }
 
-// settle does without a set where that has no more than one run that has
-// accepted one event.
+// settle gives up a set without runs.
 func (m *runMachine) settle(s *scratch) {
+	if m.runs.size() == 0 {
+		s.spare, m.runs = m.runs, nil
+	}
+}
+
+// deflate does without a set where that has only one run, that has accepted one
+// event. It is for machines that wait: where runs come and go the set is soon
+// wanted again.
+func (m *runMachine) deflate() {
 	r := m.runs
-	if r.count > 1 || len(r.waiting) > 0 {
+	if r == nil || r.size() > 1 || r.count == 0 {
 		return
 	}
-	if r.count == 1 {
-		b := &r.buckets[0]
-		n := b.runs[0].last
-		if n.depth > 0 || n.extra != nil {
-			return
-		}
-		m.first, m.state, m.step, m.given = n.event, b.state, n.step, n.given
-		r.cut(b, 1)
-		r.sweep()
+	b := &r.buckets[0]
+	if n := b.runs[0].last; n.depth == 0 && n.extra == nil {
+		*m = runMachine{prog: m.prog, first: n.event, state: b.state, step: n.step, given: n.given}
 	}
-	s.spare, m.runs = r, nil
 }
 
 // size returns the number of open runs, with matches that wait for them.

@@ -35,6 +35,7 @@ const (
 
 // AppendBinary implements [Machine].
 func (m *runMachine) AppendBinary(dst []byte) []byte {
+	m.deflate()
 	all := *m
 	all.inflate(&scratch{})
 	return all.runs.appendBinary(dst)
@@ -194,6 +195,7 @@ func ReadMachine(p *Prog, r *event.Reader, schema func(stream string) *event.Sch
 func (m *runSet) machine() *runMachine {
 	all := &runMachine{prog: m.prog, runs: m}
 	all.settle(&scratch{})
+	all.deflate()
 	return all
 }
 
