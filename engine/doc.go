@@ -8,9 +8,16 @@
 //
 // # The way of an event
 //
-// The router takes records in log order. It decodes a message into the slots
-// of its stream, finds its event time, moves the stream's watermark, and sends
-// the event, once for each distinct `by`, to the shard that owns its key.
+// Readers, as many as there are shards, turn the messages of a batch into events,
+// each a part of it. They decode a message into the slots of its stream, find its
+// event time, and ask the conditions that tell which rules can want the event at
+// all; for those, once for each distinct `by`, they encode its key. All of that
+// depends on nothing but the message and the rules. Most events concern nobody,
+// and end here.
+//
+// The router goes over what was read in log order: it moves the stream's
+// watermark, leaves out what is late or came before, and sends the event to the
+// shards that own its keys.
 //
 // A shard holds events back in lanes, one for each set of streams that rules
 // read together, until the lane's watermark passes them. Then it judges them
@@ -26,6 +33,12 @@
 // end an interval fire when the watermark reaches them, before the events of
 // that time; timers that ask for steadiness fire when it has passed them.
 //
+// With `watermark: {per: key}` each key of a table has a time of its own: its
+// lane is keyed, and its events and timers wait in queues of the key. Only
+// silence goes by the lane's time, the highest of all keys'. Since what comes
+// out of such a lane into others depends on the order of the log, a plan with
+// such ties is run record by record, by one goroutine.
+//
 // # Snapshots
 //
 // [Engine.Snapshot] takes the state at a position of the log; it is written
@@ -33,12 +46,6 @@
 // adds state makes it part of one of the three kinds that [Snapshot] describes,
 // and reads it back in restore.go. [Restore] gives an engine that goes on as if
 // it had never stopped.
-//
-// With `watermark: {per: key}` each key of a table has a time of its own: its
-// lane is keyed, and its events and timers wait in queues of the key. Only
-// silence goes by the lane's time, the highest of all keys'. Since what comes
-// out of such a lane into others depends on the order of the log, a plan with
-// such ties is run record by record, by one goroutine.
 //
 // An Engine may be used by one goroutine at a time. [Config.Do] may run its
 // shards on several.

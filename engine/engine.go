@@ -195,7 +195,7 @@ func (e *Engine) Rules() *rules.Set { return e.plan.set }
 func (e *Engine) Step(in Input) Output {
 	e.out = Output{Stats: newStats(), Deadline: event.MaxTime, Settled: event.MinTime}
 	e.out.Stats.Records = int64(len(in.Records))
-	e.router.batch(e.holds())
+	e.router.batch(e.heldUntil())
 	for rest := in.Records; len(rest) > 0; {
 		some := rest[:ahead(rest)]
 		e.read(some)

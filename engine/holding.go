@@ -9,13 +9,26 @@ func (e *Engine) HeldUntil() event.Time {
 	if !e.holds() {
 		return event.MinTime
 	}
+	until, _ := e.heldUntil()
+	return until
+}
+
+// heldUntil returns the same, and the time up to which nothing is held back any
+// more.
+func (e *Engine) heldUntil() (until, now event.Time) {
+	if !e.holds() {
+		return event.MinTime, event.MinTime
+	}
+	if now = e.settled(); e.snapshot != nil && len(e.snapshot.held) > 0 { // it may hold what has been judged
+		now = event.MinTime
+	}
 	// None is due later than its own time, or the watermark when it came.
-	at := event.MinTime
+	until = event.MinTime
 	for i := range e.clocks {
-		at = max(at, e.clocks[i].mark, e.clocks[i].latest)
+		until = max(until, e.clocks[i].mark, e.clocks[i].latest)
 	}
 	for _, rt := range e.router.streams {
-		at = max(at, rt.marks.mark)
+		until = max(until, rt.marks.mark)
 	}
-	return at
+	return until, now
 }

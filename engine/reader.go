@@ -93,20 +93,19 @@ func newReader(r *router, number int) *reader {
 
 // batch begins a new batch. Memory that events of the last one share is used
 // again if none of them is held back; otherwise what is left of it is used up.
-func (r *reader) batch(held bool) {
+func (r *reader) batch(until, now event.Time) {
 	clear(r.items)
 	clear(r.readings)
 	clear(r.spare)
 	r.forget()
-	if r.held = held; !held {
+	r.slab.batch(until, now)
+	if r.held = until > now; !r.held {
 		r.keys = r.keys[:0]
-		r.slab.reset()
 		return
 	}
 	if r.keys = r.keys[len(r.keys):]; r.keyBytes > keyBytes { // what is held back holds its piece: small ones
 		r.keys, r.keyBytes = nil, keyBytes
 	}
-	r.slab.moveOn()
 }
 
 // The memory for keys is taken in pieces: small ones, and as long as nothing is
@@ -283,13 +282,16 @@ var errNoArrival = errors.New("the stream has no `time`, and the message no time
 func (r *reader) find(rt *routed, e *event.Event, rd *reading, waits bool, in *Engine) {
 	s, m := rt.streamPlan, &r.memos[rt.number]
 	all, kept := r.options.asksAll(), r.options.asksAll()
-	if s.screen != nil && !waits && !all && s.screen.stops(m, &r.frame) {
-		r.miss(s, rd)
+	rd.from = int32(len(r.items))
+	rd.to = rd.from
+	if s.screen != nil && !all && s.screen.stops(m, &r.frame) {
+		if r.miss(s, rd); rd.left && waits {
+			r.holdBack(rt, e, rd, in)
+		}
 		return
 	}
 	m.forget()
 	clear(r.shut)
-	rd.from = int32(len(r.items))
 	for k, targets := range s.keys {
 		key, hash, reason, asked := "", keyHash(0), "", false
 		for i := range targets {
@@ -324,33 +326,45 @@ func (r *reader) find(rt *routed, e *event.Event, rd *reading, waits bool, in *E
 			}
 		}
 	}
-	for _, lane := range s.lanes {
-		if r.shut[lane] == shutSome {
-			if rd.left = true; waits {
-				it := r.place(in, lane)
-				it.hold(s, e, lane)
-				kept = true
-				if in != nil {
-					it.quiet = in.router.quiet
-					in.admit(it)
-				}
-			}
-		}
-	}
 	rd.to = int32(len(r.items))
 	if kept {
 		rd.event, r.spare[rt.number] = e, nil
 	}
+	if rd.left = slices.Contains(r.shut, shutSome); rd.left && waits {
+		r.holdBack(rt, e, rd, in)
+	}
+}
+
+// holdBack makes an item for each lane in which there are tables that do not want
+// an event, and none that does.
+func (r *reader) holdBack(rt *routed, e *event.Event, rd *reading, in *Engine) {
+	for _, lane := range rt.lanes {
+		if r.shut[lane] != shutSome {
+			continue
+		}
+		it := r.place(in, lane)
+		it.hold(rt.streamPlan, e, lane)
+		if in != nil {
+			it.quiet = in.router.quiet
+			in.admit(it)
+		}
+	}
+	rd.to = int32(len(r.items))
+	rd.event, r.spare[rt.number] = e, nil
 }
 
 // miss notes that nobody wants an event.
 func (r *reader) miss(s *streamPlan, rd *reading) {
+	clear(r.shut)
 	for k, targets := range s.keys {
 		if len(targets) == 0 {
 			continue
 		}
 		if reason := r.keyError(s.Keys[k]); reason == "" {
 			rd.left = true
+			for i := range targets {
+				r.shut[targets[i].lane] = shutSome
+			}
 		} else if r.wanted(s.Stream, s.Keys[k]) {
 			x := r.note(rd)
 			x.keyErrors = append(x.keyErrors, reason)

@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"errors"
-	"slices"
 
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/decode"
@@ -124,10 +123,10 @@ func (r *router) connect(rt *routed) error {
 	return nil
 }
 
-// batch begins a new batch.
-func (r *router) batch(held bool) {
+// batch begins a new batch. See [slab.batch].
+func (r *router) batch(until, now event.Time) {
 	for _, by := range r.readers {
-		by.batch(held)
+		by.batch(until, now)
 	}
 }
 
@@ -182,7 +181,7 @@ func (r *router) message(rec *event.Record, n int, e *Engine) {
 			}
 			r.account(rt, rd, by)
 			if rd.left && !rt.waits && rd.time > rt.marks.mark { // another partition holds it back
-				r.holdBack(rt, by, by.whole(rt, rec, rd), rd, e.deliver)
+				r.holdBack(rt, by, by.whole(rt, rec, rd), e.deliver)
 			}
 		}
 	}
@@ -273,15 +272,15 @@ func (r *router) shard(it *item) int {
 	return r.options.shard(event.GroupOf(it.key))
 }
 
-// holdBack delivers an event that nobody wants now to the lanes that it was not
-// delivered to.
-func (r *router) holdBack(rt *routed, by *reader, e *event.Event, rd *reading, to deliver) {
-	for _, lane := range rt.lanes {
-		if !slices.ContainsFunc(by.items[rd.from:rd.to], func(it item) bool { return int(it.lane) == lane }) {
-			var it item
-			it.hold(rt.streamPlan, e, lane)
+// holdBack delivers an event to the lanes in which nobody wants it now.
+func (r *router) holdBack(rt *routed, by *reader, e *event.Event, to deliver) {
+	var again reading
+	by.frame.Event, by.frame.Key = e, nil
+	by.find(rt, e, &again, true, nil)
+	for i := again.from; i < again.to; i++ {
+		if it := &by.items[i]; it.table < 0 {
 			it.quiet = r.quiet
-			to(0, &it)
+			to(0, it)
 		}
 	}
 }

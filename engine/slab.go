@@ -1,10 +1,15 @@
 package engine
 
-import "github.com/cepd/cepd/event"
+import (
+	"slices"
+
+	"github.com/cepd/cepd/event"
+)
 
 // slab hands out the events of a batch and their slots from larger pieces of
-// memory. Once nothing holds the events, reset makes all of it available again:
-// a stream in order costs no allocation per event.
+// memory. Once nothing holds the events, their pieces are used again: a stream in
+// order costs no allocation per event, nor does one whose events wait for those
+// that may come before them.
 type slab struct {
 	events pieces[slabEvent]
 	values pieces[event.Value]
@@ -28,50 +33,85 @@ func (s *slab) event(fields int) *event.Event {
 	return &e.Event
 }
 
-// reset takes back everything. The memory is emptied, so that it holds on to
-// no payload.
-func (s *slab) reset() {
-	s.events.reset()
-	s.values.reset()
-}
-
-// moveOn forgets what has been handed out, which is still in use.
-func (s *slab) moveOn() {
-	s.events.moveOn()
-	s.values.moveOn()
+// batch begins a new batch. Events of former ones may be held back until a time;
+// those that were until now are not any more.
+func (s *slab) batch(until, now event.Time) {
+	s.events.batch(until, now)
+	s.values.batch(until, now)
 }
 
 // pieces hands out slices of larger pieces of memory.
 type pieces[T any] struct {
-	all  [][]T
-	at   int // number of the piece in use
-	used int // of it
+	all  [][]T // of this batch, and the last of former ones
+	used int   // of the last
+	held []heldPiece[T]
+	free [][]T // empty
 }
 
+// heldPiece is a piece that is in use until a time.
+type heldPiece[T any] struct {
+	piece []T
+	until event.Time
+}
+
+// maxHeldPieces is how many pieces are waited for, at most: what is in use for
+// longer is left to the collector of garbage.
+const maxHeldPieces = 1 << 13
+
 func (p *pieces[T]) take(n, size int) []T {
-	if p.at < len(p.all) && p.used+n > len(p.all[p.at]) {
-		p.at, p.used = p.at+1, 0
+	if last := len(p.all) - 1; last < 0 || p.used+n > len(p.all[last]) {
+		p.all, p.used = append(p.all, p.piece(n, size)), 0
 	}
-	if p.at == len(p.all) {
-		p.all = append(p.all, make([]T, max(size, n)))
-	}
-	piece := p.all[p.at]
-	if p.used+n > len(piece) { // a piece of a former batch is too small
-		piece = make([]T, n)
-		p.all[p.at] = piece
-	}
+	piece := p.all[len(p.all)-1]
 	out := piece[p.used : p.used+n : p.used+n]
 	p.used += n
 	return out
 }
 
-func (p *pieces[T]) moveOn() {
-	p.all, p.at = p.all[min(p.at, len(p.all)):], 0
+// piece returns an empty piece with room for n.
+func (p *pieces[T]) piece(n, size int) []T {
+	if last := len(p.free) - 1; last >= 0 {
+		piece := p.free[last]
+		p.free[last], p.free = nil, p.free[:last]
+		if len(piece) >= n {
+			return piece
+		}
+	}
+	return make([]T, max(size, n))
 }
 
-func (p *pieces[T]) reset() {
-	for i := range min(p.at+1, len(p.all)) {
-		clear(p.all[i])
+func (p *pieces[T]) batch(until, now event.Time) {
+	if until <= now { // nothing is held back
+		for _, h := range p.held {
+			p.empty(h.piece)
+		}
+		for _, piece := range p.all {
+			p.empty(piece)
+		}
+		clear(p.held)
+		clear(p.all)
+		p.held, p.all, p.used = p.held[:0], p.all[:0], 0
+		return
 	}
-	p.at, p.used = 0, 0
+	for len(p.all) > 1 { // the last has room left
+		if len(p.held) < maxHeldPieces {
+			p.held = append(p.held, heldPiece[T]{p.all[0], until})
+		}
+		p.all = p.all[1:]
+	}
+	n := 0
+	for n < len(p.held) && p.held[n].until <= now {
+		p.empty(p.held[n].piece)
+		n++
+	}
+	p.held = slices.Delete(p.held, 0, n)
+}
+
+// empty takes a piece back that nothing refers to. It is emptied, so that it
+// holds on to no payload. There need not be more of them than were in use.
+func (p *pieces[T]) empty(piece []T) {
+	if len(p.free) <= len(p.held)+len(p.all) {
+		clear(piece)
+		p.free = append(p.free, piece)
+	}
 }
