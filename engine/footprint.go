@@ -90,6 +90,9 @@ func (r *rulePlan) sampleEvent(in *rules.Input) *event.Event {
 			e.Slots[i] = event.Double(1)
 		}
 	}
+	if in.Keep.KeepsTopic() {
+		e.More = &event.Details{Topic: sampleText}
+	}
 	if r.keepRaw {
 		e.More = &event.Details{Raw: make([]byte, 200)}
 	}

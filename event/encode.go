@@ -300,9 +300,7 @@ func (r *Reader) head(schema *Schema) *Event {
 	if raw := r.Text(); raw != "" {
 		more.Raw = []byte(raw)
 	}
-	if more.Origin != nil || more.Topic != "" || more.Raw != nil {
-		e.More = &more
-	}
+	e.add(more)
 	return e
 }
 

@@ -18,6 +18,13 @@ type Details struct {
 	Raw    []byte  // the payload, until the event is judged (longer where evidence keeps every field)
 }
 
+// add gives an event those details that are not empty.
+func (e *Event) add(d Details) {
+	if d.Origin != nil || d.Topic != "" || d.Raw != nil {
+		e.More = &d
+	}
+}
+
 // Origin returns the tail of a derived event's place in the order, nil for an
 // event from a source.
 func (e *Event) Origin() *Origin {

@@ -54,6 +54,7 @@ type Schema struct {
 	index    map[string]int
 	base     *Schema // of a projection
 	from     []int   // slot in base, by slot
+	topic    bool    // events that a projection keeps have their topic
 }
 
 // NewSchema returns the schema of a stream. With declared nil, the stream is
@@ -108,6 +109,13 @@ func (s *Schema) Use(name string) (slot int, ok bool) {
 	return i, true
 }
 
+// UseTopic says that what is kept of an event by the projection s has its topic,
+// which otherwise it has not: of a million keys that would be a million topics.
+func (s *Schema) UseTopic() { s.topic = true }
+
+// KeepsTopic reports whether [Schema.UseTopic] was called.
+func (s *Schema) KeepsTopic() bool { return s.topic }
+
 // Fields returns the fields in use, by slot.
 func (s *Schema) Fields() []Field { return s.fields }
 
@@ -120,12 +128,14 @@ func (s *Schema) Keep(e *Event, raw bool, texts *Texts) *Event {
 	for i, at := range s.from {
 		k.Slots[i] = texts.keep(e.Slot(at))
 	}
-	if origin, topic := e.Origin(), e.Topic(); raw || origin != nil || topic != "" {
-		k.More = &Details{Origin: origin, Topic: topic}
-		if raw {
-			k.More.Raw = slices.Clone(e.Raw())
-		}
+	more := Details{Origin: e.Origin()}
+	if s.topic {
+		more.Topic = e.Topic()
 	}
+	if raw {
+		more.Raw = slices.Clone(e.Raw())
+	}
+	k.add(more)
 	return k
 }
 

@@ -202,6 +202,9 @@ func (c *compilation) use(p *Program) {
 			args := e.AsCall().Args()
 			name, _ := args[1].AsLiteral().(types.String)
 			c.useField(args[0], string(name), fields)
+		case e.Kind() == ast.CallKind && e.AsCall().FunctionName() == "topic":
+			p.topic = true
+			c.provider.useTopic(c.typeOf(e.AsCall().Args()[0]))
 		}
 	}))
 	for name := range fields {

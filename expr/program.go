@@ -12,6 +12,7 @@ type Program struct {
 	vars      []int
 	linked    bool
 	key       bool
+	topic     bool
 	wholeKey  bool     // the value is `key` itself, whatever its parts
 	condition boolFn   // closures, of a condition
 	closure   valueFn  // closures, of any other value
@@ -145,6 +146,9 @@ func (p *Program) Linked() bool { return p.linked }
 
 // UsesKey reports whether the expression reads `key`.
 func (p *Program) UsesKey() bool { return p.key }
+
+// UsesTopic reports whether the expression asks for the topic of an event.
+func (p *Program) UsesTopic() bool { return p.topic }
 
 // Canonical returns the expression's text with uniform spacing and quotes:
 // expressions that differ in layout only have the same.

@@ -2,6 +2,8 @@ package expr
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -80,6 +82,20 @@ func (o *object) use(name string) []fieldSlot {
 		}
 	}
 	return slots
+}
+
+// useTopic has events of a type kept with their topics: of all types where it is
+// not known which one an event has.
+func (p *provider) useTopic(t *types.Type) {
+	of := maps.Values(p.objects)
+	if o := p.object(t); o != nil {
+		of = slices.Values([]*object{o})
+	}
+	for o := range of {
+		for _, s := range o.schemas {
+			s.UseTopic()
+		}
+	}
 }
 
 // slotValue returns the value of a field of e.

@@ -189,6 +189,9 @@ func (d *ruleDecl) addInput(s *streamDecl) {
 // uses notes that a condition over an input reads fields of its events.
 func (d *ruleDecl) uses(input int, p *expr.Program) {
 	d.used[input] = append(d.used[input], p.EventFields()...)
+	if p.UsesTopic() {
+		d.rule.Inputs[input].Keep.UseTopic()
+	}
 }
 
 // ofField finds the field that `by` takes, whose name becomes the label's.
