@@ -19,10 +19,18 @@ func (s *Shard) emit(r *rulePlan, ks *keyState, spec *rules.Emit, at event.Time,
 		return // nobody reads it
 	}
 	s.frame.Key = s.keyOf(ks)
-	e := &event.Event{
-		Time: at, Pos: pos, Schema: stream.Schema, Slots: make([]event.Value, len(stream.Schema.Fields())),
+	// What goes to sinks alone needs no event. Those of unordered streams are
+	// counted on their way, and move a watermark.
+	var e *event.Event
+	if len(stream.keys) > 0 || stream.Unordered {
+		e = &event.Event{
+			Time: at, Pos: pos, Schema: stream.Schema, Slots: make([]event.Value, len(stream.Schema.Fields())),
+		}
 	}
 	var fields []event.Entry
+	if puts {
+		fields = make([]event.Entry, 0, len(spec.Fields))
+	}
 	for _, f := range spec.Fields {
 		v, err := f.Value.Value(&s.frame)
 		if err != nil {
@@ -30,21 +38,25 @@ func (s *Shard) emit(r *rulePlan, ks *keyState, spec *rules.Emit, at event.Time,
 			continue
 		}
 		v = v.Clone()
-		if slot, ok := stream.Schema.Slot(f.Name); ok {
-			e.Slots[slot] = v
+		if e != nil {
+			if slot, ok := stream.Schema.Slot(f.Name); ok {
+				e.Slots[slot] = v
+			}
 		}
 		if puts {
 			fields = append(fields, event.Entry{Name: f.Name, Value: v})
 		}
 	}
-	key := strings.Clone(ks.key)
-	e.More = &event.Details{Origin: &event.Origin{Rule: r.Name, Key: key, Ordinal: s.env.emitted}}
+	key, ordinal := strings.Clone(ks.key), s.env.emitted
 	s.env.emitted++
-	s.out.derived = append(s.out.derived, derived{event: e, stream: stream, quiet: s.quiet})
+	if e != nil {
+		e.More = &event.Details{Origin: &event.Origin{Rule: r.Name, Key: key, Ordinal: ordinal}}
+		s.out.derived = append(s.out.derived, derived{event: e, stream: stream, quiet: s.quiet})
+	}
 	if puts {
 		s.out.emitted = append(s.out.emitted, alerting.Derived{
 			ID: alerting.DerivedID(alerting.Identity{
-				Log: s.options.logID, Rule: r.Name, Started: s.options.started[r.Name], Key: key, Time: at, Last: pos, Ordinal: e.More.Origin.Ordinal,
+				Log: s.options.logID, Rule: r.Name, Started: s.options.started[r.Name], Key: key, Time: at, Last: pos, Ordinal: ordinal,
 			}),
 			Rule: r.Name, Key: key, KeyNames: r.KeyNames, Time: at, Position: pos, Fields: fields, To: to,
 		})

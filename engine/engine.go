@@ -544,17 +544,35 @@ func behind(t event.Time) event.Time {
 func (e *Engine) collect() {
 	e.takeOutput()
 	o := &e.out
-	// What one key does stays in its order, since the sort is stable and a key
-	// lives in one shard.
-	slices.SortStableFunc(o.Transitions, func(a, b alerting.Transition) int {
+	// What one key does stays in its order, since a key lives in one shard.
+	o.Transitions = ordered(o.Transitions, func(a, b *alerting.Transition) int {
 		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
 	})
-	slices.SortStableFunc(o.Matches, func(a, b Match) int {
+	o.Matches = ordered(o.Matches, func(a, b *Match) int {
 		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
 	})
-	slices.SortStableFunc(o.Emitted, func(a, b alerting.Derived) int {
+	o.Emitted = ordered(o.Emitted, func(a, b *alerting.Derived) int {
 		return cmp.Or(cmp.Compare(a.Time, b.Time), a.Position.Compare(b.Position), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
 	})
+}
+
+// ordered returns what is in all in order, and what compares equal as it stands.
+// It sorts numbers and moves each of the large values once: a batch that ends
+// the windows of many keys has one for each.
+func ordered[T any](all []T, compare func(a, b *T) int) []T {
+	if len(all) < 2 {
+		return all
+	}
+	order := make([]int32, len(all))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(i, k int32) int { return cmp.Or(compare(&all[i], &all[k]), cmp.Compare(i, k)) })
+	out := make([]T, len(all))
+	for i, k := range order {
+		out[i] = all[k]
+	}
+	return out
 }
 
 // takeOutput gathers what router and shards have put out.
