@@ -16,6 +16,7 @@ import (
 	"github.com/cepd/cepd/durable"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/internal/pool"
 	"github.com/cepd/cepd/rules"
 	"github.com/cepd/cepd/state/outbox"
 	"github.com/cepd/cepd/state/vfs"
@@ -45,7 +46,7 @@ type Daemon struct {
 	state      *stateDir // the same, once it is open
 	durable    *durable.Engine
 	began      event.Position // of the record that says so
-	pool       *pool
+	pool       *pool.Pool
 	dispatcher *notify.Dispatcher
 	delivery   atomic.Pointer[delivery] // for the HTTP server, which is there before
 	refresh    refresher
@@ -126,7 +127,7 @@ func New(opts Options) (*Daemon, error) {
 	}
 	d := &Daemon{
 		opts: opts, cfg: opts.Config, fs: vfs.OS(), log: opts.Logger, clock: newClock(opts.Now),
-		pool: newPool(), health: newHealth(), throttle: newThrottle(maxUnderway),
+		health: newHealth(), throttle: newThrottle(maxUnderway),
 		batches: make(chan sourceBatch, waitingBatches), commands: make(chan command), quit: make(chan struct{}), loopDone: make(chan struct{}), saverDone: make(chan struct{}), hurry: make(chan struct{}),
 		groups: make(chan group, waitingGroups), spent: make(chan []event.Record, waitingGroups), deadlines: make(chan deadline, 1), wantSave: make(chan struct{}, 1), whenSaved: make(chan chan struct{}),
 		coming: map[string]*ruleSet{}, tables: map[string]bool{}, firing: map[string]int64{},

@@ -91,7 +91,7 @@ func (l *loop) step(g group) error {
 	}
 	d := l.d
 	start := time.Now()
-	d.pool.serial = len(g.records) < smallBatch
+	d.pool.Serial(len(g.records) < smallBatch)
 	out := d.durable.Step(g.records)
 	l.saving.busy += time.Since(start)
 	err := failpoint.Hit("daemon", "before-outbox")

@@ -9,14 +9,15 @@ import (
 	"github.com/cepd/cepd/durable"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/internal/pool"
 	"github.com/cepd/cepd/web"
 )
 
 // startLoop recovers the engine, starts appender, loop and saver, and brings the
 // rules of the files into force, if others are.
 func (d *Daemon) startLoop(ctx context.Context) error {
-	d.pool.start(d.opts.Shards)
-	d.started("helpers", func(context.Context) { d.pool.stop() })
+	d.pool = pool.New(d.opts.Shards)
+	d.started("helpers", func(context.Context) { d.pool.Stop() })
 	if err := d.recover(ctx); err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (d *Daemon) hurryAfter(ctx context.Context) (stop func()) {
 // has no room for what the log leads to, it waits.
 func (d *Daemon) recover(ctx context.Context) error {
 	c := durable.Config{
-		Engine:       engine.Config{Shards: d.opts.Shards, StandIns: d.standIns, Load: d.loadRules, Do: d.pool.do},
+		Engine:       engine.Config{Shards: d.opts.Shards, StandIns: d.standIns, Load: d.loadRules, Do: d.pool.Do},
 		Log:          d.opts.Log,
 		Outputs:      d.dispatcher,
 		BatchRecords: d.opts.BatchRecords,

@@ -80,8 +80,10 @@ type Options struct {
 	// Matches asks for matches and timed-out partial matches in place of
 	// alerts and derived events.
 	Matches bool
-	// Shards is the number of shards, run one after the other. Default 1.
+	// Shards is the number of shards. Default 1.
 	Shards int
+	// Do runs them, see [engine.Config]. Default: one after the other.
+	Do func(n int, f func(i int))
 	// BatchRecords splits what the source reads into batches of at most so
 	// many records. Default: as they are read. It changes nothing but speed.
 	BatchRecords int
@@ -229,6 +231,7 @@ func newReplayer(o Options) (*replayer, error) {
 	}
 	r.engine = engine.New(engine.Config{
 		Shards:   o.Shards,
+		Do:       o.Do,
 		Load:     func(string) (*rules.Set, error) { return o.Rules, nil },
 		StandIns: standIns,
 		Matches:  o.Matches,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -15,7 +16,9 @@ import (
 	"github.com/cepd/cepd/alerting/notify/text"
 	"github.com/cepd/cepd/config"
 	"github.com/cepd/cepd/engine"
+	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest/file"
+	"github.com/cepd/cepd/internal/pool"
 	"github.com/cepd/cepd/rules"
 	"github.com/cepd/cepd/scenario"
 )
@@ -143,6 +146,10 @@ decided; --until last stops at the last event.`,
 				defer o.Source.Close()
 			}
 			o.Matches = matches
+			o.Shards = min(runtime.GOMAXPROCS(0), event.Groups)
+			shards := pool.New(o.Shards)
+			defer shards.Stop()
+			o.Do = shards.Do
 			if matches && !cmd.Flags().Changed("output") {
 				output = "json"
 			}

@@ -61,12 +61,12 @@ var imports = map[string]string{
 	"durable": "internal/failpoint event rules engine alerting alerting/notify state state/vfs",
 
 	// Layer 5: wiring, and all long-lived goroutines.
-	"daemon": "internal/failpoint event config doctor durable rules engine alerting alerting/notify alerting/notify/file alerting/notify/mqtt alerting/notify/stdout alerting/notify/text " +
+	"daemon": "internal/failpoint internal/pool event config doctor durable rules engine alerting alerting/notify alerting/notify/file alerting/notify/mqtt alerting/notify/stdout alerting/notify/text " +
 		"alerting/notify/webhook ingest ingest/file ingest/http ingest/mqtt mqttconn state state/outbox state/segment state/vfs state/wal web",
 	"trydemo": "event alerting/notify/mqtt config engine daemon mqttconn",
 
 	// Layer 6: flags.
-	"cmd/cepd": "detectors doctor internal/detectrun internal/zone event config alerting alerting/notify alerting/notify/text engine ingest/file rules scenario state/vfs state/wal daemon trydemo",
+	"cmd/cepd": "detectors doctor internal/detectrun internal/pool internal/zone event config alerting alerting/notify alerting/notify/text engine ingest/file rules scenario state/vfs state/wal daemon trydemo",
 
 	// What tests share.
 	"alerting/notify/internal/sample": "event alerting",
@@ -77,6 +77,7 @@ var imports = map[string]string{
 	"internal/mosquitto": "",
 	"internal/detectrun": "event detectors",
 	"internal/nab":       "event detectors",
+	"internal/pool":      "",
 	"internal/sim":       "event alerting alerting/notify durable engine rules state state/outbox state/vfs state/wal",
 	"detectors/faults":   "event detectors",
 }
