@@ -19,14 +19,15 @@ type digest [16]byte
 //	chunks:   [512 ... 1023] [1024 ... 1535] [1536 ... 1600]
 //	number 1       number 2        number 3           next = 1601
 //
-// Those of one digest are linked, from the oldest to the newest.
+// Those of one digest are linked, from the oldest to the newest, and index knows
+// where these are.
 type memory struct {
 	journal *journal
 	of      byte   // whose it is: memoryOfStream or memoryOfSource
 	name    string // of that stream or source
 	chunks  []*chunk
 	next    uint64 // number of the next entry
-	known   map[digest]chain
+	index   digestIndex
 }
 
 // chunk is a piece of a memory. It is a [unit] of the router's journal.
@@ -43,18 +44,15 @@ type chunk struct {
 type remembered struct {
 	digest digest
 	mark   int64
-	next   uint64 // number of the next entry of the same digest; 0: there is none
-	gone   bool   // it stands for nothing any more
+	next   entryRef // the next entry of the same digest
+	gone   bool     // it stands for nothing any more
 }
-
-// chain is where the entries of one digest begin and end.
-type chain struct{ oldest, newest uint64 }
 
 // chunkEntries is the length of a chunk, about 10 kB when it is stored.
 const chunkEntries = 512
 
 func newMemory(j *journal, of byte, name string) *memory {
-	return &memory{journal: j, of: of, name: name, known: map[digest]chain{}}
+	return &memory{journal: j, of: of, name: name}
 }
 
 // first returns the number of the first entry that is there.
@@ -71,19 +69,20 @@ func (m *memory) at(n uint64) *remembered { return &m.chunkOf(n).entries[n%chunk
 
 // oldest and newest return an entry of a digest, nil if there is none.
 func (m *memory) oldest(d digest) *remembered {
-	c, ok := m.known[d]
-	if !ok {
+	c := m.find(d)
+	if c == nil {
 		return nil
 	}
-	return m.at(c.oldest)
+	return m.at(m.number(c.oldest))
 }
 
 func (m *memory) newest(d digest) (entry *remembered, number uint64) {
-	c, ok := m.known[d]
-	if !ok {
+	c := m.find(d)
+	if c == nil {
 		return nil, 0
 	}
-	return m.at(c.newest), c.newest
+	n := m.number(c.newest)
+	return m.at(n), n
 }
 
 // add remembers a digest.
@@ -111,14 +110,12 @@ func (m *memory) put(c *chunk, r remembered) {
 	if r.gone {
 		return
 	}
-	k, ok := m.known[r.digest]
-	if ok {
-		m.at(k.newest).next = n
-	} else {
-		k.oldest = n
+	if k := m.find(r.digest); k != nil {
+		m.at(m.number(k.newest)).next = refTo(n)
+		k.newest = refTo(n)
+		return
 	}
-	k.newest = n
-	m.known[r.digest] = k
+	m.insert(r.digest, chain{refTo(n), refTo(n)})
 }
 
 // end returns the number behind the last entry that is there.
@@ -134,7 +131,7 @@ func (m *memory) end() uint64 {
 // damaged row costs what it held and no more.
 func (m *memory) pad(n uint64) {
 	if n-m.end() > maxRemembered {
-		m.chunks, m.known = nil, map[digest]chain{}
+		m.chunks, m.index = nil, digestIndex{}
 	}
 	for at := m.end(); at < n; at++ {
 		c := m.room(at)
@@ -145,18 +142,19 @@ func (m *memory) pad(n uint64) {
 
 // forget forgets the oldest entry of a digest.
 func (m *memory) forget(d digest) {
-	k := m.known[d]
-	m.journal.touch(m.chunkOf(k.oldest))
-	m.unlink(d, k, m.at(k.oldest))
+	n := m.number(m.find(d).oldest)
+	m.journal.touch(m.chunkOf(n))
+	m.unlink(m.at(n))
 }
 
-func (m *memory) unlink(d digest, k chain, oldest *remembered) {
+// unlink forgets an entry that is the oldest of its digest.
+func (m *memory) unlink(oldest *remembered) {
+	k := m.find(oldest.digest)
 	if oldest.gone = true; oldest.next == 0 {
-		delete(m.known, d)
+		m.remove(k)
 		return
 	}
 	k.oldest = oldest.next
-	m.known[d] = k
 }
 
 // drop forgets the first chunk, and returns how many entries of it were
@@ -172,7 +170,7 @@ func (m *memory) drop(wanted func(r *remembered) bool) (lost int) {
 		if wanted(r) {
 			lost++
 		}
-		m.unlink(r.digest, m.known[r.digest], r) // the oldest of all is the oldest of its digest
+		m.unlink(r) // the oldest of all is the oldest of its digest
 	}
 	if c.entries, c.dropped = nil, true; !c.stored {
 		m.journal.drop(c)
