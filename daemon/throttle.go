@@ -10,7 +10,7 @@ import (
 // maxUnderway is how many bytes of records may be on their way from the sources
 // to their effect, where memory is not what bounds it: enough for a group that
 // is collected, one that is judged, and those between them.
-const maxUnderway = 8 << 20
+const maxUnderway = 6 << 20
 
 // throttle bounds what is on its way from the sources to its effect. Who reads a
 // source waits for it, and so the source: a broker keeps what it is not
@@ -65,9 +65,9 @@ func (t *throttle) wake() {
 	t.changed = make(chan struct{})
 }
 
-// recordBytes is what a record takes beside its payload and topic, with its copy
+// recordBytes is what a record takes beside its payload and topic, with its copies
 // in a group.
-const recordBytes = 256
+const recordBytes = 384
 
 // sizeOf returns what records take, about.
 func sizeOf(records []event.Record) int {
