@@ -51,7 +51,9 @@ const (
 )
 
 // A small heap is collected sooner: that costs little, and what a process has in
-// memory is what its heap grows to.
+// memory is what its heap grows to. Where the collector takes long, since others have
+// the processors, what comes meanwhile counts as in use: a heap is not small any more
+// when it was found so twice.
 const (
 	smallHeap = 48 << 20
 	smallGC   = 60
@@ -72,6 +74,7 @@ type memory struct {
 	limit   int64        // that the process may use; 0: none
 	tunes   bool         // the limit of Go's runtime is ours to set
 	percent int          // that the collector was told; 0: that is not ours to set
+	lives   [2]int64     // what was in use when garbage was collected the last two times
 	files   atomic.Int64 // the most that mapped files have taken
 
 	mu     sync.Mutex // held while memory is looked at, by who may change what follows
@@ -163,8 +166,11 @@ func (m *memory) tune(u use) {
 	if m.percent == 0 {
 		return
 	}
+	if u.live != m.lives[1] {
+		m.lives = [2]int64{m.lives[1], u.live}
+	}
 	percent := usualGC
-	if u.live < smallHeap {
+	if min(m.lives[0], m.lives[1]) < smallHeap {
 		percent = smallGC
 	}
 	if percent != m.percent {

@@ -1,7 +1,5 @@
 package engine
 
-import "hash/maphash"
-
 // digestIndex finds the entries of a memory by their digests. It holds their
 // numbers alone, in a table with open addressing, and so takes about 12 bytes for
 // an entry, where a map, which holds the digests as well, takes more than 60.
@@ -35,7 +33,7 @@ const leastChains = 16
 
 // home is where the chain of a digest is, if no other is there before it.
 func (x *digestIndex) home(d *digest) int {
-	return int(maphash.Bytes(keySeed, d[:]) & uint64(len(x.chains)-1))
+	return int(hashDigest(d) & keyHash(len(x.chains)-1))
 }
 
 // find returns the chain of a digest, nil if there is none. It is good until

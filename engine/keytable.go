@@ -16,6 +16,9 @@ var keySeed = maphash.MakeSeed()
 
 func hashKey(key string) keyHash { return keyHash(maphash.String(keySeed, key)) }
 
+// hashDigest is the hash of a digest, by which a [digestIndex] finds it.
+func hashDigest(d *digest) keyHash { return keyHash(maphash.Bytes(keySeed, d[:])) }
+
 // keyTable finds the states of keys. It takes 10 to 16 bytes for a key, where a
 // map, which holds the texts of its keys itself and grows twofold, takes 29 to 57.
 //
