@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"cmp"
 	"math"
 	"slices"
@@ -57,7 +58,7 @@ func (e *Engine) Coldest(share float64) []Notice {
 	var all []Notice
 	var list []Evicted
 	var of *table
-	bytes := 0
+	length := 0
 	e.eachKey(func(t *table, ks *keyState) {
 		if ks.tag.gen > last {
 			return
@@ -68,9 +69,9 @@ func (e *Engine) Coldest(share float64) []Notice {
 			}
 			ties--
 		}
-		if bytes += len(ks.key); bytes > evictBytes {
+		if length += len(ks.key); length > evictBytes {
 			all = append(all, Notice{Evict: list})
-			list, of, bytes = nil, nil, len(ks.key)
+			list, of, length = nil, nil, len(ks.key)
 		}
 		if of != t {
 			of, list = t, append(list, Evicted{Rules: t.names()})
@@ -78,7 +79,13 @@ func (e *Engine) Coldest(share float64) []Notice {
 		keys := &list[len(list)-1].Keys
 		*keys = append(*keys, []byte(ks.key))
 	})
-	return append(all, Notice{Evict: list})
+	all = append(all, Notice{Evict: list})
+	for _, notice := range all {
+		for _, of := range notice.Evict {
+			slices.SortFunc(of.Keys, bytes.Compare)
+		}
+	}
+	return all
 }
 
 // eachKey visits the keys that have any state and may lose it.

@@ -125,7 +125,7 @@ func (p *process) load(hash string) (*rules.Set, error) {
 // act lets one of the daemon's goroutines, or the world beside it, do something.
 func (p *process) act() error {
 	w := p.w
-	switch w.rng.IntN(17) {
+	switch w.rng.IntN(18) {
 	case 0:
 		p.publish()
 	case 1, 2:
@@ -143,6 +143,10 @@ func (p *process) act() error {
 	case 15:
 		return p.mark()
 	case 16:
+		if w.small && w.steps < stormy && w.rng.IntN(20) == 0 {
+			return p.evict()
+		}
+	case 17:
 		switch w.rng.IntN(30) {
 		case 0:
 			if w.steps < stormy {
@@ -324,6 +328,22 @@ func (p *process) change() error {
 	}
 	g := group{records: []event.Record{{Kind: event.KindRuleSet, Arrival: w.now, Payload: []byte(hash)}}, started: true}
 	p.asked, err = p.appendGroup(g)
+	return err
+}
+
+// evict drops the state of all keys, by records of the log.
+func (p *process) evict() error {
+	notices, _ := p.engine.Coldest(1)
+	var g group
+	for _, n := range notices {
+		g.records = append(g.records, n.Record(p.w.now))
+		p.w.counts.evicted++
+	}
+	if len(g.records) == 0 {
+		return nil
+	}
+	p.w.log("there is no memory for what is kept")
+	_, err := p.appendGroup(g)
 	return err
 }
 

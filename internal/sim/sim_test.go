@@ -47,7 +47,7 @@ func TestLives(t *testing.T) {
 	t.Logf("%+v", sum)
 	for name, n := range map[string]int{
 		"crashes": sum.crashes, "kills": sum.kills, "faults": sum.faults, "full disks": sum.full, "damaged snapshots": sum.damaged, "snapshots": sum.snapshots,
-		"snapshots restored": sum.restored, "messages that came twice": sum.duplicates, "deliveries": sum.sent, "alerts of its own": sum.own,
+		"snapshots restored": sum.restored, "messages that came twice": sum.duplicates, "evictions": sum.evicted, "deliveries": sum.sent, "alerts of its own": sum.own,
 	} {
 		if n < *seeds/10 {
 			t.Errorf("there were only %d %s", n, name)
@@ -77,6 +77,7 @@ func (c *counts) add(o counts) {
 	c.snapshots += o.snapshots
 	c.restored += o.restored
 	c.duplicates += o.duplicates
+	c.evicted += o.evicted
 	c.sent += o.sent
 	c.own += o.own
 }

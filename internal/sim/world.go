@@ -39,6 +39,7 @@ type world struct {
 	flaw  int  // operations until one fails; 0: none
 	dead  bool // the power is gone
 	tight bool // the outbox has no room, and all else has
+	small bool // there is not much memory
 
 	p      *process
 	broker broker
@@ -58,7 +59,7 @@ type world struct {
 // counts say what a simulation has seen, so that a test can tell that it sees
 // everything.
 type counts struct {
-	crashes, kills, faults, full, damaged, snapshots, restored, duplicates, sent, own int
+	crashes, kills, faults, full, damaged, snapshots, restored, duplicates, evicted, sent, own int
 }
 
 func newWorld(seed uint64, trace io.Writer) *world {
@@ -70,6 +71,7 @@ func newWorld(seed uint64, trace io.Writer) *world {
 	w.story = tell(w.rng)
 	w.reload = w.rng.IntN(2 * len(w.story)) // in half of the lives never
 	w.want = keep(rulesBefore)
+	w.small = w.rng.IntN(4) == 0
 	w.store.Fault = func(op string) error {
 		if x := w.fail("store " + op); x != nil {
 			return x.Err
