@@ -195,13 +195,13 @@ func (r *reader) read(rt *routed, rec *event.Record, n int) *reading {
 		r.spare[rt.number] = e
 	}
 	mismatched, reason, err := r.make(rt, rec, e)
+	if mismatched > 0 { // of a message without a time too: that field may be why
+		r.mismatched[rt.number] += int64(mismatched)
+	}
 	if err != nil {
 		x := r.note(rd)
 		x.reason, x.err = reason, err
 		return rd
-	}
-	if mismatched > 0 {
-		r.mismatched[rt.number] += int64(mismatched)
 	}
 	rd.time = e.Time
 	if rt.ID.Value != nil || rec.SenderID != "" || rec.Flags.QoS() > 0 {
