@@ -442,10 +442,7 @@ func (l *lane) keyDue(kc *keyClock) event.Time {
 	if it := kc.waiting.top(); it != nil {
 		due = it.at
 	}
-	if t := l.timer(&kc.timers); t != nil {
-		due = min(due, t.due())
-	}
-	return due
+	return min(due, l.dueOf(&kc.timers))
 }
 
 // lookOut sees to it that a key is looked at again when something else than its
@@ -532,10 +529,14 @@ func (l *lane) look(s *Shard, kc *keyClock) {
 
 // fireSilence lets the timers go off that go by the lane's time.
 func (l *lane) fireSilence(s *Shard, upTo event.Time) {
-	for t := l.timer(&l.timers); t != nil && t.before(upTo, phaseSteady); t = l.timer(&l.timers) {
+	for l.timers.before(upTo, phaseSteady) {
+		t, row := l.timers.first()
+		if !l.wanted(&l.timers, t, row) {
+			continue
+		}
 		kc := t.keys.clock()
 		l.current = kc
-		l.fireTop(s, &l.timers)
+		l.fireTimer(s, l.timers.take(row))
 		l.current = nil
 		if kc != nil && !kc.gone {
 			l.runKey(s, kc)

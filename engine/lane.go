@@ -130,10 +130,7 @@ func (l *lane) due() event.Time {
 	if it := l.waiting.top(); it != nil {
 		due = it.at
 	}
-	if t := l.timer(&l.timers); t != nil {
-		due = min(due, t.due())
-	}
-	return due
+	return min(due, l.dueOf(&l.timers))
 }
 
 // advance moves the watermark and does all that has become due.
@@ -238,50 +235,54 @@ func (l *lane) sortArrived() {
 
 // fire lets the timers of a queue go off that come before a phase of a time.
 func (l *lane) fire(s *Shard, q *timerQueue, at event.Time, phase uint8) {
-	for {
-		// An entry may be earlier than its deadline, never later.
-		if t := q.top(); t == nil || !t.before(at, phase) {
-			return
+	for q.before(at, phase) { // an entry may be earlier than its deadline, never later
+		t, row := q.first()
+		if !l.wanted(q, t, row) {
+			continue
 		}
-		if t := l.timer(q); t == nil || !t.before(at, phase) {
-			return
-		}
-		l.fireTop(s, q)
+		l.fireTimer(s, q.take(row))
 	}
 }
 
-// fireTop lets the next timer of a queue go off.
-func (l *lane) fireTop(s *Shard, q *timerQueue) {
-	due := q.pop()
+// fireTimer lets a timer go off that was taken from its queue.
+func (l *lane) fireTimer(s *Shard, due timer) {
 	due.keys.table.touch(due.keys, int(due.rule)) // its deadline is part of the state
 	d := due.deadline()
 	d.queued, d.at = never, never
 	s.expire(l, &due)
 }
 
-// timer returns the next timer of a queue that is still wanted at its time, nil where
-// there is none. Timers whose deadline has moved are moved on here.
-func (l *lane) timer(q *timerQueue) *timer {
+// wanted reports whether a timer that is first in a queue is still wanted at its
+// time. One whose deadline has moved is moved on.
+func (l *lane) wanted(q *timerQueue, t *timer, row *timerRow) bool {
+	d := t.deadline()
+	if d.queued == t.at && d.at == t.at {
+		return true
+	}
+	moved := q.take(row)
+	if d.queued != moved.at {
+		return false // another entry stands for it
+	}
+	d.queued = never
+	if d.at != never {
+		d.queued = d.at
+		moved.at = d.at
+		q.push(&moved)
+	} else {
+		moved.keys.table.settle(moved.keys)
+	}
+	return false
+}
+
+// dueOf returns when the next timer of a queue goes off, never if there is none.
+func (l *lane) dueOf(q *timerQueue) event.Time {
 	for {
-		t := q.top()
+		t, row := q.soon()
 		if t == nil {
-			return nil
+			return never
 		}
-		d := t.deadline()
-		if d.queued == t.at && d.at == t.at {
-			return t
-		}
-		moved := q.pop()
-		if d.queued != moved.at {
-			continue // another entry stands for it
-		}
-		d.queued = never
-		if d.at != never {
-			d.queued = d.at
-			moved.at = d.at
-			q.push(&moved)
-		} else {
-			moved.keys.table.settle(moved.keys)
+		if l.wanted(q, t, row) {
+			return t.due()
 		}
 	}
 }

@@ -94,7 +94,7 @@ func (p *pieces[T]) batch(until, now event.Time) {
 		return
 	}
 	for len(p.all) > 1 { // the last has room left
-		if len(p.held) < maxHeldPieces {
+		if now > event.MinTime && len(p.held) < maxHeldPieces { // else nobody can say when it is free
 			p.held = append(p.held, heldPiece[T]{p.all[0], until})
 		}
 		p.all = p.all[1:]

@@ -3,17 +3,24 @@ package engine
 import (
 	"iter"
 	"slices"
+
+	"github.com/cepd/cepd/event"
 )
 
 // timerQueue holds timers in the order in which they fire. Most deadlines are a
 // fixed time behind events that come in order, and the windows of all keys end
-// at once: such timers stand in a row by their time, and those of one time are
-// sorted when it comes. The others are in a heap beside it.
+// at once: such timers stand in rows by their time, and those of one time are
+// sorted when it comes. The others are in a heap beside them.
 type timerQueue struct {
-	row    []timer
-	next   int // of the row, the first that is left
-	sorted int // the row is sorted from next up to here: all timers of one time
+	rows   [2]timerRow // of kinds that end an interval, and of the others
 	others heap[timer]
+}
+
+// timerRow is a row of timers of one phase.
+type timerRow struct {
+	list   []timer
+	next   int // the first that is left
+	sorted int // it is sorted from next up to here: all timers of one time
 }
 
 func newTimerQueue() timerQueue {
@@ -21,68 +28,111 @@ func newTimerQueue() timerQueue {
 }
 
 func (q *timerQueue) push(t *timer) {
-	n := len(q.row)
-	if n > q.next && (t.at < q.row[n-1].at || q.sorted == n && t.at == q.row[n-1].at) {
+	r := &q.rows[0]
+	if t.kind.phase() == phaseSteady {
+		r = &q.rows[1]
+	}
+	if !r.push(t) {
 		q.others.push(*t)
-		return
 	}
-	if q.next > 0 && n == cap(q.row) && q.next >= n/2 { // half of it is free
-		left := copy(q.row, q.row[q.next:])
-		clear(q.row[left:])
-		q.row, q.sorted, q.next = q.row[:left], q.sorted-q.next, 0
-	}
-	q.row = append(q.row, *t)
 }
 
-// head returns the first timer of the row, nil where that is empty.
-func (q *timerQueue) head() *timer {
-	if q.next == len(q.row) {
+// push reports whether there is a place for the timer.
+func (r *timerRow) push(t *timer) bool {
+	n := len(r.list)
+	if n > r.next && (t.at < r.list[n-1].at || r.sorted == n && t.at == r.list[n-1].at) {
+		return false
+	}
+	if r.next > 0 && n == cap(r.list) && r.next >= n/2 { // half of it is free
+		left := copy(r.list, r.list[r.next:])
+		clear(r.list[left:])
+		r.list, r.sorted, r.next = r.list[:left], max(r.sorted-r.next, 0), 0
+	}
+	r.list = append(r.list, *t)
+	return true
+}
+
+// any returns the first timer, or another of the same time; nil where there is
+// none.
+func (r *timerRow) any() *timer {
+	if r.next == len(r.list) {
 		return nil
 	}
-	if q.next >= q.sorted {
-		for q.sorted = q.next + 1; q.sorted < len(q.row) && q.row[q.sorted].at == q.row[q.next].at; {
-			q.sorted++
-		}
-		slices.SortFunc(q.row[q.next:q.sorted], func(a, b timer) int { return a.compare(&b) })
-	}
-	return &q.row[q.next]
+	return &r.list[r.next]
 }
 
-// top returns the timer that fires first, nil where there is none.
-func (q *timerQueue) top() *timer {
-	t, _ := q.first()
+// top returns the first timer, nil where there is none.
+func (r *timerRow) top() *timer {
+	if r.next < len(r.list) && r.next >= r.sorted {
+		for r.sorted = r.next + 1; r.sorted < len(r.list) && r.list[r.sorted].at == r.list[r.next].at; {
+			r.sorted++
+		}
+		slices.SortFunc(r.list[r.next:r.sorted], func(a, b timer) int { return a.compare(&b) })
+	}
+	return r.any()
+}
+
+// drop removes the timer that any or top has returned.
+func (r *timerRow) drop() timer {
+	t := r.list[r.next]
+	r.list[r.next] = timer{}
+	if r.next++; r.next == len(r.list) {
+		r.list, r.next, r.sorted = r.list[:0], 0, 0
+	}
 	return t
 }
 
-// first returns the first timer, and whether it is in the row.
-func (q *timerQueue) first() (t *timer, inRow bool) {
-	a, b := q.head(), q.others.top()
-	if a == nil || b != nil && b.compare(a) < 0 {
-		return b, false
+// soon returns a timer that is due as soon as the first, and where it is; nil
+// where there is none.
+func (q *timerQueue) soon() (first *timer, row *timerRow) {
+	first = q.others.top()
+	for i := range q.rows {
+		r := &q.rows[i]
+		if t := r.any(); t != nil && (first == nil || t.due() < first.due()) {
+			first, row = t, r
+		}
 	}
-	return a, true
+	return first, row
 }
 
-// pop removes and returns the first timer of a queue that is not empty.
-func (q *timerQueue) pop() timer {
-	t, inRow := q.first()
-	if !inRow {
+// first returns the first timer, and where it is; nil where there is none.
+func (q *timerQueue) first() (first *timer, row *timerRow) {
+	first = q.others.top()
+	for i := range q.rows {
+		r := &q.rows[i]
+		if t := r.any(); t == nil || first != nil && t.at > first.at {
+			continue
+		}
+		if t := r.top(); first == nil || t.compare(first) < 0 {
+			first, row = t, r
+		}
+	}
+	return first, row
+}
+
+// take removes what soon or first has found.
+func (q *timerQueue) take(row *timerRow) timer {
+	if row == nil {
 		return q.others.pop()
 	}
-	out := *t
-	*t = timer{}
-	if q.next++; q.next == len(q.row) {
-		q.row, q.next, q.sorted = q.row[:0], 0, 0
-	}
-	return out
+	return row.drop()
+}
+
+// before reports whether any timer fires before a phase of a time.
+func (q *timerQueue) before(at event.Time, phase uint8) bool {
+	t, _ := q.soon()
+	return t != nil && t.before(at, phase)
 }
 
 // all yields the timers in no order.
 func (q *timerQueue) all() iter.Seq[*timer] {
 	return func(yield func(*timer) bool) {
-		for i := q.next; i < len(q.row); i++ {
-			if !yield(&q.row[i]) {
-				return
+		for i := range q.rows {
+			r := &q.rows[i]
+			for j := r.next; j < len(r.list); j++ {
+				if !yield(&r.list[j]) {
+					return
+				}
 			}
 		}
 		for i := range q.others.items {

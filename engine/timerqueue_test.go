@@ -21,10 +21,14 @@ func TestTimerQueue(t *testing.T) {
 		for i := range 400 {
 			if rng.Intn(5) < 2 && len(want) > 0 {
 				slices.SortFunc(want, func(a, b timer) int { return a.compare(&b) })
-				if top := *q.top(); top != want[0] {
-					t.Fatalf("seed %d: first is %v %s, want %v %s", seed, top.at, top.keys.key, want[0].at, want[0].keys.key)
+				if soon, _ := q.soon(); soon.due() != want[0].due() {
+					t.Fatalf("seed %d: due at %v, want %v", seed, soon.due(), want[0].due())
 				}
-				if got := q.pop(); got != want[0] {
+				first, row := q.first()
+				if *first != want[0] {
+					t.Fatalf("seed %d: first is %v %s, want %v %s", seed, first.at, first.keys.key, want[0].at, want[0].keys.key)
+				}
+				if got := q.take(row); got != want[0] {
 					t.Fatalf("seed %d: took %v, want %v", seed, got, want[0])
 				}
 				now, want = want[0].at, want[1:]
