@@ -54,9 +54,11 @@ type heldPiece[T any] struct {
 	until event.Time
 }
 
-// maxHeldPieces is how many pieces are waited for, at most: what is in use for
-// longer is left to the collector of garbage.
-const maxHeldPieces = 1 << 13
+// maxHeldPieces is how many pieces are waited for, at most; what is in use for
+// longer is left to the collector of garbage. Where a watermark stands still they are
+// kept with the payloads of all their events, of which most may be needed no more:
+// with 200 bytes each, some 15 MB.
+const maxHeldPieces = 1 << 9
 
 func (p *pieces[T]) take(n, size int) []T {
 	if last := len(p.all) - 1; last < 0 || p.used+n > len(p.all[last]) {
