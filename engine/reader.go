@@ -37,6 +37,7 @@ type reader struct {
 	spare      []*event.Event // by number of the stream: of a message that nobody wanted
 	mismatched []int64        // fields of another type than declared, by number of the stream
 	shut       []uint8        // by lane: whether tables want the event at hand
+	keyless    bool           // it has no key for some of them
 	found      []int32        // scratch memory of indexes
 	frame      expr.Frame
 	parts      []event.Value
@@ -284,14 +285,14 @@ func (r *reader) find(rt *routed, e *event.Event, rd *reading, waits bool, in *E
 	all, kept := r.options.asksAll(), r.options.asksAll()
 	rd.from = int32(len(r.items))
 	rd.to = rd.from
+	clear(r.shut)
+	r.keyless = false
 	if s.screen != nil && !all && s.screen.stops(m, &r.frame) {
-		if r.miss(s, rd); rd.left && waits {
-			r.holdBack(rt, e, rd, in)
-		}
+		r.miss(s, rd)
+		r.leave(rt, e, rd, waits, in)
 		return
 	}
 	m.forget()
-	clear(r.shut)
 	for k, targets := range s.keys {
 		key, hash, reason, asked := "", keyHash(0), "", false
 		for i := range targets {
@@ -305,10 +306,7 @@ func (r *reader) find(rt *routed, e *event.Event, rd *reading, waits bool, in *E
 				reason = r.keyError(s.Keys[k])
 			}
 			if reason != "" {
-				if r.wanted(s.Stream, s.Keys[k]) {
-					x := r.note(rd)
-					x.keyErrors = append(x.keyErrors, reason)
-				}
+				r.lacksKey(s, k, rd, reason)
 				break
 			}
 			if !wants {
@@ -330,8 +328,24 @@ func (r *reader) find(rt *routed, e *event.Event, rd *reading, waits bool, in *E
 	if kept {
 		rd.event, r.spare[rt.number] = e, nil
 	}
-	if rd.left = slices.Contains(r.shut, shutSome); rd.left && waits {
+	r.leave(rt, e, rd, waits, in)
+}
+
+// leave sees to the lanes in which nobody wants an event. Where they are all
+// lanes but those that have it, it is enough to say so.
+func (r *reader) leave(rt *routed, e *event.Event, rd *reading, waits bool, in *Engine) {
+	if rd.left = slices.Contains(r.shut, shutSome); rd.left && (waits || r.keyless) {
 		r.holdBack(rt, e, rd, in)
+		rd.left = !r.keyless
+	}
+}
+
+// lacksKey notes that an event has no key for a `by` clause.
+func (r *reader) lacksKey(s *streamPlan, k int, rd *reading, reason string) {
+	r.keyless = true
+	if r.wanted(s.Stream, s.Keys[k]) {
+		x := r.note(rd)
+		x.keyErrors = append(x.keyErrors, reason)
 	}
 }
 
@@ -355,19 +369,16 @@ func (r *reader) holdBack(rt *routed, e *event.Event, rd *reading, in *Engine) {
 
 // miss notes that nobody wants an event.
 func (r *reader) miss(s *streamPlan, rd *reading) {
-	clear(r.shut)
 	for k, targets := range s.keys {
 		if len(targets) == 0 {
 			continue
 		}
-		if reason := r.keyError(s.Keys[k]); reason == "" {
-			rd.left = true
-			for i := range targets {
-				r.shut[targets[i].lane] = shutSome
-			}
-		} else if r.wanted(s.Stream, s.Keys[k]) {
-			x := r.note(rd)
-			x.keyErrors = append(x.keyErrors, reason)
+		if reason := r.keyError(s.Keys[k]); reason != "" {
+			r.lacksKey(s, k, rd, reason)
+			continue
+		}
+		for i := range targets {
+			r.shut[targets[i].lane] = shutSome
 		}
 	}
 }
