@@ -299,7 +299,7 @@ func (r *reader) find(rt *routed, e *event.Event, rd *reading, waits bool, in *E
 			t := &targets[i]
 			wants := all || r.wants(t, s, e, m)
 			if !asked && wants {
-				if key, reason = r.key(s.Stream, s.Keys[k], e); reason == "" {
+				if key, reason = r.key(s.Keys[k], e); reason == "" {
 					hash, asked = hashKey(key), true
 				}
 			} else if !asked && reason == "" {
@@ -423,9 +423,9 @@ func (r *reader) wants(t *target, s *streamPlan, e *event.Event, m *memo) bool {
 	return false
 }
 
-// key encodes the key of the event in the frame for one `by` clause. It returns
+// key encodes the key of an event for one `by` clause. It returns
 // a reason if there is none.
-func (r *reader) key(s *rules.Stream, k *rules.Key, e *event.Event) (key, reason string) {
+func (r *reader) key(k *rules.Key, e *event.Event) (key, reason string) {
 	if len(k.Parts) == 0 {
 		return "", ""
 	}
