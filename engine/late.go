@@ -79,6 +79,11 @@ func (rt *routed) fill(e *event.Event) {
 	if _, err := rt.decoders[0].Decode(e.Raw(), e); err != nil {
 		clear(e.Slots) // a field that the other stream does not use
 	}
+	rt.capture(e)
+}
+
+// capture fills in what the topic of an event tells.
+func (rt *routed) capture(e *event.Event) {
 	if len(rt.captured) == 0 || rt.Topic == nil {
 		return
 	}

@@ -447,9 +447,12 @@ func (e *Engine) wait(lane int, s *streamPlan, ev *event.Event, like item) {
 	})
 }
 
-// decodeAgain fills in the slots of an event from its payload. The captures of
-// the topic are not in it and stay.
+// decodeAgain fills in the slots of an event from its payload and its topic. What
+// a topic that the stream does not take any more had told stays.
 func (rt *routed) decodeAgain(e *event.Event) {
+	if e.Slots == nil { // no field was used
+		e.Slots = make([]event.Value, len(rt.Schema.Fields()))
+	}
 	captured := make([]event.Value, len(rt.captured))
 	for i, slot := range rt.captured {
 		if slot >= 0 {
@@ -466,6 +469,7 @@ func (rt *routed) decodeAgain(e *event.Event) {
 			e.Slots[slot] = captured[i]
 		}
 	}
+	rt.capture(e)
 }
 
 func readOrder(r *event.Reader) changeOrder {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/rules"
@@ -49,5 +50,36 @@ func TestTopics(t *testing.T) {
 				t.Error("nothing is said")
 			}
 		})
+	}
+}
+
+// TestCapturesAcrossReload: rules that come into force while an event is held back
+// see what its topic tells, whether the rules before them asked for it or not.
+func TestCapturesAcrossReload(t *testing.T) {
+	for _, before := range []string{"by: e.d, when: e.x > 80", "when: true"} {
+		sets := map[string]*rules.Set{}
+		var hashes []string
+		for _, rule := range []string{before, "by: e.site, when: e.y > 80"} {
+			set := loadSet(t, `
+streams: {t: {source: in, topic: "p/{site}/{d}", watermark: {lag: 10s}}}
+rules: [{name: r, from: t, `+rule+`, for: 1s, alert: {summary: "${key}"}}]
+`)
+			hashes, sets[set.Hash] = append(hashes, set.Hash), set
+		}
+		e := New(Config{Load: func(hash string) (*rules.Set, error) { return sets[hash], nil }})
+		at := event.Time(1_772_366_400_000_000_000)
+		records := []event.Record{
+			{Kind: event.KindRuleSet, Arrival: at, Payload: []byte(hashes[0])},
+			{Kind: event.KindMessage, Arrival: at, Source: "in", Topic: "p/s1/d1", Payload: []byte(`{"x":90,"y":90}`)},
+			{Kind: event.KindRuleSet, Arrival: at, Payload: []byte(hashes[1])},
+			{Kind: event.KindTick, Arrival: at.Add(20 * time.Second)},
+		}
+		for i := range records {
+			records[i].Pos = event.Position{Seq: uint64(i + 1)}
+		}
+		out := e.Step(Input{Records: records})
+		if len(out.Transitions) != 1 || out.Transitions[0].Summary != "s1" {
+			t.Errorf("%s: alerts are %v, want one of s1", before, out.Transitions)
+		}
 	}
 }
