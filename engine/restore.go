@@ -402,7 +402,8 @@ func (r *restoring) heirs(level int, name string) []int {
 // rules may use other fields now.
 func (r *restoring) waiting(name, value *event.Reader) {
 	e := r.engine
-	lanes := r.heirs(int(name.Byte()), name.Text())
+	level, streams := int(name.Byte()), name.Text()
+	lanes := r.heirs(level, streams)
 	who := name.Rest()
 	quiet, late, at := value.Byte() == 1, value.Byte() == 1, event.Time(value.Varint())
 	s := e.plan.streams[value.Text()]
@@ -417,6 +418,9 @@ func (r *restoring) waiting(name, value *event.Reader) {
 	if rt := e.router.streams[s.number]; rt.decoders != nil {
 		rt.decodeAgain(ev)
 	}
+	if len(lanes) > 1 || e.plan.lanes[lanes[0]].name != streams || e.plan.lanes[lanes[0]].level != level {
+		r.leftOut = true // it has rows of other names now
+	}
 	r.inherit(lanes, s, ev, who, item{at: at, late: late, quiet: quiet})
 }
 
@@ -425,18 +429,20 @@ func (r *restoring) inherit(lanes []int, s *streamPlan, ev *event.Event, who str
 	for _, lane := range lanes {
 		if mine := fmt.Sprint(lane, " ", who); !r.old.taken[mine] {
 			r.old.taken[mine] = true
-			r.engine.wait(lane, s, ev, like)
+			r.leftOut = !r.engine.wait(lane, s, ev, like) || r.leftOut
 		}
 	}
 }
 
-// wait puts an event among those that a lane holds back.
-func (e *Engine) wait(lane int, s *streamPlan, ev *event.Event, like item) {
+// wait puts an event among those that a lane holds back, and reports whether any
+// table of it takes the event.
+func (e *Engine) wait(lane int, s *streamPlan, ev *event.Event, like item) (taken bool) {
 	e.router.route(s, ev, func(shard int, it *item) {
 		p := e.plan.lanes[lane]
 		if int(it.lane) != lane || like.late && (p.keyed || p.tables[it.table].lateness == 0) {
 			return
 		}
+		taken = true
 		if p.keyed { // it waited by another time, and comes to its key now
 			it.quiet = like.quiet
 			e.deliver(shard, it)
@@ -445,6 +451,7 @@ func (e *Engine) wait(lane int, s *streamPlan, ev *event.Event, like item) {
 		it.at, it.late, it.quiet = like.at, like.late, like.quiet
 		e.shards[shard].lanes[lane].holdStored(*it)
 	})
+	return taken
 }
 
 // decodeAgain fills in the slots of an event from its payload and its topic. What
