@@ -146,7 +146,15 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 		if it == nil || it.at > mark {
 			break
 		}
-		if fromArrived && next == ahead {
+		if it.table < 0 && it.parent == nil { // nobody wants it
+			if fromArrived {
+				next++
+			} else {
+				l.unholdTop()
+			}
+			continue
+		}
+		if fromArrived && next >= ahead {
 			ahead = min(next+fetchAhead, len(l.arrived))
 			l.fetch(s, l.arrived[next:ahead])
 		}
@@ -161,9 +169,7 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 			s.parentChanged(l, it)
 			continue
 		}
-		if it.table >= 0 {
-			l.judge(s, l.tables[it.table], it)
-		}
+		l.judge(s, l.tables[it.table], it)
 	}
 	for ; next < len(l.arrived); next++ {
 		l.hold(&l.arrived[next])
@@ -215,11 +221,17 @@ func (l *lane) holdStored(it item) {
 
 // unhold takes the item out that is due first.
 func (l *lane) unhold() item {
-	it := l.waiting.pop()
-	if it.gen <= l.journal.shown {
-		l.left = append(l.left, l.heldName(&it))
-	}
+	it := *l.waiting.top()
+	l.unholdTop()
 	return it
+}
+
+// unholdTop removes the item that is due first.
+func (l *lane) unholdTop() {
+	if it := l.waiting.top(); it.gen < l.journal.gen {
+		l.left = append(l.left, l.heldName(it))
+	}
+	l.waiting.drop()
 }
 
 // sortArrived puts new events into the order of judgment. They mostly are.

@@ -49,15 +49,21 @@ func (q *queue) push(it *item) {
 
 // pop removes and returns the first item of a queue that is not empty.
 func (q *queue) pop() item {
+	it := *q.top()
+	q.drop()
+	return it
+}
+
+// drop removes the first item of a queue that is not empty.
+func (q *queue) drop() {
 	if !q.fromRow() {
-		return q.behind.pop()
+		q.behind.pop()
+		return
 	}
-	it := q.row[q.next]
 	q.row[q.next] = item{}
 	if q.next++; q.next == len(q.row) {
 		q.row, q.next = q.row[:0], 0
 	}
-	return it
 }
 
 // all yields the items in no order.

@@ -28,6 +28,7 @@ const (
 
 var rows = []row{
 	{"three steps, linked, 10,000 keys, in memory", "Memory/cepd", "Memory/loop", cpu, "1.75 of a loop by hand"},
+	{"the same with a lag of 5 s", "Memory/lag=5s", "Memory/cepd", cpu, ""},
 	{"JSON lines to alerts, one core", "JSONL/cepd", "JSONL/newlines", cpu, "20 of a count of newlines"},
 	{"", "JSONL/cepd", "JSONL/jsonparser", cpu, "1.5 of jsonparser.EachKey"},
 	{"", "JSONL/cepd", "JSONL/encoding-json", cpu, "0.2 of encoding/json"},
