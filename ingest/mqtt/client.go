@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"time"
 
 	"github.com/cepd/cepd/event"
 )
@@ -40,19 +41,44 @@ type message struct {
 	ack    pending
 }
 
-// receive takes messages over from the client. It does not block.
+// receive takes messages over from the client. Where there is no room it waits for
+// some, but not for as long as a ping may be late.
 func (c *connection) receive(messages []message) {
-	if !c.alive() || len(messages) == 0 {
-		return // what comes now will come again
+	var late <-chan time.Time
+	for len(messages) > 0 && c.alive() { // else what comes now will come again
+		o := c.source.buffer.offer(messages)
+		c.source.count(func(t *Status) {
+			t.Messages += o.messages
+			t.Bytes += o.bytes
+			t.Duplicates += o.duplicates
+			t.Shed += o.shed
+		})
+		if !o.full {
+			return
+		}
+		messages = messages[o.messages+o.shed:]
+		if late == nil {
+			late = time.After(c.source.cfg.fullFor)
+		}
+		if !c.waitForRoom(late) {
+			c.end(errFull)
+		}
 	}
-	o := c.source.buffer.offer(messages)
-	c.source.count(func(t *Status) {
-		t.Messages += o.messages
-		t.Bytes += o.bytes
-		t.Duplicates += o.duplicates
-		t.Shed += o.shed
-	})
-	if o.full {
-		c.end(errFull)
+}
+
+// waitForRoom waits until half of the buffer may be free, or the connection has
+// ended, but not longer than until it is late. Meanwhile what was read before is
+// acknowledged. If the connection ended at once, a broker that sends more in that
+// time than the buffer holds would send the same again and again.
+func (c *connection) waitForRoom(late <-chan time.Time) bool {
+	select {
+	case <-c.source.buffer.room:
+		if !c.alive() {
+			signal(c.source.buffer.room) // it is for whoever connects again
+		}
+	case <-c.ended:
+	case <-late:
+		return false
 	}
+	return true
 }

@@ -58,6 +58,8 @@ type Config struct {
 	Rand func() float64
 	// Logger receives what happens to the connection. Default: none.
 	Logger *slog.Logger
+
+	fullFor time.Duration // the buffer may be full before a connection ends
 }
 
 // EnsureDefaults fills what is left out.
@@ -77,6 +79,9 @@ func (c *Config) EnsureDefaults() {
 	}
 	if c.BatchRecords == 0 {
 		c.BatchRecords = 1000
+	}
+	if c.fullFor == 0 { // the client does not read meanwhile
+		c.fullFor = min(time.Second, c.Conn.KeepAlive/4)
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Float64

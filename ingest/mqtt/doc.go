@@ -14,9 +14,9 @@
 // Back-pressure is withheld acknowledgement: a broker stops sending when its
 // window of unacknowledged messages is full. What it sends nevertheless fills
 // a bounded buffer. When that is full, messages of QoS 0 are shed and counted;
-// at one of QoS 1 the source disconnects, keeping its session, until the
-// buffer is half empty. It never blocks the client's reader, which would miss
-// its pings.
+// at one of QoS 1 the client's reader waits for a second at most, so that it
+// misses no ping, while acknowledgements go on. If the buffer is not half empty
+// by then, the source disconnects, keeping its session, until it is.
 //
 // Where more than two messages come in a millisecond they are taken together,
 // once a millisecond, so that many share one waking of the process, one group of

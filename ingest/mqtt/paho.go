@@ -85,7 +85,7 @@ func (p *pahoClient) subscribe(ctx context.Context, wanted map[string]byte, unwa
 }
 
 // receive takes a message over from the client, which calls it for one after
-// the other. It does not block.
+// the other.
 func (p *pahoClient) receive(_ paho.Client, m paho.Message) {
 	select {
 	case <-p.begun: // our own goroutine has seen the broker's answer

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"go.uber.org/goleak"
@@ -278,7 +279,7 @@ func TestFullBuffer(t *testing.T) {
 	forBrokers(t, func(t *testing.T, address string, line *proxy) {
 		p := newPublisher(t, address)
 		cfg := configFor(line.address())
-		cfg.BufferBytes = 3000
+		cfg.BufferBytes, cfg.fullFor = 3000, time.Millisecond
 		r := &reader{t: t, source: newSource(t, cfg)}
 		r.up("source up 1")
 		const messages = 15
@@ -304,6 +305,51 @@ func TestFullBuffer(t *testing.T) {
 		if s := r.source.Status(); s.Pauses == 0 || s.Shed != 0 {
 			t.Errorf("status %+v", s)
 		}
+	})
+}
+
+// Where the buffer is full for a short time, the connection and the
+// acknowledgements of what was read from it go on, and nothing comes twice.
+func TestFullForShort(t *testing.T) {
+	forBrokers(t, func(t *testing.T, address string, line *proxy) {
+		p := newPublisher(t, address)
+		cfg := configFor(line.address())
+		cfg.BufferBytes, cfg.fullFor = 3000, time.Hour
+		r := &reader{t: t, source: newSource(t, cfg)}
+		r.up("source up 1")
+		const messages = 60
+		payload := strings.Repeat("x", 500)
+		for i := range messages {
+			p.publish(fmt.Sprintf("plant/%02d", i), payload, 1, false)
+		}
+		p.settle()
+		r.until("full", func(s Status) bool { return s.Buffered > cfg.BufferBytes-1000 })
+		for i := range messages {
+			if got, want := r.next(), fmt.Sprintf("message 1 q1 plant/%02d %s", i, payload); got != want {
+				t.Fatalf("got %.40q, want %.40q", got, want)
+			}
+			r.ack(nil)
+		}
+		if s := r.source.Status(); s.Pauses > 0 || s.Conn != 1 || s.Duplicates > 0 {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+// A source is closed while its client waits for room in the buffer.
+func TestCloseWhileFull(t *testing.T) {
+	forBrokers(t, func(t *testing.T, address string, line *proxy) {
+		p := newPublisher(t, address)
+		cfg := configFor(line.address())
+		cfg.BufferBytes, cfg.fullFor = 1000, time.Hour
+		r := &reader{t: t, source: newSource(t, cfg)}
+		r.up("source up 1")
+		for range 5 {
+			p.publish("plant/a", strings.Repeat("x", 500), 1, false)
+		}
+		p.settle()
+		r.until("full", func(s Status) bool { return s.Buffered > 500 })
+		r.source.Close()
 	})
 }
 
