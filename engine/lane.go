@@ -52,7 +52,10 @@ func (a *item) compare(b *item) int {
 	if c := a.event.Pos.Compare(b.event.Pos); c != 0 {
 		return c
 	}
-	return a.event.Origin().Compare(b.event.Origin())
+	if c := a.event.Origin().Compare(b.event.Origin()); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.stream, b.stream) // several streams may take a message
 }
 
 // place orders what happens at one time. An alert that begins to fire holds

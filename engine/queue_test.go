@@ -48,3 +48,17 @@ func TestQueue(t *testing.T) {
 		}
 	}
 }
+
+// TestOneMessageOfStreams: what several streams take of one message is judged in
+// their order, whatever waits beside it.
+func TestOneMessageOfStreams(t *testing.T) {
+	q, e := newQueue(), &event.Event{}
+	for _, stream := range []int32{3, 1, 2, 0} {
+		q.push(&item{event: e, stream: stream})
+	}
+	for want := range int32(4) {
+		if it := q.pop(); it.stream != want {
+			t.Errorf("stream %d is judged, want %d", it.stream, want)
+		}
+	}
+}
