@@ -539,7 +539,7 @@ func (l *lane) fireSilence(s *Shard, upTo event.Time) {
 		l.fireTimer(s, l.timers.take(row))
 		l.current = nil
 		if kc != nil && !kc.gone {
-			l.runKey(s, kc)
+			l.look(s, kc) // a timer that goes off early, and is put off, moves no time
 			l.endOf(kc)
 		}
 	}

@@ -81,7 +81,11 @@ func (e *Engine) routeUnordered(d derived) {
 		rt.events++
 	}
 	if !late {
-		rt.marks.observe(&event.Record{Arrival: r.clock.now}, t, &r.clock)
+		arrived := r.clock.now
+		if len(d.stream.keys) == 0 { // nobody waits for it: batches may be long, and what is stored must not tell
+			arrived = event.MinTime
+		}
+		rt.marks.observe(&event.Record{Arrival: arrived}, t, &r.clock)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // one those of another. What stands in capitals is drawn by lot.
 const mixedStreams = `
 streams:
-  t: {source: in, topic: "p/{site}/{d}", time: e.ts, watermark: {lag: LAG, idle: IDLE, max_future: 40s}, ID RETAINED LATE fields: {ts: timestamp, k: string, code: int, kind: string, free: any, x: double, id: string}}
+  t: {source: in, topic: "p/{site}/{d}", time: e.ts, watermark: {lag: LAG, idle: IDLE, max_future: 40s KEYS}, ID RETAINED LATE fields: {ts: timestamp, k: string, code: int, kind: string, free: any, x: double, id: string}}
   u: {source: in, topic: "p/{where}/{d}", time: e.ts, watermark: {lag: OTHER, idle: 20s}}
   w: {source: other, time: e.ts, watermark: {lag: 2s, idle: 20s PER}}
   a: {source: other}
@@ -71,11 +71,11 @@ func mixedSets(t *testing.T, rng *rand.Rand, n int) []*rules.Set {
 	t.Helper()
 	pick := func(texts ...string) string { return texts[rng.Intn(len(texts))] }
 	id, retained, late, idle := pick("", `id: e.id,`, `id: {value: e.id, within: 20s},`), pick("", "retained: ignore,", "retained: state,"), pick("", "late: stragglers,"), pick("8s", "0s")
-	per, other := pick("", ", per: key"), pick("0s", "2s")
+	per, keys, other := pick("", ", per: key"), pick("", "", ", per: key"), pick("0s", "2s")
 	all := strings.Split(strings.TrimSpace(mixedRules), "\n")
 	var sets []*rules.Set
 	for len(sets) < n {
-		head := strings.NewReplacer("LAG", pick("0s", "5s", "9s"), "IDLE", idle, "OTHER", other, "ID", id, "RETAINED", retained, "LATE", late, "PER", per).Replace(mixedStreams)
+		head := strings.NewReplacer("LAG", pick("0s", "5s", "9s"), "IDLE", idle, "OTHER", other, "ID", id, "RETAINED", retained, "LATE", late, "PER", per, "KEYS", keys).Replace(mixedStreams)
 		var some []string
 		most := []int{3, 6, len(all)}[rng.Intn(3)]
 		for _, i := range rng.Perm(len(all))[:most] {
