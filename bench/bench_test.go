@@ -10,13 +10,13 @@ import (
 	"io"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/buger/jsonparser"
 	"github.com/cepd/cepd/ingest/file"
+	"github.com/cepd/cepd/internal/pool"
 	"github.com/cepd/cepd/rules"
 	"github.com/cepd/cepd/scenario"
 )
@@ -271,24 +271,16 @@ func BenchmarkShards(b *testing.B) {
 		text.WriteString(strings.NewReplacer("pump-failure", fmt.Sprintf("pump-failure-%d", i), "> 80", fmt.Sprintf("> %d", 80+i)).Replace(rule))
 	}
 	w := load(b, text.String(), readingPayloads(readings))
+	both := pool.New(2)
+	defer both.Stop()
 	for _, shards := range []int{1, 2} {
 		b.Run(fmt.Sprintf("shards=%d", shards), func(b *testing.B) {
 			measure(b, len(readings), func() func() {
-				r := w.Start(Options{Shards: shards, Do: together, Batch: 4000})
+				r := w.Start(Options{Shards: shards, Do: both.Do, Batch: 4_000})
 				return func() { r.Run(0, len(readings)) }
 			})
 		})
 	}
-}
-
-// together calls f(0) to f(n-1) at the same time.
-func together(n int, f func(i int)) {
-	var wait sync.WaitGroup
-	for i := 1; i < n; i++ {
-		wait.Go(func() { f(i) })
-	}
-	f(0)
-	wait.Wait()
 }
 
 // BenchmarkKeys is what a key with one open partial match holds.

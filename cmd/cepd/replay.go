@@ -69,7 +69,9 @@ func (f *eventFlags) options(s streams, set *rules.Set, path string) (scenario.O
 		o.Log, err = openLog(path)
 		return o, err
 	}
-	cfg := file.Config{Path: path, Format: f.format}
+	// Large batches, since to share one out to several processors takes as long
+	// as to judge some hundred events. A pipe is not waited for.
+	cfg := file.Config{Path: path, Format: f.format, ChunkBytes: 4 << 20, BatchRecords: 1 << 14}
 	if cfg.Format == "" {
 		cfg.Format = f.usualFormat(set, path)
 	}

@@ -2,7 +2,10 @@ package pool
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestAtTheSameTime: all calls are under way at once, else none would return.
@@ -23,6 +26,26 @@ func TestAtTheSameTime(t *testing.T) {
 			t.Fatal(called)
 		}
 	}
+}
+
+// TestAsleep: goroutines that have waited in vain for long are woken, and so is
+// the caller whose own part was the shortest.
+func TestAsleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(3)
+		defer p.Stop()
+		for pause := range 20 {
+			time.Sleep(time.Duration(pause) * time.Millisecond)
+			var calls atomic.Int32
+			p.Do(3, func(i int) {
+				time.Sleep(time.Duration((i+pause)%3) * time.Millisecond)
+				calls.Add(1)
+			})
+			if calls.Load() != 3 {
+				t.Fatalf("%d calls", calls.Load())
+			}
+		}
+	})
 }
 
 // TestSerial: calls are made in order, one after the other, where that is wanted.
