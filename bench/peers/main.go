@@ -53,7 +53,7 @@ func run(out io.Writer, dir, only string, count, events int) error {
 		fmt.Fprintf(out, "SKIPPED: Siddhi and Flink CEP: %v\n", err)
 		return nil
 	}
-	fmt.Fprintln(out, "SKIPPED: eKuiper could not be fetched when this was written: bench/peers/README.md says how that was tried")
+	fmt.Fprintln(out, "SKIPPED: eKuiper, which could not be fetched when this was written, see bench/peers/README.md")
 	var rows []row
 	for _, w := range workloads(events) {
 		if only != "" && w.name != only {
