@@ -69,8 +69,17 @@ type Client struct {
 	done    chan struct{} // closed when run has ended
 
 	mu   sync.Mutex
-	conn paho.Client   // nil while there is no connection
+	conn *connection   // nil while there is no connection
 	up   chan struct{} // closed while there is one
+}
+
+// connection is one connection, and who is handing messages to it. The library
+// holds whoever does that while a connection ends until WriteTimeout is over, so
+// a connection is closed when nobody does.
+type connection struct {
+	client  paho.Client
+	handing sync.WaitGroup
+	lost    chan error // gets the reason, once
 }
 
 // errDown says that there is no connection.
@@ -102,11 +111,11 @@ func Dial(cfg ClientConfig) (*Client, error) {
 // Publish publishes a message over the connection there is. Without one it
 // waits for it, as long as ctx allows.
 func (c *Client) Publish(ctx context.Context, topic string, qos byte, retain bool, payload []byte) error {
-	conn, err := c.wait(ctx)
+	k, err := c.wait(ctx)
 	if err != nil {
 		return err
 	}
-	return publish(ctx, conn, topic, qos, retain, payload)
+	return k.publish(ctx, topic, qos, retain, payload)
 }
 
 // Connected reports whether there is a connection.
@@ -116,14 +125,17 @@ func (c *Client) Connected() bool {
 	return c.conn != nil
 }
 
-// wait returns the connection, when there is one.
-func (c *Client) wait(ctx context.Context) (paho.Client, error) {
+// wait returns the connection, when there is one, for one call of its publish.
+func (c *Client) wait(ctx context.Context) (*connection, error) {
 	for {
 		c.mu.Lock()
-		conn, up := c.conn, c.up
+		k, up := c.conn, c.up
+		if k != nil {
+			k.handing.Add(1) // while nobody can have taken it away to close it
+		}
 		c.mu.Unlock()
-		if conn != nil {
-			return conn, nil
+		if k != nil {
+			return k, nil
 		}
 		select {
 		case <-up:
@@ -135,10 +147,14 @@ func (c *Client) wait(ctx context.Context) (paho.Client, error) {
 	}
 }
 
-func publish(ctx context.Context, conn paho.Client, topic string, qos byte, retain bool, payload []byte) error {
+// publish publishes a message. The caller has counted itself into k.handing.
+func (k *connection) publish(ctx context.Context, topic string, qos byte, retain bool, payload []byte) error {
 	errLate := notify.Retry(notify.ReasonTimeout, errors.New("the broker did not confirm in time"))
 	tokens := make(chan paho.Token, 1)
-	go func() { tokens <- conn.Publish(topic, qos, retain, payload) }() // may block for WriteTimeout
+	go func() {
+		defer k.handing.Done()
+		tokens <- k.client.Publish(topic, qos, retain, payload) // may block for WriteTimeout
+	}()
 	var token paho.Token
 	select {
 	case token = <-tokens:
@@ -156,15 +172,30 @@ func publish(ctx context.Context, conn paho.Client, topic string, qos byte, reta
 	return nil
 }
 
+// close says goodbye to the broker, after the last message was handed over. A
+// connection that is lost meanwhile, or takes nothing, is not waited for.
+func (k *connection) close() {
+	handed := make(chan struct{})
+	go func() {
+		k.handing.Wait()
+		close(handed)
+	}()
+	t := time.NewTimer(disconnectWait)
+	defer t.Stop()
+	select {
+	case <-handed:
+	case <-k.lost:
+	case <-t.C:
+	}
+	k.client.Disconnect(uint(disconnectWait.Milliseconds()))
+}
+
 // Close says that the client is offline, and closes the connection. It returns
 // when all is done or ctx is; an attempt to connect that is under way then ends
 // within ConnectTimeout.
 func (c *Client) Close(ctx context.Context) {
-	c.mu.Lock()
-	conn := c.conn
-	c.mu.Unlock()
-	if conn != nil && c.cfg.StatusTopic != "-" {
-		_ = publish(ctx, conn, c.cfg.StatusTopic, 1, true, []byte("offline"))
+	if c.cfg.StatusTopic != "-" && c.Connected() {
+		_ = c.Publish(ctx, c.cfg.StatusTopic, 1, true, []byte("offline"))
 	}
 	c.cancel()
 	select {
@@ -173,16 +204,15 @@ func (c *Client) Close(ctx context.Context) {
 	}
 }
 
-// disconnectWait is how long, in milliseconds, a goodbye to the broker may take.
-const disconnectWait = 250
+// disconnectWait is how long a part of the goodbye to the broker may take.
+const disconnectWait = 250 * time.Millisecond
 
 // run keeps a connection until ctx ends.
 func (c *Client) run(ctx context.Context) {
 	defer close(c.done)
 	logger := c.cfg.Logger.With("broker", mqttconn.Redact(c.cfg.Conn.URL), "client_id", c.cfg.Conn.ClientID)
 	for failures := 0; ctx.Err() == nil; {
-		lost := make(chan error, 1)
-		conn, known, err := c.connect(ctx, lost)
+		k, known, err := c.connect(ctx)
 		if err != nil {
 			failures++
 			if ctx.Err() == nil {
@@ -197,25 +227,26 @@ func (c *Client) run(ctx context.Context) {
 			c.cfg.Forgotten()
 		}
 		select {
-		case err := <-lost:
+		case err := <-k.lost:
 			c.set(nil)
 			logger.Warn("connection lost", "err", err)
 			failures = 1 // a broker that throws us out at once is not to be stormed
 			c.pause(ctx, failures)
 		case <-ctx.Done():
 			c.set(nil)
-			conn.Disconnect(disconnectWait)
+			k.close()
 		}
 	}
 }
 
 // connect makes a connection and says that we are online. It reports whether the
 // broker has a session of ours.
-func (c *Client) connect(ctx context.Context, lost chan error) (_ paho.Client, known bool, err error) {
+func (c *Client) connect(ctx context.Context) (_ *connection, known bool, err error) {
+	k := &connection{lost: make(chan error, 1)}
 	options := *c.options
-	options.SetConnectionLostHandler(func(_ paho.Client, err error) { lost <- err })
-	conn := paho.NewClient(&options)
-	token := conn.Connect()
+	options.SetConnectionLostHandler(func(_ paho.Client, err error) { k.lost <- err })
+	k.client = paho.NewClient(&options)
+	token := k.client.Connect()
 	<-token.Done() // bounded by ConnectTimeout
 	if err := token.Error(); err != nil {
 		return nil, false, err
@@ -226,26 +257,27 @@ func (c *Client) connect(ctx context.Context, lost chan error) (_ paho.Client, k
 	if c.cfg.StatusTopic != "-" {
 		ctx, cancel := context.WithTimeout(ctx, c.cfg.Conn.ConnectTimeout)
 		defer cancel()
-		if err := publish(ctx, conn, c.cfg.StatusTopic, 1, true, []byte("online")); err != nil {
-			conn.Disconnect(disconnectWait)
+		k.handing.Add(1)
+		if err := k.publish(ctx, c.cfg.StatusTopic, 1, true, []byte("online")); err != nil {
+			k.close()
 			return nil, false, fmt.Errorf("saying that we are online: %w", err)
 		}
 	}
-	c.set(conn)
-	return conn, known, nil
+	c.set(k)
+	return k, known, nil
 }
 
 // set notes the connection there is.
-func (c *Client) set(conn paho.Client) {
+func (c *Client) set(k *connection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case conn != nil && c.conn == nil:
+	case k != nil && c.conn == nil:
 		close(c.up)
-	case conn == nil && c.conn != nil:
+	case k == nil && c.conn != nil:
 		c.up = make(chan struct{})
 	}
-	c.conn = conn
+	c.conn = k
 }
 
 // pause waits before another attempt: up to a second at first, then twice as
