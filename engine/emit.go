@@ -11,9 +11,8 @@ import (
 // emit makes a derived event and puts it on its way to the rules that read it.
 // A field whose expression fails is left out and counted.
 func (s *Shard) emit(r *rulePlan, ks *keyState, spec *rules.Emit, at event.Time, pos event.Position) {
-	s.out.stats.Emitted.add(r.Name, "", 1)
-	stream := s.plan.streams[r.Output.Name]
-	to := s.sinks(r)
+	s.out.count(r)
+	stream, to := r.output, s.sinks(r)
 	puts := s.options.emitted || len(to) > 0
 	if len(stream.keys) == 0 && !puts {
 		return // nobody reads it
@@ -29,7 +28,7 @@ func (s *Shard) emit(r *rulePlan, ks *keyState, spec *rules.Emit, at event.Time,
 	}
 	var fields []event.Entry
 	if puts {
-		fields = make([]event.Entry, 0, len(spec.Fields))
+		fields = s.kept.entries(len(spec.Fields))
 	}
 	for _, f := range spec.Fields {
 		v, err := f.Value.Value(&s.frame)
@@ -37,7 +36,7 @@ func (s *Shard) emit(r *rulePlan, ks *keyState, spec *rules.Emit, at event.Time,
 			s.evalError(r.Name, err)
 			continue
 		}
-		v = v.Clone()
+		v = s.kept.value(v)
 		if e != nil {
 			if slot, ok := stream.Schema.Slot(f.Name); ok {
 				e.Slots[slot] = v
@@ -47,7 +46,10 @@ func (s *Shard) emit(r *rulePlan, ks *keyState, spec *rules.Emit, at event.Time,
 			fields = append(fields, event.Entry{Name: f.Name, Value: v})
 		}
 	}
-	key, ordinal := strings.Clone(ks.key), s.env.emitted
+	key, ordinal := ks.key, s.env.emitted
+	if !ks.filed() { // it shares the batch's memory
+		key = s.kept.text(key)
+	}
 	s.env.emitted++
 	if e != nil {
 		e.More = &event.Details{Origin: &event.Origin{Rule: r.Name, Key: key, Ordinal: ordinal}}
@@ -55,7 +57,7 @@ func (s *Shard) emit(r *rulePlan, ks *keyState, spec *rules.Emit, at event.Time,
 	}
 	if puts {
 		s.out.emitted = append(s.out.emitted, alerting.Derived{
-			ID: alerting.DerivedID(alerting.Identity{
+			ID: s.kept.id(alerting.Identity{
 				Log: s.options.logID, Rule: r.Name, Started: s.options.started[r.Name], Key: key, Time: at, Last: pos, Ordinal: ordinal,
 			}),
 			Rule: r.Name, Key: key, KeyNames: r.KeyNames, Time: at, Position: pos, Fields: fields, To: to,
@@ -70,4 +72,66 @@ func (s *Shard) sinks(r *rulePlan) []string {
 		return nil
 	}
 	return r.EmitTo
+}
+
+// keptMemory hands out the memory of what is emitted from larger pieces, each of
+// which goes when nobody holds anything of it: a minute that ends the windows of
+// all keys emits as many events as there are keys.
+type keptMemory struct {
+	fields []event.Entry // the last piece, as far as it is used
+	texts  []byte        // the same of texts
+}
+
+// The sizes of pieces. An event that is held for long holds its pieces.
+const (
+	keptFields = 128  // 4 kB
+	keptTexts  = 2048 // bytes
+)
+
+// entries returns an empty list with room for n.
+func (k *keptMemory) entries(n int) []event.Entry {
+	from := len(k.fields)
+	if from+n > cap(k.fields) {
+		k.fields, from = make([]event.Entry, 0, max(keptFields, n)), 0
+	}
+	k.fields = k.fields[:from+n]
+	return k.fields[from : from : from+n]
+}
+
+// room sees to it that a text of n bytes fits into the piece.
+func (k *keptMemory) room(n int) {
+	if len(k.texts)+n > cap(k.texts) {
+		k.texts = make([]byte, 0, max(keptTexts, n))
+	}
+}
+
+// since returns what was appended to the piece of texts from somewhere on.
+// It never changes.
+func (k *keptMemory) since(from int) string { return event.StringOf(k.texts[from:]).AsString() }
+
+// text returns a copy of a text. A long one has memory of its own.
+func (k *keptMemory) text(s string) string {
+	if len(s) > keptTexts/8 {
+		return strings.Clone(s)
+	}
+	k.room(len(s))
+	from := len(k.texts)
+	k.texts = append(k.texts, s...)
+	return k.since(from)
+}
+
+// value returns a value that shares no memory with a payload.
+func (k *keptMemory) value(v event.Value) event.Value {
+	if v.Kind() == event.KindString {
+		return event.String(k.text(v.AsString()))
+	}
+	return v.Clone()
+}
+
+// id returns the id of a derived event.
+func (k *keptMemory) id(of alerting.Identity) string {
+	k.room(alerting.IDLength)
+	from := len(k.texts)
+	k.texts = alerting.AppendDerivedID(k.texts, of)
+	return k.since(from)
 }

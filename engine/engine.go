@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -124,6 +123,9 @@ type Engine struct {
 	snapshot *Snapshot         // under way; nil without one
 	small    map[string]string // rows of globals, as stored
 	whole    bool              // what is stored is of no use: the next snapshot must be full
+
+	emitted [][]alerting.Derived // since Step began, each list as it was taken
+	order   []emittedPlace       // scratch memory of their order
 }
 
 // laneClock is what all shards share of a lane: its watermark, and the highest
@@ -538,57 +540,6 @@ func behind(t event.Time) event.Time {
 		return t
 	}
 	return t - 1
-}
-
-// collect puts the output of all shards into one order.
-func (e *Engine) collect() {
-	e.takeOutput()
-	o := &e.out
-	// What one key does stays in its order, since a key lives in one shard.
-	o.Transitions = ordered(o.Transitions, func(a, b *alerting.Transition) int {
-		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
-	})
-	o.Matches = ordered(o.Matches, func(a, b *Match) int {
-		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
-	})
-	o.Emitted = ordered(o.Emitted, func(a, b *alerting.Derived) int {
-		return cmp.Or(cmp.Compare(a.Time, b.Time), a.Position.Compare(b.Position), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
-	})
-}
-
-// ordered returns what is in all in order, and what compares equal as it stands.
-// It sorts numbers and moves each of the large values once: a batch that ends
-// the windows of many keys has one for each.
-func ordered[T any](all []T, compare func(a, b *T) int) []T {
-	if len(all) < 2 {
-		return all
-	}
-	order := make([]int32, len(all))
-	for i := range order {
-		order[i] = int32(i)
-	}
-	slices.SortFunc(order, func(i, k int32) int { return cmp.Or(compare(&all[i], &all[k]), cmp.Compare(i, k)) })
-	out := make([]T, len(all))
-	for i, k := range order {
-		out[i] = all[k]
-	}
-	return out
-}
-
-// takeOutput gathers what router and shards have put out.
-func (e *Engine) takeOutput() {
-	o := &e.out
-	e.router.take(&o.Stats)
-	o.Rejects = append(o.Rejects, e.router.rejects...)
-	o.Emitted = append(o.Emitted, e.router.emitted...)
-	e.router.rejects, e.router.emitted = nil, nil
-	for _, s := range e.shards {
-		o.Transitions = append(o.Transitions, s.out.transitions...)
-		o.Matches = append(o.Matches, s.out.matches...)
-		o.Emitted = append(o.Emitted, s.out.emitted...)
-		o.Stats.merge(&s.out.stats)
-		s.out.transitions, s.out.matches, s.out.emitted = nil, nil, nil
-	}
 }
 
 // minTick bounds how soon the engine asks for a tick after the clock's last

@@ -106,6 +106,7 @@ type tablePlan struct {
 type rulePlan struct {
 	*rules.Rule
 	inputs  []*rules.Input  // by number of the stream; nil where it does not read it
+	output  *streamPlan     // of what it emits; nil where it emits nothing
 	keepRaw bool            // the rule's evidence keeps every field
 	listed  map[string]bool // its AbsentKeys
 }
@@ -233,7 +234,8 @@ func (p *plan) place(r *rules.Rule) {
 	}
 	li, l := p.lane(r)
 	if r.Output != nil {
-		p.streams[r.Output.Name].producer = li
+		rp.output = p.streams[r.Output.Name]
+		rp.output.producer = li
 	}
 	sig := tableSignature(r)
 	ti := slices.IndexFunc(l.tables, func(t *tablePlan) bool { return t.sig == sig })

@@ -25,6 +25,7 @@ type Shard struct {
 	frame expr.Frame
 	env   env
 	texts event.Texts // of events that are kept
+	kept  keptMemory  // of events that are emitted
 
 	// Scratch memory of windows.
 	windows             window.Out
@@ -52,6 +53,30 @@ type shardOutput struct {
 	late        []lateEvent
 	parents     []item
 	stats       Stats
+	emits       tally
+}
+
+// tally counts what rules emit. Mostly one emits many events one after the other.
+type tally struct {
+	rule *rulePlan
+	n    int64
+}
+
+// count counts an event that a rule emits.
+func (o *shardOutput) count(r *rulePlan) {
+	if o.emits.rule != r {
+		o.countUp()
+		o.emits.rule = r
+	}
+	o.emits.n++
+}
+
+// countUp brings the statistics up to date.
+func (o *shardOutput) countUp() {
+	if o.emits.n > 0 {
+		o.stats.Emitted.add(o.emits.rule.Name, "", o.emits.n)
+	}
+	o.emits = tally{}
 }
 
 // derived is an event on its way to the rules that read it.
