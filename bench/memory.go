@@ -29,6 +29,7 @@ func Load(ruleFile string, payloads [][]byte) (*Workload, error) {
 	}
 	// The others are what rules emit.
 	from := slices.IndexFunc(set.Streams, func(s *rules.Stream) bool { return s.Producer == "" })
+	numbers := make([]byte, 4*len(payloads))
 	w := &Workload{set: set, stream: set.Streams[from], events: make([][]event.Value, len(payloads)), records: make([]event.Record, len(payloads))}
 	d, err := decode.New("json", w.stream.Schema)
 	if err != nil {
@@ -51,9 +52,9 @@ func Load(ruleFile string, payloads [][]byte) (*Workload, error) {
 			}
 		}
 		w.events[i] = e.Slots
-		w.records[i] = event.Record{
-			Pos: event.Position{Seq: uint64(i + 2)}, Kind: event.KindMessage, Source: source, Payload: binary.LittleEndian.AppendUint32(nil, uint32(i)),
-		}
+		number := numbers[4*i : 4*i+4]
+		binary.LittleEndian.PutUint32(number, uint32(i))
+		w.records[i] = event.Record{Pos: event.Position{Seq: uint64(i + 2)}, Kind: event.KindMessage, Source: source, Payload: number}
 	}
 	return w, nil
 }

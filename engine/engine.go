@@ -199,15 +199,7 @@ func (e *Engine) Step(in Input) Output {
 	e.out.Stats.Records = int64(len(in.Records))
 	e.router.batch(e.heldUntil())
 	for rest := in.Records; len(rest) > 0; {
-		some := rest[:ahead(rest)]
-		e.read(some)
-		for i := range some {
-			e.record(&some[i], i)
-			if e.plan.stepwise || e.plan.lists && e.begins() {
-				e.run()
-			}
-		}
-		rest = rest[len(some):]
+		rest = rest[e.take(rest):]
 	}
 	e.run()
 	e.ownDue(e.router.clock.now)
@@ -215,6 +207,26 @@ func (e *Engine) Step(in Input) Output {
 	e.out.Deadline = e.deadline()
 	e.out.Settled = e.settled()
 	return e.out
+}
+
+// take takes in some of the records, as many as are read under one rule set,
+// and returns their number.
+func (e *Engine) take(records []event.Record) int {
+	records = e.read(records)
+	for i := 0; i < len(records); i++ {
+		if i += e.router.passOver(records, i); i == len(records) {
+			break
+		}
+		e.record(&records[i], i)
+		if e.plan.stepwise || e.plan.lists && e.begins() {
+			e.run()
+		}
+		if records[i].Kind == event.KindRuleSet {
+			return i + 1
+		}
+	}
+	e.position = records[len(records)-1].Pos
+	return len(records)
 }
 
 // holds reports whether any lane holds events back, or a snapshot such as were.
@@ -232,20 +244,23 @@ func (e *Engine) holds() bool {
 	return false
 }
 
-// read reads the messages of a batch, each reader a part of it. One that is
-// alone reads each when it is wanted, while the last is still at hand.
-func (e *Engine) read(records []event.Record) {
+// read reads messages of a batch, each reader a part of them, and returns the
+// records that were read. A reader that is alone reads each when it is wanted,
+// while the last is still at hand.
+func (e *Engine) read(records []event.Record) []event.Record {
 	r := e.router
 	r.foresee()
 	n := len(r.readers)
 	if n == 1 {
-		return
+		return records
 	}
+	records = records[:ahead(records)]
 	part := (len(records) + n - 1) / n
 	e.config.Do(n, func(i int) {
 		from := min(i*part, len(records))
 		r.readers[i].readAll(records[from:min(from+part, len(records))], from)
 	})
+	return records
 }
 
 // record lets record n of what was read take effect.

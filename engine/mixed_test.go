@@ -287,6 +287,36 @@ func live(t *testing.T, c Config, records []event.Record, want told, restarts bo
 	}
 }
 
+// allAlike wants the same of records with several shards or one, in any batches,
+// with restarts, and with every rule asked about every event.
+func allAlike(t *testing.T, sets []*rules.Set, records []event.Record, rng *rand.Rand) told {
+	t.Helper()
+	c := Config{Emitted: true, Do: together, Load: func(hash string) (*rules.Set, error) {
+		return sets[slices.IndexFunc(sets, func(s *rules.Set) bool { return s.Hash == hash })], nil
+	}}
+	checks := map[int]bool{len(records): true}
+	for range 20 {
+		checks[1+rng.Intn(len(records))] = true
+	}
+	want, all := oneByOne(c, false, records, checks), oneByOne(c, true, records, checks)
+	if want.words != all.words || fmt.Sprint(want.counts) != fmt.Sprint(all.counts) {
+		t.Fatalf("where every rule is asked, it differs:\n%s\n%v\n%v", firstDifference(want.words, all.words), want.counts, all.counts)
+	}
+	for at, rows := range want.rows {
+		if d := differ(lasting(sets, rows), lasting(sets, all.rows[at])); d != "" {
+			t.Fatalf("after %d records, where every rule is asked: %s", at, d)
+		}
+	}
+	for _, shards := range []int{1, 2, 3, 8} {
+		for _, restarts := range []bool{false, true} {
+			c := c
+			c.Shards = shards
+			live(t, c, records, want, restarts, rng)
+		}
+	}
+	return want
+}
+
 // TestMixed holds everything that makes an engine fast to the one that asks every
 // rule about every event: with several shards or one, in any batches, with rules
 // that change while events are held back, and with restarts.
@@ -297,31 +327,9 @@ func TestMixed(t *testing.T) {
 			rng := rand.New(rand.NewSource(seed))
 			sets := mixedSets(t, rng, 3)
 			records := mixedStory(rng, sets, 300)
-			c := Config{Emitted: true, Do: together, Load: func(hash string) (*rules.Set, error) {
-				return sets[slices.IndexFunc(sets, func(s *rules.Set) bool { return s.Hash == hash })], nil
-			}}
-			checks := map[int]bool{len(records): true}
-			for range 20 {
-				checks[1+rng.Intn(len(records))] = true
-			}
-			want, all := oneByOne(c, false, records, checks), oneByOne(c, true, records, checks)
-			if want.words != all.words || fmt.Sprint(want.counts) != fmt.Sprint(all.counts) {
-				t.Fatalf("where every rule is asked, it differs:\n%s\n%v\n%v", firstDifference(want.words, all.words), want.counts, all.counts)
-			}
+			want := allAlike(t, sets, records, rng)
 			sum.raised, sum.across = sum.raised+strings.Count(want.words, " raised "), sum.across+want.across
 			sum.counts.Add(want.counts)
-			for at, rows := range want.rows {
-				if d := differ(lasting(sets, rows), lasting(sets, all.rows[at])); d != "" {
-					t.Fatalf("after %d records, where every rule is asked: %s", at, d)
-				}
-			}
-			for _, shards := range []int{1, 2, 3, 8} {
-				for _, restarts := range []bool{false, true} {
-					c := c
-					c.Shards = shards
-					live(t, c, records, want, restarts, rng)
-				}
-			}
 		})
 	}
 	t.Logf("%d alerts, %d reloads while events were held back", sum.raised, sum.across)

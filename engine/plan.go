@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/expr"
 	"github.com/cepd/cepd/rules"
 )
 
@@ -35,11 +36,12 @@ type place struct{ lane, table, rule int }
 type streamPlan struct {
 	*rules.Stream
 	number   int
-	keys     [][]target // by number of the `by` clause
-	lanes    []int      // that read it
-	screen   *screen    // nil where some rule may want any event
-	direct   bool       // all of them judge what is not before its watermark at once
-	producer int        // lane of the rule that emits it, for a derived stream
+	keys     [][]target      // by number of the `by` clause
+	keyParts []*expr.Program // of those that have targets
+	lanes    []int           // that read it
+	screen   *screen         // nil where some rule may want any event
+	direct   bool            // all of them judge what is not before its watermark at once
+	producer int             // lane of the rule that emits it, for a derived stream
 	guards   *guardIndex
 }
 
@@ -170,7 +172,10 @@ func newPlan(set *rules.Set) *plan {
 // aim finds out which lanes read a stream, and which of its targets want every
 // event.
 func (p *plan) aim(s *streamPlan) {
-	for _, targets := range s.keys {
+	for k, targets := range s.keys {
+		if len(targets) > 0 {
+			s.keyParts = append(s.keyParts, s.Keys[k].Parts...)
+		}
 		for i := range targets {
 			t := &targets[i]
 			if !slices.Contains(s.lanes, t.lane) {

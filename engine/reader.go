@@ -35,6 +35,7 @@ type reader struct {
 	captures   []string
 	memos      []memo         // by number of the stream
 	spare      []*event.Event // by number of the stream: of a message that nobody wanted
+	ready      *event.Record  // the message of which the spare event of its stream is made
 	mismatched []int64        // fields of another type than declared, by number of the stream
 	shut       []uint8        // by lane: whether tables want the event at hand
 	keyless    bool           // it has no key for some of them
@@ -58,6 +59,8 @@ type reading struct {
 	from, to int32        // its items
 	extra    int32        // number; 0 for none
 	left     bool         // there are lanes in which nobody wants the event
+	passed   int32        // so many messages are a stretch, of which time is that of the last; 0 for none
+	first    event.Time   // the time of its first
 }
 
 // extra is what not every reading has.
@@ -135,26 +138,59 @@ func (r *reader) note(rd *reading) *extra {
 // the batch, and finds out who wants them.
 func (r *reader) readAll(records []event.Record, first int) {
 	r.forget()
-	for i := range records {
-		rec := &records[i]
-		if rec.Kind != event.KindMessage {
-			continue
-		}
-		for rt := r.first(rec); rt != nil; rt = r.next(rec) {
-			if rd := r.read(rt, rec, first+i); !r.failed(rd) {
-				r.find(rt, r.spare[rt.number], rd, rt.waits, nil)
-			}
+	for i := 0; i < len(records); i++ {
+		if i += r.passOver(records[i:], first+i); i < len(records) {
+			r.readOne(&records[i], first+i)
 		}
 	}
 }
 
+// readEach reads messages of which none is to be passed over.
+func (r *reader) readEach(records []event.Record, first int) {
+	r.forget()
+	for i := range records {
+		r.readOne(&records[i], first+i)
+	}
+}
+
+// readOne reads record n of the batch.
+func (r *reader) readOne(rec *event.Record, n int) {
+	if rec.Kind != event.KindMessage {
+		return
+	}
+	for rt := r.first(rec); rt != nil; rt = r.next(rec) {
+		if rd := r.read(rt, rec, n); !r.failed(rd) {
+			r.find(rt, r.spare[rt.number], rd, rt.waits, nil)
+		}
+	}
+}
+
+// passOver notes the stretch that the messages at the head of records are, of which
+// the first has a number in the batch, and returns how many that are.
+func (r *reader) passOver(records []event.Record, number int) int {
+	rt := r.only(&records[0])
+	if rt == nil {
+		return 0
+	}
+	n, first, last := r.stretch(rt, records, event.MinTime, records[0].Arrival)
+	if n > 0 {
+		r.readings = append(r.readings, reading{record: int32(number), stream: int32(rt.number), passed: int32(n), first: first, time: last})
+	}
+	return n
+}
+
 // first returns the first of the streams that take a message, nil if none does.
 func (r *reader) first(rec *event.Record) *routed {
-	if rec.Source != r.source || r.taking == nil { // messages of one source come in batches
-		r.source, r.taking = rec.Source, r.router.sources[rec.Source]
-	}
+	r.from(rec.Source)
 	r.asked, r.taken = 0, false
 	return r.next(rec)
+}
+
+// from finds the streams of a source's messages, which come in batches.
+func (r *reader) from(source string) {
+	if source != r.source || r.taking == nil {
+		r.source, r.taking = source, r.router.sources[source]
+	}
 }
 
 // next returns the next of the streams that take a message, nil after the last.
@@ -190,11 +226,7 @@ func (r *reader) read(rt *routed, rec *event.Record, n int) *reading {
 	r.readings = append(r.readings, reading{}) // filled where it is: to copy what was just written waits for it
 	rd := &r.readings[len(r.readings)-1]
 	rd.record, rd.stream = int32(n), int32(rt.number)
-	e := r.spare[rt.number]
-	if e == nil {
-		e = r.slab.event(len(rt.Schema.Fields()))
-		r.spare[rt.number] = e
-	}
+	e := r.spareOf(rt)
 	mismatched, reason, err := r.make(rt, rec, e)
 	if mismatched > 0 { // of a message without a time too: that field may be why
 		r.mismatched[rt.number] += int64(mismatched)
@@ -211,11 +243,25 @@ func (r *reader) read(rt *routed, rec *event.Record, n int) *reading {
 	return rd
 }
 
+// spareOf returns the spare event of a stream.
+func (r *reader) spareOf(rt *routed) *event.Event {
+	e := r.spare[rt.number]
+	if e == nil {
+		e = r.slab.event(len(rt.Schema.Fields()))
+		r.spare[rt.number] = e
+	}
+	return e
+}
+
 // failed reports whether a reading is of no event.
 func (r *reader) failed(rd *reading) bool { return r.extras[rd.extra].err != nil }
 
-// make fills in the event of a message.
+// make fills in the event of a message, unless that is done.
 func (r *reader) make(rt *routed, rec *event.Record, e *event.Event) (mismatched int, reason string, err error) {
+	if rec == r.ready {
+		r.ready = nil
+		return 0, "", nil
+	}
 	e.Pos, e.Schema, e.More.Topic, e.More.Raw = rec.Pos, rt.Schema, rec.Topic, rec.Payload
 	if mismatched, err = rt.decoders[r.number].Decode(rec.Payload, e); err != nil {
 		return 0, rejectReason(err), err
@@ -246,15 +292,22 @@ func (r *reader) whole(rt *routed, rec *event.Record, rd *reading) *event.Event 
 
 // time finds the event's time.
 func (r *reader) time(rt *routed, e *event.Event, rec *event.Record) (event.Time, error) {
-	if rt.told != nil {
+	switch {
+	case rt.told != nil:
 		return rt.told(rec.Pos), nil
-	}
-	if rt.Time == nil {
-		if rec.Arrival == 0 {
-			return 0, errNoArrival
+	case rt.Time != nil:
+		if v, ok := rt.Time.Field(e); ok && v.Kind() == event.KindTime { // as it mostly is
+			return v.AsTime(), nil
 		}
+		return r.evaluateTime(rt)
+	case rec.Arrival != 0:
 		return rec.Arrival, nil
 	}
+	return 0, errNoArrival
+}
+
+// evaluateTime evaluates the `time` of a stream for the event in the frame.
+func (r *reader) evaluateTime(rt *routed) (event.Time, error) {
 	v, err := rt.Time.Value(&r.frame)
 	switch {
 	case err != nil:

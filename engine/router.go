@@ -19,6 +19,7 @@ type router struct {
 	streams []*routed // by number
 	sources map[string][]*routed
 	readers []*reader // one for each shard
+	again   *reader   // reads what has to be read again; nil where one reader does all
 	part    int       // number of the reader whose readings come next
 	clock   clock
 	stats   Stats
@@ -40,6 +41,7 @@ type routed struct {
 	told     func(event.Position) event.Time // says when an event happened, in place of `time`; mostly nil
 	ids      *ids                            // of its events; nil until one has any
 	waits    bool                            // events of the batch at hand may be held back
+	passes   bool                            // those that nobody wants may be passed over
 
 	events, late int64      // since the counts were last taken
 	latest       event.Time // highest time of an event that nobody was shown since lanes were last told
@@ -66,6 +68,9 @@ func newRouter(p *plan, o *options) (*router, error) {
 	}
 	for i := range o.shards {
 		r.readers = append(r.readers, newReader(r, i))
+	}
+	if o.shards > 1 {
+		r.again = newReader(r, o.shards)
 	}
 	return r, nil
 }
@@ -106,7 +111,7 @@ func (r *router) connect(rt *routed) error {
 		}
 		rt.captured = append(rt.captured, slot)
 	}
-	for range r.options.shards {
+	for range r.options.shards + 1 { // the last is for what is read again
 		if own != nil {
 			rt.decoders = append(rt.decoders, own(rt.Schema))
 			continue
@@ -128,6 +133,9 @@ func (r *router) batch(until, now event.Time) {
 	for _, by := range r.readers {
 		by.batch(until, now)
 	}
+	if r.again != nil {
+		r.again.batch(until, now)
+	}
 }
 
 // ahead returns how many of the records, at least one, can be read before any
@@ -146,22 +154,33 @@ func (r *router) foresee() {
 	r.part = 0
 	for _, rt := range r.streams {
 		rt.waits = !rt.direct || rt.Watermark.Lag > 0 || len(rt.marks.parts) > 1
+		rt.passes = rt.stretches(r.plan, r.options)
 	}
 }
 
 // reading returns the next of what was read in record n of the batch, and who
 // read it; nil where there is no more.
 func (r *router) reading(n int) (*reading, *reader) {
-	for ; r.part < len(r.readers); r.part++ {
-		by := r.readers[r.part]
-		if by.at == len(by.readings) {
-			continue
+	rd, by := r.peek(n)
+	if rd != nil {
+		by.at++
+	}
+	return rd, by
+}
+
+// peek returns what [router.reading] will.
+func (r *router) peek(n int) (*reading, *reader) {
+	by := r.again
+	for by.at == len(by.readings) {
+		if r.part == len(r.readers) {
+			return nil, nil
 		}
-		if rd := &by.readings[by.at]; int(rd.record) == n {
-			by.at++
-			return rd, by
+		if by = r.readers[r.part]; by.at == len(by.readings) {
+			r.part++
 		}
-		break
+	}
+	if rd := &by.readings[by.at]; int(rd.record) == n {
+		return rd, by
 	}
 	return nil, nil
 }
@@ -386,5 +405,8 @@ func (r *router) take(st *Stats) {
 	st.merge(&r.stats)
 	for _, by := range r.readers {
 		by.take(st)
+	}
+	if r.again != nil {
+		r.again.take(st)
 	}
 }

@@ -84,8 +84,8 @@ func (c Conditions) None(f *Frame) bool {
 // Value evaluates the expression. The error is an [*EvalError]. A text may
 // share memory with the event's payload.
 func (p *Program) Value(f *Frame) (event.Value, error) {
-	if p.IsField(f.Event) { // as keys and times mostly are
-		return f.Event.Slots[p.field-1], nil
+	if v, ok := p.Field(f.Event); ok { // as keys and times mostly are
+		return v, nil
 	}
 	v, r := p.eval(f)
 	if r != 0 {
@@ -98,6 +98,14 @@ func (p *Program) Value(f *Frame) (event.Value, error) {
 // that the event has.
 func (p *Program) IsField(e *event.Event) bool {
 	return p.field > 0 && p.field <= len(e.Slots) && e.Slots[p.field-1].Kind() == p.kind
+}
+
+// Field returns that field, and false where [Program.IsField] is false.
+func (p *Program) Field(e *event.Event) (v event.Value, ok bool) {
+	if !p.IsField(e) {
+		return v, false
+	}
+	return e.Slots[p.field-1], true
 }
 
 // eval evaluates the expression and checks that a dynamic value is what was

@@ -1,0 +1,173 @@
+package engine
+
+import (
+	"github.com/cepd/cepd/event"
+)
+
+// A stretch is a number of messages, one after the other in the log, that are
+// events of one stream, in order, and that nobody wants. All they do is that time
+// has come so far, which need not be said of each.
+//
+// What makes an event one of a stretch, its reader finds out; that the router
+// would have left out none of them, the router, since that depends on what came
+// before. A message that is not as plain as that goes the way of all others.
+
+// stretches reports whether events of a stream may be passed over together: what
+// comes before its watermark is late, what does not is judged at once, and nothing
+// else depends on which messages came.
+func (rt *routed) stretches(p *plan, o *options) bool {
+	if rt.waits || rt.Watermark.PerKey || rt.ID.Value != nil || rt.told != nil || p.stepwise || p.lists || o.asksAll() {
+		return false
+	}
+	for _, targets := range rt.keys {
+		for i := range targets {
+			if targets[i].always {
+				return false
+			}
+		}
+	}
+	return len(rt.lanes) > 0
+}
+
+// only returns the stream of a message, if there is just one of which it may be
+// and its events may be passed over.
+func (r *reader) only(rec *event.Record) *routed {
+	if rec.Kind != event.KindMessage {
+		return nil
+	}
+	if r.from(rec.Source); len(r.taking) != 1 || !r.taking[0].passes {
+		return nil
+	}
+	return r.taking[0]
+}
+
+// stretch reads the messages at the head of records as long as nobody wants them,
+// and returns how many that are, with the times of the first and the last. None
+// is before a time, and none comes long after the one before it, of which the
+// first came long after the arrival that is given. The event of the message behind
+// them may be ready for who reads on.
+func (r *reader) stretch(rt *routed, records []event.Record, after, arrived event.Time) (n int, first, last event.Time) {
+	e := r.spareOf(rt)
+	r.frame.Event, r.frame.Key = e, nil
+	last = after
+	head := &records[0]
+	for n = range records {
+		rec := &records[n]
+		switch gap := rec.Arrival.Sub(arrived); {
+		case rec.Kind != event.KindMessage, rec.Flags != 0, rec.SenderID != "", rec.Partition != head.Partition, rec.Source != head.Source:
+			return n, first, last
+		case gap != 0 && (gap < 0 || rt.Watermark.Idle > 0 && gap >= rt.Watermark.Idle):
+			return n, first, last
+		}
+		if rt.Topic != nil && !r.takes(rt, rec) {
+			return n, first, last
+		}
+		if mismatched, _, err := r.make(rt, rec, e); mismatched > 0 || err != nil {
+			return n, first, last
+		}
+		if m := rt.Watermark.MaxFuture; e.Time < last || m > 0 && rec.Arrival != 0 && e.Time.Sub(rec.Arrival) > m {
+			return n, first, last
+		}
+		if !r.nobody(rt, e) {
+			r.ready = rec
+			return n, first, last
+		}
+		if n == 0 {
+			first = e.Time
+		}
+		arrived, last = rec.Arrival, e.Time
+	}
+	return len(records), first, last
+}
+
+// nobody reports whether no rule wants an event, which has all keys that any
+// might want.
+func (r *reader) nobody(rt *routed, e *event.Event) bool {
+	m := &r.memos[rt.number]
+	switch {
+	case rt.screen == nil:
+		m.forget()
+		for _, targets := range rt.keys {
+			for i := range targets {
+				if r.wants(&targets[i], rt.streamPlan, e, m) {
+					return false
+				}
+			}
+		}
+	case !rt.screen.stops(m, &r.frame):
+		return false
+	}
+	for _, part := range rt.keyParts {
+		if !part.IsField(e) {
+			return r.hasKeys(rt)
+		}
+	}
+	return true
+}
+
+// hasKeys reports whether the event in the frame has all keys that rules might
+// want.
+func (r *reader) hasKeys(rt *routed) bool {
+	for k, targets := range rt.keys {
+		if len(targets) > 0 && r.keyError(rt.Keys[k]) != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// passOver passes over the messages from record n of the batch on as far as they
+// are stretches, and returns how many that are.
+func (r *router) passOver(records []event.Record, n int) int {
+	if len(r.readers) > 1 {
+		return r.passRead(records, n)
+	}
+	rec := &records[n]
+	by := r.readers[0]
+	rt := by.only(rec)
+	if rt == nil || !r.calm(rt, rec) {
+		return 0
+	}
+	many, _, last := by.stretch(rt, records[n:], rt.marks.mark, rt.marks.parts[0].arrived)
+	if many > 0 {
+		r.passed(rt, &records[n+many-1], many, last)
+	}
+	return many
+}
+
+// passRead passes over stretches that were read. One of which an event may be none
+// that counts is read again, message by message.
+func (r *router) passRead(records []event.Record, n int) int {
+	from := n
+	for rd, by := r.peek(n); rd != nil && rd.passed > 0; rd, by = r.peek(n) {
+		by.at++
+		rt, rec, behind := r.streams[rd.stream], &records[n], n+int(rd.passed)
+		m := rt.marks
+		if !r.calm(rt, rec) || rd.first < m.mark || m.policy.Idle > 0 && rec.Arrival.Sub(m.parts[0].arrived) >= m.policy.Idle {
+			r.again.readEach(records[n:behind], n)
+			break
+		}
+		r.passed(rt, &records[behind-1], int(rd.passed), rd.time)
+		n = behind
+	}
+	return n - from
+}
+
+// calm reports whether a stream is in a state in which what its messages do to
+// its watermark is no more than that the last of them came: they are the only
+// ones, from where the last came from.
+func (r *router) calm(rt *routed, rec *event.Record) bool {
+	p := rt.marks.parts
+	if len(p) != 1 || p[0].highest == event.MinTime || p[0].number != rec.Partition || p[0].source != rec.Source || r.clock.isDown(rec.Source) {
+		return false
+	}
+	return rec.Arrival >= r.clock.now || rec.Arrival == 0 && r.clock.now == event.MinTime
+}
+
+// passed moves clock and watermark behind a stretch.
+func (r *router) passed(rt *routed, rec *event.Record, n int, last event.Time) {
+	r.clock.move(rec)
+	rt.marks.observe(rec, last, &r.clock)
+	rt.events += int64(n)
+	rt.latest = max(rt.latest, last)
+}
