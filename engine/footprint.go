@@ -181,7 +181,7 @@ const maxSamples = 20_000
 // have events, of one over a number of events it has all of them.
 func (r *rulePlan) windowFootprint() Footprint {
 	w, a := r.Window, r.Window.Spec.Assigner
-	ws := newWindowState(w)
+	ws := newWindows(w)
 	n, step := 10, time.Second
 	f := Footprint{With: "its windows"}
 	switch a.Kind {
@@ -213,8 +213,8 @@ func (r *rulePlan) windowFootprint() Footprint {
 		for j := range args {
 			args[j] = r.sampleArgument(j, i)
 		}
-		ws.windows.Advance(at, &out)
-		ws.windows.Add(at, at, event.Position{Seq: uint64(i)}, args, &out)
+		ws.Advance(at, &out)
+		ws.Add(at, at, event.Position{Seq: uint64(i)}, args, &out)
 		out.Reset()
 	}
 	f.Bytes = int(float64(deepsize.Of(ws, w.Spec)) * scale)

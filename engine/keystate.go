@@ -8,6 +8,7 @@ import (
 
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/nfa"
+	"github.com/cepd/cepd/window"
 )
 
 // keyState is the state of one key in one table. It is a [unit].
@@ -32,7 +33,7 @@ type keyExtra struct {
 
 // ruleState is the state of one rule for one key.
 type ruleState struct {
-	kept     any         // an [nfa.Machine], a [*windowState] or a [*detectState], as the rule is; nil where it keeps none
+	kept     any         // an [nfa.Machine], a [*window.State] or a [*detectState], as the rule is; nil where it keeps none
 	alert    *alertState // nil while inactive
 	extra    *ruleExtra  // nil for most
 	deadline deadline    // of one kind, see also extra
@@ -80,8 +81,8 @@ func (st *ruleState) machine() nfa.Machine {
 	return m
 }
 
-func (st *ruleState) window() *windowState {
-	ws, _ := st.kept.(*windowState)
+func (st *ruleState) window() *window.State {
+	ws, _ := st.kept.(*window.State)
 	return ws
 }
 

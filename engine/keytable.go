@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"iter"
 	"math/bits"
+
+	"github.com/cepd/cepd/window"
 )
 
 // keyHash is the hash of an encoded key by which a [keyTable] finds it.
@@ -124,8 +126,8 @@ func (t *keyTable) fetch(h keyHash) uint64 {
 	if n := len(ks.key); n > 0 {
 		read += uint64(ks.key[n-1])
 	}
-	if ws, ok := ks.first.kept.(*windowState); ok {
-		read += ws.windows.Read()
+	if ws, ok := ks.first.kept.(*window.State); ok {
+		read += ws.Read()
 	}
 	return read
 }

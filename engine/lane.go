@@ -6,6 +6,7 @@ import (
 
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/nfa"
+	"github.com/cepd/cepd/window"
 )
 
 // item is an event on its way to a table, or what a lane is told of a parent.
@@ -98,7 +99,7 @@ type table struct {
 	spare        *keyState            // empty, for the next key that is not known
 	spareState   *ruleState           // empty
 	spares       []nfa.Machine        // empty, by number of the rule
-	spareWindows [][]*windowState     // the same of windows
+	spareWindows [][]*window.State    // the same of windows
 	limits       []*keyLimit          // by number of the rule; nil without a limit
 }
 
@@ -117,7 +118,7 @@ func newLane(p *lanePlan, j *journal) *lane {
 	}
 	for _, t := range p.tables {
 		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: newKeyTable(), spares: make([]nfa.Machine, len(t.rules)),
-			spareWindows: make([][]*windowState, len(t.rules)), limits: newLimits(t)})
+			spareWindows: make([][]*window.State, len(t.rules)), limits: newLimits(t)})
 	}
 	if p.keyed {
 		for _, t := range l.tables {

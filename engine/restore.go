@@ -318,19 +318,17 @@ func (r *rulePlan) readState(rd *event.Reader) (st ruleState, idle event.Time, e
 	return st, idle, rd.Err()
 }
 
-func (r *rulePlan) readWindow(rd *event.Reader) (ws *windowState, err error) {
+func (r *rulePlan) readWindow(rd *event.Reader) (ws *window.State, err error) {
 	if r.Window == nil {
 		return nil, event.ErrEncoding
 	}
-	ws = newWindowState(r.Window)
-	windows, err := window.ReadState(r.Window.Spec, rd)
-	if err != nil {
+	if ws, err = window.ReadState(r.Window.Spec, rd); err != nil {
 		return nil, err
 	}
-	ws.windows = *windows
+	ws.Baselines = newBaselines(r.Window)
 	for i, c := range r.Window.Compute {
 		if c.Baseline != nil {
-			if ws.baselines[i], err = window.ReadBaseline(c.Baseline, rd); err != nil {
+			if ws.Baselines[i], err = window.ReadBaseline(c.Baseline, rd); err != nil {
 				return nil, err
 			}
 		}
@@ -600,7 +598,7 @@ func (r *restoring) state(name, value *event.Reader) error {
 		l.arm(ks, at.rule, timerRuns, m.Deadline())
 	}
 	if ws := st.window(); ws != nil {
-		l.arm(ks, at.rule, timerWindow, ws.windows.Deadline())
+		l.arm(ks, at.rule, timerWindow, ws.Deadline())
 	}
 	if ds := st.detect(); ds != nil {
 		l.arm(ks, at.rule, timerWindow, ds.d.Due())

@@ -216,8 +216,8 @@ func (st *ruleState) appendBinary(v []byte) (out []byte, any bool) {
 	}
 	v = append(v, flag(ws != nil))
 	if ws != nil {
-		v, any = ws.windows.AppendBinary(v), true
-		for _, b := range ws.baselines {
+		v, any = ws.AppendBinary(v), true
+		for _, b := range ws.Baselines {
 			if b != nil {
 				v = b.AppendBinary(v)
 			}

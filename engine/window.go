@@ -8,33 +8,26 @@ import (
 	"github.com/cepd/cepd/window"
 )
 
-// windowState is what a rule with a window keeps of one key.
-type windowState struct {
-	windows   window.State
-	baselines []*window.Baseline // by number of the computation, nil for those that are none; nil without any
+// newWindows returns what a rule with a window keeps of one key.
+func newWindows(w *rules.Window) *window.State {
+	ws := window.NewState(w.Spec)
+	ws.Baselines = newBaselines(w)
+	return ws
 }
 
-func newWindowState(w *rules.Window) *windowState {
-	ws := &windowState{windows: *window.NewState(w.Spec)}
+// newBaselines returns the baselines of one key by number of the computation, nil
+// for those that are none; nil without any.
+func newBaselines(w *rules.Window) (all []*window.Baseline) {
 	for i, c := range w.Compute {
 		if c.Baseline == nil {
 			continue
 		}
-		if ws.baselines == nil {
-			ws.baselines = make([]*window.Baseline, len(w.Compute))
+		if all == nil {
+			all = make([]*window.Baseline, len(w.Compute))
 		}
-		ws.baselines[i] = &window.Baseline{}
+		all[i] = &window.Baseline{}
 	}
-	return ws
-}
-
-func (ws *windowState) empty() bool {
-	for _, b := range ws.baselines {
-		if b != nil && !b.Empty() {
-			return false
-		}
-	}
-	return ws.windows.Empty()
+	return all
 }
 
 // stepWindow folds an event into the windows of a key.
@@ -44,7 +37,7 @@ func (s *Shard) stepWindow(l *lane, ks *keyState, rule int, it *item) {
 		ws = s.spareWindow(ks.table, rule)
 	}
 	args := s.arguments(s.env.input)
-	if ws.windows.Add(it.at, it.event.Time, it.event.Pos, args, &s.windows) == window.TooLate {
+	if ws.Add(it.at, it.event.Time, it.event.Pos, args, &s.windows) == window.TooLate {
 		s.out.stats.Late.add(it.event.Schema.Stream(), "", 1)
 	}
 	s.setWindow(l, ks, rule, r, ws)
@@ -89,23 +82,23 @@ func (s *Shard) argumentError(err error) {
 // expireWindow answers the windows of a key that end now.
 func (s *Shard) expireWindow(l *lane, ks *keyState, rule int, now event.Time) {
 	if ws := ks.look(rule).window(); ws != nil {
-		ws.windows.Advance(now, &s.windows)
+		ws.Advance(now, &s.windows)
 		s.setWindow(l, ks, rule, ks.table.rules[rule], ws)
 	}
 }
 
 // setWindow judges the answers, keeps the state as long as it has something to
 // remember, and arms its next deadline.
-func (s *Shard) setWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *windowState) {
+func (s *Shard) setWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *window.State) {
 	for i := range s.windows.Results {
 		s.judgeWindow(l, ks, rule, r, ws, &s.windows.Results[i])
 	}
 	s.out.stats.EvalErrors.add(r.Name, "not_finite", int64(s.windows.Skipped))
 	s.windows.Reset()
 	known := ks.look(rule).window()
-	l.arm(ks, rule, timerWindow, ws.windows.Deadline())
+	l.arm(ks, rule, timerWindow, ws.Deadline())
 	switch {
-	case ws.empty():
+	case ws.Empty():
 		if known != nil {
 			ks.at(rule).kept = nil
 		}
@@ -122,11 +115,11 @@ const maxSpareWindows = 8192
 // spareWindow returns a state without windows. Those of keys whose windows have
 // closed are used again: where each key sends one event in a window, every event
 // needs one.
-func (s *Shard) spareWindow(t *table, rule int) *windowState {
+func (s *Shard) spareWindow(t *table, rule int) *window.State {
 	spares := t.spareWindows[rule]
 	n := len(spares)
 	if n == 0 {
-		return newWindowState(t.rules[rule].Window)
+		return newWindows(t.rules[rule].Window)
 	}
 	ws := spares[n-1]
 	spares[n-1], t.spareWindows[rule] = nil, spares[:n-1]
@@ -135,7 +128,7 @@ func (s *Shard) spareWindow(t *table, rule int) *windowState {
 }
 
 // putWindow takes back a state without windows.
-func (s *Shard) putWindow(t *table, rule int, ws *windowState) {
+func (s *Shard) putWindow(t *table, rule int, ws *window.State) {
 	if s.spareWindows < maxSpareWindows {
 		s.spareWindows++
 		t.spareWindows[rule] = append(t.spareWindows[rule], ws)
@@ -143,7 +136,7 @@ func (s *Shard) putWindow(t *table, rule int, ws *windowState) {
 }
 
 // judgeWindow judges one answer of a window.
-func (s *Shard) judgeWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *windowState, res *window.Result) {
+func (s *Shard) judgeWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *window.State, res *window.Result) {
 	live := s.frame.Event
 	s.frame.Event, s.frame.Key = nil, s.keyOf(ks)
 	learned := s.variables(r.Window, ws, res)
@@ -178,7 +171,7 @@ func (s *Shard) judgeWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *wi
 		frozen := a != nil && a.Phase == alerting.Firing
 		for i, x := range learned {
 			if f, ok := x.Number(); ok {
-				ws.baselines[i].Learn(w.Compute[i].Baseline, res.Start, f, frozen)
+				ws.Baselines[i].Learn(w.Compute[i].Baseline, res.Start, f, frozen)
 			}
 		}
 	}
@@ -197,7 +190,7 @@ func (s *Shard) asks(p *expr.Program) bool {
 // variables fills the frame with what expressions about a result see. It
 // returns what the baselines are to learn, by number of the computation;
 // missing where there is nothing.
-func (s *Shard) variables(w *rules.Window, ws *windowState, res *window.Result) []event.Value {
+func (s *Shard) variables(w *rules.Window, ws *window.State, res *window.Result) []event.Value {
 	n := len(w.Vars.Fields())
 	s.vars = append(s.vars[:0], make([]event.Value, n)...)
 	s.frame.Vars = s.vars
@@ -216,7 +209,7 @@ func (s *Shard) variables(w *rules.Window, ws *windowState, res *window.Result) 
 			continue
 		}
 		s.learned[i] = v
-		if usual, ok := ws.baselines[i].Usual(c.Baseline, res.Start); ok {
+		if usual, ok := ws.Baselines[i].Usual(c.Baseline, res.Start); ok {
 			s.vars[c.Var] = event.Double(usual)
 		}
 	}

@@ -77,7 +77,12 @@ func ReadState(s *Spec, r *event.Reader) (*State, error) {
 	}
 	n := r.Count()
 	for i := 0; i < n && r.Err() == nil; i++ {
-		st.panes = append(st.panes, s.readPane(r))
+		p := st.spare // of the same piece of memory
+		if st.spare = nil; p == nil {
+			p = s.newPane()
+		}
+		p.read(r)
+		st.panes = append(st.panes, p)
 	}
 	if err := r.Err(); err != nil {
 		return nil, fmt.Errorf("reading window state: %w", err)
@@ -88,18 +93,17 @@ func ReadState(s *Spec, r *event.Reader) (*State, error) {
 	return st, nil
 }
 
-func (s *Spec) readPane(r *event.Reader) *pane {
+// read reads a pane into one without events.
+func (p *pane) read(r *event.Reader) {
 	flags := r.Byte()
-	p := &pane{open: flags&flagOpen != 0, answered: flags&flagAnswered != 0}
+	p.open, p.answered = flags&flagOpen != 0, flags&flagAnswered != 0
 	p.start, p.end = event.Time(r.Varint()), event.Time(r.Varint())
 	p.n = readCount(r)
 	p.first = stamp{event.Time(r.Varint()), r.Position()}
 	p.last = stamp{event.Time(r.Varint()), r.Position()}
-	p.parts = s.parts(true)
 	for _, part := range p.parts {
 		part.load(r)
 	}
-	return p
 }
 
 // check finds what no state can be: damaged bytes must not lead astray.

@@ -28,11 +28,12 @@ type pane struct {
 	fold
 }
 
-// parts returns new partials. Those that are walked are only kept in panes.
-func (s *Spec) parts(walked bool) []partial {
+// parts returns new partials of a sweep: those that are walked are only kept in
+// panes.
+func (s *Spec) parts() []partial {
 	parts := make([]partial, len(s.Aggregates))
 	for i, a := range s.Aggregates {
-		if walked || !s.multi || a.Kind != Collect {
+		if a.Kind != Collect {
 			parts[i] = kinds[a.Kind].make()
 		}
 	}

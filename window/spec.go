@@ -15,6 +15,7 @@ type Spec struct {
 	rest                int64 // of a window of size that does not fit into whole everys; see paneOf
 	multi               bool  // a window may have several panes
 	walked              []int // the aggregates that are not merged ahead; see sweep
+	layout              layout
 }
 
 // Limits on windows.
@@ -63,6 +64,7 @@ func Compile(o Options) (*Spec, []Issue) {
 			s.walked = append(s.walked, i)
 		}
 	}
+	s.layout = s.layOut()
 	return s, nil
 }
 

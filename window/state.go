@@ -19,14 +19,22 @@ type State struct {
 	spare   *pane      // one to be used again
 	sweep   *sweep     // multi only: of the windows that close one after another
 	late    *sweep     // multi only: of those that are answered again; memory, no state
-}
 
-// NewState returns a state without windows. A key without windows needs none.
-func NewState(s *Spec) *State { return &State{spec: s, early: event.MaxTime} }
+	// Baselines is for the caller: what it has learned of the windows of the key,
+	// nil where it learns nothing. It is not part of what AppendBinary writes.
+	Baselines []*Baseline
+}
 
 // Empty reports whether there is nothing to remember: the state is like a new
 // one.
-func (s *State) Empty() bool { return len(s.panes) == 0 && s.seq == 0 }
+func (s *State) Empty() bool {
+	for _, b := range s.Baselines {
+		if b != nil && !b.Empty() {
+			return false
+		}
+	}
+	return len(s.panes) == 0 && s.seq == 0
+}
 
 // Read reads what Add would, to bring it nearer. What it returns means nothing.
 func (s *State) Read() uint64 {
@@ -115,7 +123,7 @@ func (s *State) paneAt(start, end event.Time) *pane {
 	}
 	p := s.spare
 	if s.spare = nil; p == nil {
-		p = &pane{fold: fold{parts: s.spec.parts(true)}}
+		p = s.spec.newPane()
 	}
 	p.start, p.end = start, end
 	s.panes = slices.Insert(s.panes, i, p)

@@ -34,7 +34,7 @@ type merged struct {
 }
 
 func newSweep(s *Spec) *sweep {
-	w := &sweep{back: fold{parts: s.parts(false)}, whole: fold{parts: s.parts(false)}}
+	w := &sweep{back: fold{parts: s.parts()}, whole: fold{parts: s.parts()}}
 	w.restart()
 	w.apart = event.MaxTime
 	return w
@@ -91,7 +91,7 @@ func (w *sweep) grow(s *Spec, start event.Time) *merged {
 	}
 	top := &w.front[n]
 	if top.start = start; top.parts == nil {
-		top.parts = s.parts(false)
+		top.parts = s.parts()
 	} else {
 		top.reset()
 	}
