@@ -48,11 +48,12 @@ func (s *Shard) spareMachine(t *table, rule int) nfa.Machine {
 func (s *Shard) setMachine(l *lane, ks *keyState, rule int, m nfa.Machine) {
 	t := ks.table
 	switch known := ks.look(rule).machine(); {
-	case m.Empty():
-		if known != nil {
-			ks.at(rule).kept = nil
+	case m.Empty() && known != nil:
+		ks.at(rule).kept = nil
+		if t.rules[rule].Pattern.Prog.Makes(m) {
+			t.spares[rule] = m
 		}
-		t.spares[rule] = m
+	case m.Empty(): // it is the spare one
 	case known == nil:
 		ks.at(rule).kept = m
 		t.spares[rule] = nil

@@ -32,6 +32,15 @@ func NewMachine(p *Prog) Machine {
 	return newRunMachine(p)
 }
 
+// Makes reports whether [NewMachine] returns machines such as m, which is of the
+// program. One that was read back may be of the other kind: its conditions looked
+// at the run when it was stored, and do so no more. Such a machine goes on, but
+// must not serve another key, since what is stored of a key would depend on it.
+func (p *Prog) Makes(m Machine) bool {
+	_, compact := m.(*compactMachine)
+	return compact == (p.compact != nil)
+}
+
 // NewTracedMachine returns a machine whose partial matches a [Tracer] can
 // follow one by one, whatever the program.
 func NewTracedMachine(p *Prog) Machine { return newRunMachine(p) }
