@@ -23,6 +23,9 @@ func agreeCompact(t failer, text string, prog *Prog, events []scenarioEvent, wan
 	if got := machineRun(t, prog, &drowsy{NewMachine(prog), prog}, events, false); prog.Sleeps() && !slices.Equal(got, want) {
 		t.Fatalf("%s: not shown what it sleeps over %q\nwant %q", text, got, want)
 	}
+	if got := machineRun(t, prog, &drowsy{newRunMachine(prog), prog}, events, false); prog.Sleeps() && !slices.Equal(got, want) {
+		t.Fatalf("%s: runs that were stored by another program, not shown what the compact machine sleeps over %q\nwant %q", text, got, want)
+	}
 	if got := machineRun(t, prog, NewMachine(prog), events, true); !slices.Equal(got, want) {
 		t.Fatalf("%s: written and read back %q\nwant %q", text, got, want)
 	}

@@ -287,13 +287,22 @@ func (m *runSet) tick() {
 	}
 	// Once in four billion: forget all marks, so that none is taken for new.
 	m.epoch = 1
+	m.heads(func(n *node) {
+		for ; n != nil; n = n.prev() {
+			n.mark = 0
+		}
+	})
+}
+
+// heads visits the last node of every run, and of every match that waits.
+func (m *runSet) heads(visit func(n *node)) {
 	for _, b := range m.buckets {
 		for _, r := range b.runs {
-			r.last.mark = 0
+			visit(r.last)
 		}
 	}
 	for _, w := range m.waiting {
-		w.last.mark = 0
+		visit(w.last)
 	}
 }
 

@@ -249,10 +249,12 @@ func (m *runSet) lapse(t event.Time, out *Result) {
 // ending. What completes by it may skip others that would have ended later.
 func (m *runSet) endFirst(out *Result) {
 	s := &out.scratch
+	at, n := s.ended[0].at, 0
 	m.tick()
-	n, at := 0, s.ended[0].at
 	for ; n < len(s.ended) && s.ended[n].at == at; n++ {
-		x := s.ended[n]
+		s.ended[n].last.mark = 0 // tick knows only of runs that are in buckets
+	}
+	for _, x := range s.ended[:n] {
 		if m.prog.flat[x.state].pending {
 			m.finish(x.run, at, s)
 			continue

@@ -77,7 +77,7 @@ type writer struct {
 
 func (w *writer) collect() {
 	w.m.tick()
-	w.heads(func(n *node) {
+	w.m.heads(func(n *node) {
 		for ; n != nil && n.mark != w.m.epoch; n = n.prev() {
 			n.mark = w.m.epoch
 			w.nodes = append(w.nodes, n)
@@ -102,7 +102,7 @@ func (w *writer) collect() {
 		from = to
 	}
 	w.valued = make([]bool, len(w.nodes))
-	w.heads(func(n *node) {
+	w.m.heads(func(n *node) {
 		for step, aggs := range w.m.prog.stepAggs {
 			if len(aggs) == 0 {
 				continue
@@ -112,17 +112,6 @@ func (w *writer) collect() {
 			}
 		}
 	})
-}
-
-func (w *writer) heads(visit func(n *node)) {
-	for _, b := range w.m.buckets {
-		for _, r := range b.runs {
-			visit(r.last)
-		}
-	}
-	for _, x := range w.m.waiting {
-		visit(x.last)
-	}
 }
 
 // number returns a node's number + 1, 0 for none.
