@@ -107,6 +107,10 @@ type readGroup struct {
 // the run machine, because a condition looks at the run now, goes on with the
 // chains as runs.
 func (d *reader) readCompact(p *Prog) Machine {
+	if len(p.aggs) > 0 {
+		d.bad("chains, which have no aggregates")
+		return nil
+	}
 	r := &compactReader{reader: *d}
 	r.readAll(p)
 	if !r.ok() {

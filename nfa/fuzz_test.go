@@ -130,6 +130,18 @@ func FuzzReadMachine(f *testing.F) {
 	})
 }
 
+// TestReadOther reads machines of other programs, of which one keeps aggregates.
+func TestReadOther(t *testing.T) {
+	for i := range damaged {
+		prog := damagedProg(t, i)
+		m := NewMachine(prog)
+		letterFeed(t, prog, m, "abaxbacab")
+		for j := range damaged {
+			readDamaged(t, damagedProg(t, j), m.AppendBinary(nil))
+		}
+	}
+}
+
 // TestReadDamaged flips and cuts the bytes of machines.
 func TestReadDamaged(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
