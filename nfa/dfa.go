@@ -131,32 +131,87 @@ func (p *Prog) determine() *dfa {
 // once it has skipped one, which often do the same; only as one do they leave
 // alone what they skip.
 //
-// This is Moore's algorithm: states are in one class at first, and those of a
-// class are parted as long as an event brings them to different ones. States
-// that ask about different predicates stay apart, so that no more and no fewer
-// are asked than the pattern says.
+// States are in one class at first, and those of a class are parted as long as
+// an event brings them to different ones (Moore). Only states are looked at again
+// of which a successor has got a class of its own, which the smaller part of a
+// class gets (Hopcroft): what a loop of a thousand counted rounds takes grows with
+// the rounds, and not with their square. States that ask about different
+// predicates stay apart, so that no more and no fewer are asked than the pattern
+// says.
 func (d *dfa) minimise() {
-	class, classes := make([]int32, len(d.states)), 1
-	for {
-		next, names := make([]int32, len(d.states)), map[string]int32{}
-		for i := range d.states {
-			name := d.describe(i, class)
-			n, ok := names[name]
-			if !ok {
-				n = int32(len(names))
-				names[name] = n
+	class, size := make([]int32, len(d.states)), []int{len(d.states)}
+	before, look := d.predecessors(), make([]int32, len(d.states))
+	for i := range look {
+		look[i] = int32(i)
+	}
+	for len(look) > 0 {
+		alike := d.alike(look, class)
+		look = nil
+		for _, states := range alike {
+			c := class[states[0]]
+			if len(states) == size[c] {
+				continue // all that is left of the class
 			}
-			next[i] = n
+			size[c] -= len(states)
+			for _, i := range states {
+				class[i] = int32(len(size))
+				look = append(look, before[i]...)
+			}
+			size = append(size, len(states))
 		}
-		class = next
-		if len(names) == classes {
-			break
+		look = sorted(look)
+	}
+	if len(size) < len(d.states) {
+		d.fold(inOrder(class), len(size))
+	}
+}
+
+// predecessors returns for each state those from which an event leads there.
+func (d *dfa) predecessors() [][]int32 {
+	before := make([][]int32, len(d.states))
+	add := func(from int, to int32) {
+		if to != dfaNone {
+			before[to] = append(before[to], int32(from))
 		}
-		classes = len(names)
 	}
-	if classes < len(d.states) {
-		d.fold(class, classes)
+	for i, s := range d.states {
+		for _, o := range s.next {
+			add(i, o.silent)
+			for _, t := range o.takes {
+				add(i, t.to)
+			}
+		}
 	}
+	return before
+}
+
+// alike parts states into lists of those that cannot be told apart by the classes
+// as they are, the shortest first.
+func (d *dfa) alike(states []int32, class []int32) (lists [][]int32) {
+	index := map[string]int{}
+	for _, i := range states {
+		name := d.describe(int(i), class)
+		k, ok := index[name]
+		if !ok {
+			k = len(lists)
+			index[name], lists = k, append(lists, nil)
+		}
+		lists[k] = append(lists[k], i)
+	}
+	slices.SortStableFunc(lists, func(a, b []int32) int { return len(a) - len(b) })
+	return lists
+}
+
+// inOrder numbers classes in the order of their first states.
+func inOrder(class []int32) []int32 {
+	number, out := map[int32]int32{}, make([]int32, len(class))
+	for i, c := range class {
+		if _, ok := number[c]; !ok {
+			number[c] = int32(len(number))
+		}
+		out[i] = number[c]
+	}
+	return out
 }
 
 // describe says what happens in a state, by the classes of states: it is one
