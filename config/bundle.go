@@ -17,9 +17,9 @@ import (
 type Bundle struct {
 	Files  []rules.File
 	Tables []TableFile
-	// Sources, Topicless and Sinks are as in [rules.Options].
-	Sources, Topicless, Sinks []string
-	Own                       *rules.Own // see [rules.Set]
+	// Sources, Topicless, Sinks and AlertsOnly are as in [rules.Options].
+	Sources, Topicless, Sinks, AlertsOnly []string
+	Own                                   *rules.Own // see [rules.Set]
 }
 
 // TableFile is the file of a table, and how a rule file calls it.
@@ -47,6 +47,9 @@ func (c *Config) LoadBundle() (*Bundle, *rules.Set, *rules.Report, error) {
 	}
 	for _, s := range c.Sinks {
 		b.Sinks = append(b.Sinks, s.Name)
+		if s.AlertsOnly() {
+			b.AlertsOnly = append(b.AlertsOnly, s.Name)
+		}
 	}
 	set, report := b.compile(func(ruleFile, name string) (rules.File, error) {
 		if f, err := b.readTable(ruleFile, name); err == nil {
@@ -66,7 +69,7 @@ func (b *Bundle) Compile() (*rules.Set, *rules.Report) { return b.compile(b.read
 
 func (b *Bundle) compile(readTable func(ruleFile, name string) (rules.File, error)) (*rules.Set, *rules.Report) {
 	return rules.Load(b.Files, rules.Options{
-		NeedSource: true, Sources: b.Sources, Topicless: b.Topicless, Sinks: b.Sinks, Own: b.Own, ReadTable: readTable,
+		NeedSource: true, Sources: b.Sources, Topicless: b.Topicless, Sinks: b.Sinks, AlertsOnly: b.AlertsOnly, Own: b.Own, ReadTable: readTable,
 	})
 }
 
@@ -92,6 +95,7 @@ type bundleHead struct {
 	Sources   []string    `json:"sources,omitempty"`
 	Topicless []string    `json:"topicless,omitempty"`
 	Sinks     []string    `json:"sinks,omitempty"`
+	Alerts    []string    `json:"alerts_only,omitempty"`
 	Own       *rules.Own  `json:"own,omitempty"`
 }
 
@@ -108,7 +112,7 @@ type tableHead struct {
 
 // Encode returns the bundle as bytes, and their hash, which names it.
 func (b *Bundle) Encode() (data []byte, hash string) {
-	head := bundleHead{Format: bundleFormat, Sources: b.Sources, Topicless: b.Topicless, Sinks: b.Sinks, Own: b.Own}
+	head := bundleHead{Format: bundleFormat, Sources: b.Sources, Topicless: b.Topicless, Sinks: b.Sinks, Alerts: b.AlertsOnly, Own: b.Own}
 	var body []byte
 	for _, f := range b.Files {
 		head.Files = append(head.Files, fileHead{f.Name, len(f.Data)})
@@ -142,7 +146,7 @@ func DecodeBundle(data []byte) (*Bundle, error) {
 	if head.Format != bundleFormat {
 		return nil, fmt.Errorf("reading kept rules: their format is %d, and this cepd reads %d", head.Format, bundleFormat)
 	}
-	b := &Bundle{Sources: head.Sources, Topicless: head.Topicless, Sinks: head.Sinks, Own: head.Own}
+	b := &Bundle{Sources: head.Sources, Topicless: head.Topicless, Sinks: head.Sinks, AlertsOnly: head.Alerts, Own: head.Own}
 	file := func(h fileHead) rules.File {
 		if h.Size < 0 || h.Size > len(body) {
 			ok = false

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cepd/cepd/alerting/notify/webhook"
 )
 
 const bundled = `
@@ -34,7 +36,7 @@ func bundle(t *testing.T) (*Bundle, string) {
 	c := &Config{
 		Rules:   []string{filepath.Join(dir, "rules.yaml")},
 		Sources: []Source{{Name: "plant", Type: "file", File: FileSource{Path: "-"}}},
-		Sinks:   []Sink{{Name: "ops", Type: "stdout"}},
+		Sinks:   []Sink{{Name: "ops", Type: "stdout"}, {Name: "chat", Type: "webhook", Webhook: WebhookSink{Config: webhook.Config{Format: "slack"}}}},
 	}
 	b, set, report, err := c.LoadBundle()
 	if err != nil || !report.OK() {
@@ -60,6 +62,9 @@ func TestBundle(t *testing.T) {
 	set, report := again.Compile()
 	if !report.OK() {
 		t.Fatal(report)
+	}
+	if len(b.AlertsOnly) != 1 || b.AlertsOnly[0] != "chat" {
+		t.Errorf("%v take alerts only, want chat", b.AlertsOnly)
 	}
 	if set.Hash != want || len(set.Tables) != 1 || set.Tables[0].Rows != 1 {
 		t.Errorf("got set %s with tables %v, want %s", set.Hash, set.Tables, want)

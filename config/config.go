@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cepd/cepd/alerting/notify/file"
+	"github.com/cepd/cepd/alerting/notify/format"
 	"github.com/cepd/cepd/alerting/notify/mqtt"
 	"github.com/cepd/cepd/alerting/notify/webhook"
 	"github.com/cepd/cepd/mqttconn"
@@ -98,6 +99,9 @@ type Sink struct {
 	MaxAge time.Duration
 }
 
+// AlertsOnly reports whether the sink does not take events that rules emit.
+func (s Sink) AlertsOnly() bool { return s.Type == "webhook" && !s.Webhook.Config.TakesEvents() }
+
 // WebhookSink posts to an address.
 type WebhookSink struct {
 	Config webhook.Config
@@ -150,6 +154,9 @@ func (c *Config) EnsureDefaults() {
 		if s.Type == "mqtt" && s.MQTT.EventTopic == "" {
 			s.MQTT.EventTopic = mqtt.DefaultEventTopic
 		}
+		if s.Type == "webhook" {
+			s.Webhook.Config.EnsureDefaults()
+		}
 		if s.Type == "file" {
 			s.File.EnsureDefaults()
 		}
@@ -162,8 +169,9 @@ func (c *Config) EnsureDefaults() {
 // Problem is something wrong with a setting, named by its path in cepd.yaml
 // such as sources.plant.url.
 type Problem struct {
-	Path    string
-	Message string
+	Path       string
+	Message    string
+	Start, End int // bytes of the template at Path that it is about; 0: not of a template
 }
 
 // Error returns path and message.
@@ -177,7 +185,9 @@ func (p Problem) Error() string {
 // Validate reports every contradiction in c at once. It opens no file.
 func (c *Config) Validate() []Problem {
 	var ps []Problem
-	bad := func(path, format string, args ...any) { ps = append(ps, Problem{path, fmt.Sprintf(format, args...)}) }
+	bad := func(path, format string, args ...any) {
+		ps = append(ps, Problem{Path: path, Message: fmt.Sprintf(format, args...)})
+	}
 	if len(c.Rules) == 0 {
 		bad("", "no rules; write rules: [rules/*.yaml]")
 	}
@@ -211,6 +221,9 @@ func (c *Config) Validate() []Problem {
 	}
 	for _, s := range c.Sinks {
 		c.validateSink("sinks."+s.Name, s, bad)
+		if s.Type == "webhook" {
+			ps = append(ps, templateProblems("sinks."+s.Name, s.Webhook.Config)...)
+		}
 	}
 	c.validateSinkFiles(bad)
 	c.validateOwnAlerts(bad)
@@ -242,6 +255,24 @@ func (c *Config) validateSink(path string, s Sink, bad func(path, format string,
 			bad(path+".source", "there is no source %q of type mqtt", m.Source)
 		}
 	}
+}
+
+// templateProblems reports what is wrong with the templates of a webhook.
+func templateProblems(path string, w webhook.Config) []Problem {
+	var ps []Problem
+	add := func(path string, mistakes []format.Mistake) {
+		for _, m := range mistakes {
+			p := Problem{Path: path, Message: m.Message, Start: m.Offset, End: m.End}
+			if m.Advice != "" {
+				p.Message += "; " + m.Advice
+			}
+			ps = append(ps, p)
+		}
+	}
+	body, eventBody := w.Mistakes()
+	add(path+".body", body)
+	add(path+".event_body", eventBody)
+	return ps
 }
 
 // validateSinkFiles reports files that two sinks write to.

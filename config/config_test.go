@@ -2,6 +2,7 @@ package config
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +49,12 @@ func TestParse(t *testing.T) {
 			{Name: "console", Type: "stdout", MQTT: MQTTSink{QoS: 1, Retain: true}, Stdout: StdoutSink{Format: "text"}},
 			{Name: "ops", Type: "webhook", MQTT: MQTTSink{QoS: 1, Retain: true}, Timeout: 10e9,
 				Webhook: WebhookSink{Config: webhook.Config{URL: "https://hooks.example/cepd", SecretFile: "/run/secrets/webhook",
-					Headers: map[string]string{"X-Site": "broker.example"}, SkipResolved: true}}},
+					Headers: map[string]string{"X-Site": "broker.example"}, SkipResolved: true, Format: "alertmanager", Version: "dev"}}},
+			{Name: "own", Type: "webhook", MQTT: MQTTSink{QoS: 1, Retain: true},
+				Webhook: WebhookSink{Config: webhook.Config{URL: "https://hooks.example/own", Format: "template", ContentType: "text/plain",
+					Body: "${summary}, $${BROKER}", EventBody: "${event.kwh}", Version: "dev"}}},
+			{Name: "page", Type: "webhook", MQTT: MQTTSink{QoS: 1, Retain: true},
+				Webhook: WebhookSink{Config: webhook.Config{URL: "https://events.pagerduty.com/v2/enqueue", Format: "pagerduty", RoutingKeyFile: "/etc/cepd/pagerduty.key", Version: "dev"}}},
 			{Name: "plant", Type: "mqtt", MQTT: MQTTSink{Source: "plant", Topic: "cepd/alerts/{rule}/{key}", EventTopic: "events/{rule}", QoS: 1, Retain: true}},
 			{Name: "warehouse", Type: "file", MQTT: MQTTSink{QoS: 1, Retain: true},
 				File: file.Config{Path: "/etc/cepd/derived/{rule}-{date}.jsonl", Sync: "always"}},
@@ -72,6 +78,25 @@ func TestIssues(t *testing.T) {
 		}
 		return b.String()
 	})
+}
+
+// TestManualSinks reads the sinks that the manual shows.
+func TestManualSinks(t *testing.T) {
+	manual, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?ms)^```yaml\n(sinks:\n.*?)^```$").FindAllStringSubmatch(string(manual), -1)
+	if len(blocks) < 2 {
+		t.Errorf("the manual shows %d blocks of sinks", len(blocks))
+	}
+	for _, b := range blocks {
+		src := "rules: [a.yaml]\nsources: {plant: {type: mqtt, url: mqtt://127.0.0.1}}\n" + b[1]
+		_, issues := Parse("cepd.yaml", []byte(src), env(map[string]string{"NTFY_TOKEN": "x", "TELEGRAM_TOKEN": "y"}))
+		for _, i := range issues {
+			t.Error(i)
+		}
+	}
 }
 
 func TestExpand(t *testing.T) {

@@ -12,9 +12,9 @@ import (
 	"github.com/cepd/cepd/rules"
 )
 
-// secret finds lines that are not to be shown: a password, headers, or user and
-// password in a URL.
-var secret = regexp.MustCompile(`(?i)\b(password|secret|authorization|headers)["']?\s*:|://[^/\s]*@`)
+// secret finds lines that are not to be shown: a password or key, headers, or user
+// and password in a URL.
+var secret = regexp.MustCompile(`(?i)\b(password|secret|authorization|headers|routing_key)["']?\s*:|://[^/\s]*@`)
 
 // issue makes an issue about a token. What follows a semicolon in the message
 // is advice.
@@ -34,6 +34,7 @@ func placed(issues []rules.Issue, file string, src []byte) {
 	for n := range issues {
 		i := &issues[n]
 		i.File = file
+		i.Source = ""
 		if i.Line <= len(lines) && !secret.MatchString(lines[i.Line-1]) {
 			i.Source = strings.TrimRight(lines[i.Line-1], "\r")
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/cepd/cepd/alerting/notify/file"
+	"github.com/cepd/cepd/alerting/notify/format"
 	js "github.com/cepd/cepd/internal/jsonschema"
 	"github.com/cepd/cepd/mqttconn"
 	"github.com/cepd/cepd/rules"
@@ -19,7 +20,7 @@ import (
 // which is otherwise only named in messages. The Config is usable only if there
 // are no issues.
 func Parse(file string, src []byte, getenv func(string) (string, bool)) (*Config, []rules.Issue) {
-	r := &reader{getenv: getenv, places: map[string]*token.Token{}}
+	r := &reader{getenv: getenv, places: map[string]*token.Token{}, templates: map[string]ast.Node{}}
 	c := &Config{Watch: true}
 	if root := r.parse(src); root != nil {
 		r.object(root, "", c.fields())
@@ -29,6 +30,11 @@ func Parse(file string, src []byte, getenv func(string) (string, bool)) (*Config
 	c.EnsureDefaults()
 	if len(r.issues) == 0 {
 		for _, p := range c.Validate() {
+			if n := r.templates[p.Path]; n != nil && p.End > 0 {
+				message, advice, _ := strings.Cut(p.Error(), "; ")
+				r.issues = append(r.issues, rules.TextIssue(rules.File{Name: file, Data: src}, n, p.Start, p.End, message, advice))
+				continue
+			}
 			r.add(r.place(p.Path), "%s", p.Error())
 		}
 	}
@@ -160,15 +166,20 @@ func (s *Sink) fields() (known fields) {
 	case "webhook":
 		w := &s.Webhook.Config
 		known = fields{
-			"type":          skip,
-			"url":           address(&w.URL, "http", "https"),
-			"url_file":      text(&w.URLFile),
-			"format":        choice(new(string), "alertmanager"),
-			"secret":        text(&w.Secret),
-			"secret_file":   text(&w.SecretFile),
-			"headers":       table(&w.Headers),
-			"send_resolved": negated(&w.SkipResolved),
-			"tls":           object(tlsFields(&s.Webhook.TLS)),
+			"type":             skip,
+			"url":              address(&w.URL, "http", "https"),
+			"url_file":         text(&w.URLFile),
+			"format":           choice(&w.Format, format.Names()...),
+			"body":             template(&w.Body),
+			"event_body":       template(&w.EventBody),
+			"content_type":     text(&w.ContentType),
+			"routing_key":      text(&w.RoutingKey),
+			"routing_key_file": text(&w.RoutingKeyFile),
+			"secret":           text(&w.Secret),
+			"secret_file":      text(&w.SecretFile),
+			"headers":          table(&w.Headers),
+			"send_resolved":    negated(&w.SkipResolved),
+			"tls":              object(tlsFields(&s.Webhook.TLS)),
 		}
 	case "mqtt":
 		m := &s.MQTT
@@ -250,6 +261,7 @@ func (c *Config) resolve(dir string) {
 		abs(&c.Sinks[i].File.Path)
 		abs(&c.Sinks[i].Webhook.Config.URLFile)
 		abs(&c.Sinks[i].Webhook.Config.SecretFile)
+		abs(&c.Sinks[i].Webhook.Config.RoutingKeyFile)
 		tls(&c.Sinks[i].Webhook.TLS)
 	}
 }

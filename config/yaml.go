@@ -25,6 +25,8 @@ type reader struct {
 	getenv func(string) (string, bool)
 	issues []rules.Issue
 	places map[string]*token.Token // of each key that was there, by its path such as sources.plant.url
+
+	templates map[string]ast.Node // texts with expressions in them, by the path of their key
 }
 
 // set reads the value of one key, and says what may stand there.
@@ -147,6 +149,19 @@ func text(to *string) set {
 			*to = s
 		}
 	}, scalarShape}
+}
+
+// template reads a text in which ${...} is an expression, and no variable of the
+// environment.
+func template(to *string) set {
+	return set{func(r *reader, n ast.Node, path string) {
+		s, ok := scalar(n)
+		if !ok || strings.TrimSpace(s) == "" {
+			r.add(r.places[path], "%s is no text; write it on the lines below %s: |", path, path[strings.LastIndexByte(path, '.')+1:])
+			return
+		}
+		*to, r.templates[path] = s, n
+	}, plainShape(js.Text())}
 }
 
 // choice reads one of a few words.

@@ -241,6 +241,9 @@ func (c *compilation) nameAdvice(name string) string {
 			return fmt.Sprintf("a field of the event is written `%s.%s`; text is written in quotes", c.event, name)
 		}
 	}
+	if o == nil && len(c.scope.Vars) > 0 {
+		return "known are " + strings.Join(slices.Sorted(slices.Values(c.names.userNames())), ", ")
+	}
 	return "text is written in quotes"
 }
 

@@ -11,12 +11,14 @@ import (
 // Text is a compiled text with expressions in it.
 type Text struct {
 	src   string
-	parts []textPart
+	parts []Part
 }
 
-type textPart struct {
-	literal string
-	program *Program // nil for a literal
+// Part is a part of a text: an expression, or what stands as it is.
+type Part struct {
+	Program    *Program // nil for a literal
+	Literal    string
+	Start, End int // the bytes of the source that it was written with
 }
 
 // CompileText compiles a text in which `${CEL}` stands for the value of an
@@ -26,7 +28,7 @@ type textPart struct {
 func CompileText(src string, scope *Scope) (*Text, []Issue) {
 	t := &Text{src: src}
 	var issues []Issue
-	literal := ""
+	literal, from := "", 0
 	for rest := 0; rest < len(src); {
 		i := strings.Index(src[rest:], "${")
 		if i < 0 {
@@ -55,17 +57,18 @@ func CompileText(src string, scope *Scope) (*Text, []Issue) {
 			issues = append(issues, issue)
 		}
 		if literal != "" {
-			t.parts = append(t.parts, textPart{literal: literal})
+			t.parts = append(t.parts, Part{Literal: literal, Start: from, End: at})
 			literal = ""
 		}
-		t.parts = append(t.parts, textPart{program: p})
+		t.parts = append(t.parts, Part{Program: p, Start: at, End: end + 1})
+		from = end + 1
 		rest = end + 1
 	}
 	if len(issues) > 0 {
 		return nil, issues
 	}
 	if literal != "" {
-		t.parts = append(t.parts, textPart{literal: literal})
+		t.parts = append(t.parts, Part{Literal: literal, Start: from, End: len(src)})
 	}
 	return t, nil
 }
@@ -98,20 +101,24 @@ func expressionEnd(src string, start int) int {
 // a key of several parts is its parts joined by "/".
 func (t *Text) Append(dst []byte, f *Frame) (out []byte, failed int) {
 	for _, part := range t.parts {
-		if part.program == nil {
-			dst = append(dst, part.literal...)
+		if part.Program == nil {
+			dst = append(dst, part.Literal...)
 			continue
 		}
-		v, r := part.program.eval(f)
+		v, r := part.Program.eval(f)
 		if r != 0 {
 			dst = append(dst, '?')
 			failed++
 			continue
 		}
-		dst = appendText(dst, v, part.program.wholeKey)
+		dst = part.Program.AppendText(dst, v)
 	}
 	return dst, failed
 }
+
+// AppendText appends a value of the expression as a text prints it, see
+// [Text.Append].
+func (p *Program) AppendText(dst []byte, v event.Value) []byte { return appendText(dst, v, p.wholeKey) }
 
 func appendText(dst []byte, v event.Value, wholeKey bool) []byte {
 	switch v.Kind() {
@@ -156,12 +163,15 @@ func appendDecimal(dst []byte, f float64) []byte {
 // Source returns the text that was compiled.
 func (t *Text) Source() string { return t.src }
 
+// Parts returns what the text consists of, in order.
+func (t *Text) Parts() []Part { return t.parts }
+
 // Programs returns the expressions of the text, in order.
 func (t *Text) Programs() []*Program {
 	var ps []*Program
 	for _, part := range t.parts {
-		if part.program != nil {
-			ps = append(ps, part.program)
+		if part.Program != nil {
+			ps = append(ps, part.Program)
 		}
 	}
 	return ps

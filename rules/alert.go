@@ -201,7 +201,7 @@ func (l *loader) labels(n *node, scope *expr.Scope) []LabelText {
 
 // emitTo reads the sinks that emitted events go to.
 func (l *loader) emitTo(d *ruleDecl, n *node) {
-	d.rule.EmitTo = l.sinks(n, "emit_to", "remove `emit_to`: the events go to no sink then")
+	d.rule.EmitTo = l.eventSinks(n, "emit_to", "remove `emit_to`: the events go to no sink then")
 	emits := d.body.get("emit") != nil
 	if timeout := d.body.get("timeout"); timeout != nil {
 		emits = emits || timeout.bad || timeout.partial || timeout.get("emit") != nil
@@ -209,6 +209,19 @@ func (l *loader) emitTo(d *ruleDecl, n *node) {
 	if !emits && !d.body.partial {
 		l.errorf(d.keyOf("emit_to"), "add `emit`, or remove it", "`emit_to` says where emitted events go, and the rule emits none")
 	}
+}
+
+// eventSinks reads the value of a key that says where events go: a sink, or a list
+// of them.
+func (l *loader) eventSinks(n *node, key, otherwise string) []string {
+	names := l.sinks(n, key, otherwise)
+	for _, v := range l.list(n) {
+		if slices.Contains(l.options.AlertsOnly, v.text) {
+			l.errorf(v, "name a sink of another type, or give it `format: cloudevents`, or a template with `event_body`",
+				"sink `%s` takes alerts only, because of its `format` in cepd.yaml", v.text)
+		}
+	}
+	return names
 }
 
 // sinks reads the value of a key: a sink, or a list of them.

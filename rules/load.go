@@ -25,6 +25,8 @@ type Options struct {
 	// Sources and Sinks are the names in cepd.yaml. They are read where
 	// NeedSource is set.
 	Sources, Sinks []string
+	// AlertsOnly are those of Sinks that do not take events.
+	AlertsOnly []string
 	// Topicless are those of Sources whose messages have no topic, such as files.
 	Topicless []string
 	// Own becomes that of the set.

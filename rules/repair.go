@@ -31,8 +31,7 @@ const poison = "\ue000refused\ue000"
 // that one such mistake does not hide the others of the file. damaged says
 // that something of the file is not in the tree.
 func parse(f File, r *Report) (root *node, damaged bool) {
-	text := strings.TrimPrefix(string(f.Data), "\ufeff")
-	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
+	text := unixText(f.Data)
 	src := newSource(f.Name, text)
 	if i, message := unreadable(text); message != "" {
 		r.add(src.issue(Error, i, i+1, message, ""))
@@ -53,6 +52,13 @@ func parse(f File, r *Report) (root *node, damaged bool) {
 		}
 	}
 	return nil, true
+}
+
+// unixText returns a file's text without a mark of its encoding and with line
+// breaks that are \n.
+func unixText(data []byte) string {
+	text := strings.TrimPrefix(string(data), "\ufeff")
+	return strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 }
 
 // unreadable finds what makes a file no text.

@@ -45,6 +45,13 @@ func (c *converter) scalar(n ast.Node) *node {
 	return out
 }
 
+// TextIssue makes an issue about the bytes from one offset to another of a text in
+// a YAML file that package goccy/go-yaml has parsed.
+func TextIssue(f File, n ast.Node, from, to int, message, advice string) Issue {
+	c := &converter{src: newSource(f.Name, unixText(f.Data)), report: &Report{}, anchors: map[string]*node{}}
+	return c.convert(n).issueIn(Error, from, to, message, advice)
+}
+
 // quoted fills in a quoted text from the file, and keeps the library's reading
 // of it where it does not begin where the library says.
 func (c *converter) quoted(n *node, quote byte, decode func(string, int) (string, []int, bool)) {

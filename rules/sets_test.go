@@ -26,6 +26,8 @@ func TestSets(t *testing.T) {
 					o.Sources = a.Vals
 				case "sinks":
 					o.Sinks = a.Vals
+				case "alerts-only":
+					o.AlertsOnly = a.Vals
 				}
 			}
 			set, report := Load(splitFiles(d.Input), o)

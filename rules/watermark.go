@@ -63,7 +63,7 @@ func (l *loader) late(d *streamDecl, n *node) {
 			}
 		}
 	}
-	d.stream.Late.To = l.sinks(n, "late", "write `late: drop`")
+	d.stream.Late.To = l.eventSinks(n, "late", "write `late: drop`")
 	for _, f := range d.stream.Schema.Declared() {
 		d.stream.Schema.Use(f.Name)
 	}

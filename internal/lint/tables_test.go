@@ -37,10 +37,11 @@ var imports = map[string]string{
 	"ingest/mqtt":             "event ingest mqttconn",
 	"alerting/notify":         "event alerting internal/failpoint",
 	"alerting/notify/file":    "event alerting/notify",
+	"alerting/notify/format":  "event expr decode alerting alerting/notify alerting/notify/text",
 	"alerting/notify/mqtt":    "event alerting alerting/notify mqttconn",
 	"alerting/notify/stdout":  "event alerting alerting/notify alerting/notify/text",
 	"alerting/notify/text":    "event alerting alerting/notify",
-	"alerting/notify/webhook": "event alerting alerting/notify",
+	"alerting/notify/webhook": "event alerting alerting/notify alerting/notify/format",
 
 	// What must outlive the process.
 	"state/outbox": "event alerting alerting/notify state/segment state/vfs",
@@ -49,7 +50,7 @@ var imports = map[string]string{
 	"engine": "event expr nfa window detectors decode rules alerting internal/deepsize",
 
 	// Layer 4: the engine driven from a file; settings; what operators look at.
-	"config":         "event alerting/notify/file alerting/notify/mqtt alerting/notify/webhook ingest/http internal/jsonschema mqttconn rules",
+	"config":         "event alerting/notify/file alerting/notify/format alerting/notify/mqtt alerting/notify/webhook ingest/http internal/jsonschema mqttconn rules",
 	"bench":          "event decode rules engine",
 	"bench/generate": "bench",
 	"bench/peers":    "event engine bench",

@@ -37,10 +37,7 @@ type Options struct {
 //
 // A block ends with a line end; there is no empty line between blocks.
 func Append(dst []byte, t *alerting.Transition, o Options) []byte {
-	p := printer{dst: dst, Options: o}
-	if p.Events == 0 {
-		p.Events = 6
-	}
+	p := newPrinter(dst, o)
 	p.head(t)
 	if t.Change == alerting.Raised {
 		p.paragraph(t.Summary)
@@ -60,7 +57,7 @@ func Append(dst []byte, t *alerting.Transition, o Options) []byte {
 //
 //	2026-03-01T12:00:35Z  event  too-cold  oslo/p1  {"temperature":-19}
 func AppendDerived(dst []byte, d *alerting.Derived, o Options) []byte {
-	p := printer{dst: dst, Options: o}
+	p := newPrinter(dst, o)
 	p.colored(dim, d.Time.String())
 	if d.Late {
 		p.add("  late   ")
@@ -75,6 +72,14 @@ func AppendDerived(dst []byte, d *alerting.Derived, o Options) []byte {
 	p.add("  ")
 	p.add(clean(string(event.AppendObject(nil, d.Fields))))
 	p.add("\n")
+	return p.dst
+}
+
+// AppendEvidence appends the evidence of t to dst as a block has it, an indented
+// line for each event.
+func AppendEvidence(dst []byte, t *alerting.Transition, o Options) []byte {
+	p := newPrinter(dst, o)
+	p.evidence(t)
 	return p.dst
 }
 
@@ -94,6 +99,13 @@ const (
 type printer struct {
 	Options
 	dst []byte
+}
+
+func newPrinter(dst []byte, o Options) *printer {
+	if o.Events == 0 {
+		o.Events = 6
+	}
+	return &printer{dst: dst, Options: o}
 }
 
 func (p *printer) add(s string) { p.dst = append(p.dst, s...) }

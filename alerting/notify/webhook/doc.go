@@ -1,8 +1,9 @@
-// Package webhook posts changes of alerts to an HTTP address, as JSON.
+// Package webhook posts changes of alerts to an HTTP address, each in a request of
+// its own.
 //
 // The body is that of Alertmanager's webhook, version 4, with one alert, so
-// that whatever takes those takes ours. What cepd knows beyond it, the
-// evidence above all, stands under one more key, cepd.
+// that whatever takes those takes ours; or one of the other formats of package
+// format.
 //
 // The headers are those of Standard Webhooks (standardwebhooks.com): a
 // webhook-id that is the same on every try, by which a receiver recognises

@@ -18,6 +18,7 @@ import (
 
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/alerting/notify"
+	"github.com/cepd/cepd/alerting/notify/format"
 )
 
 // Config sets up a [Sink].
@@ -32,6 +33,17 @@ type Config struct {
 	Secret string
 	// SecretFile holds the secret, in place of Secret.
 	SecretFile string
+	// Format of the bodies, one of [format.Names]. Default: alertmanager.
+	Format string
+	// Body and EventBody are the templates of alerts and of derived events, where
+	// Format is template. Without EventBody the sink takes alerts only.
+	Body, EventBody string
+	// ContentType of what the templates make. Default: application/json.
+	ContentType string
+	// RoutingKey is the integration key of a service, for the format pagerduty.
+	RoutingKey string
+	// RoutingKeyFile holds the integration key, in place of RoutingKey.
+	RoutingKeyFile string
 	// Headers are further headers, such as Authorization. They may not be those
 	// that the sink sets itself.
 	Headers map[string]string
@@ -50,13 +62,35 @@ func (c *Config) EnsureDefaults() {
 	if c.Version == "" {
 		c.Version = "dev"
 	}
+	if c.Format == "" {
+		c.Format = format.Alertmanager
+	}
+	if c.Format == format.PagerDuty && c.URL == "" && c.URLFile == "" {
+		c.URL = format.PagerDutyURL
+	}
 }
+
+// options returns what the format needs, but for what stands in files.
+func (c Config) options() format.Options {
+	return format.Options{
+		Name: c.Format, ExternalURL: c.ExternalURL, RoutingKey: c.RoutingKey,
+		ContentType: c.ContentType, Body: c.Body, EventBody: c.EventBody,
+	}
+}
+
+// TakesEvents reports whether the sink takes events that rules emit.
+func (c Config) TakesEvents() bool { return c.options().TakesEvents() }
+
+// Mistakes returns what is wrong with Body and EventBody, and where in them.
+func (c Config) Mistakes() (body, eventBody []format.Mistake) { return c.options().Mistakes() }
 
 var ownHeaders = []string{"Content-Type", "Content-Length", "User-Agent", "Host", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"}
 
-// Validate reports every contradiction in c at once. It opens no file.
+// Validate reports every contradiction in c at once, but for [Config.Mistakes]. It
+// opens no file.
 func (c Config) Validate() error {
-	var errs []error
+	c.EnsureDefaults()
+	errs := c.validateFormat()
 	switch {
 	case c.URL != "" && c.URLFile != "":
 		errs = append(errs, errors.New("url and url_file are both set"))
@@ -83,6 +117,50 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// validateFormat reports what of c does not go with its format.
+func (c Config) validateFormat() []error {
+	var errs []error
+	bad := func(text string, args ...any) { errs = append(errs, fmt.Errorf(text, args...)) }
+	if !slices.Contains(format.Names(), c.Format) {
+		bad("there is no format %q; formats are %s", c.Format, strings.Join(format.Names(), ", "))
+	}
+	if c.Format == format.Template {
+		if c.Body == "" {
+			bad("format template needs a body; write body: | and the text on the lines below")
+		}
+		if c.ContentType != "" {
+			errs = append(errs, format.CheckContentType(c.ContentType))
+		}
+	} else if c.Body != "" || c.EventBody != "" || c.ContentType != "" {
+		bad("body, event_body and content_type go with format: template")
+	}
+	switch hasKey := c.RoutingKey != "" || c.RoutingKeyFile != ""; {
+	case c.Format != format.PagerDuty && hasKey:
+		bad("routing_key goes with format: pagerduty")
+	case c.RoutingKey != "" && c.RoutingKeyFile != "":
+		bad("routing_key and routing_key_file are both set")
+	case c.Format == format.PagerDuty && !hasKey:
+		bad("format pagerduty needs the integration key of a service; write routing_key_file, or routing_key")
+	}
+	if u, err := parseURL(c.URL); c.Format == format.Ntfy && err == nil {
+		_, err = cutTopic(u)
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+// cutTopic takes the topic of ntfy from the end of an address: messages as JSON
+// are posted to what stands before it.
+func cutTopic(u *url.URL) (topic string, err error) {
+	path := strings.TrimSuffix(u.Path, "/")
+	i := strings.LastIndexByte(path, '/')
+	if topic = path[i+1:]; topic == "" {
+		return "", errors.New("format ntfy needs a topic; write url: https://ntfy.sh/TOPIC")
+	}
+	u.Path, u.RawPath = path[:i+1], ""
+	return topic, nil
+}
+
 // validHeaderName reports whether name is a token of RFC 9110.
 func validHeaderName(name string) bool {
 	return name != "" && strings.IndexFunc(name, func(r rune) bool {
@@ -101,6 +179,7 @@ func parseURL(raw string) (*url.URL, error) {
 // Sink is a [notify.Notifier] that posts to a URL.
 type Sink struct {
 	cfg     Config
+	format  *format.Format
 	url     *url.URL
 	secrets [][]byte
 	client  *http.Client
@@ -139,6 +218,10 @@ func newSink(cfg Config) (*Sink, error) {
 	if cfg.SecretFile != "" && len(secrets) == 0 {
 		return nil, errors.New("secret_file is empty")
 	}
+	bodies, err := cfg.open(u)
+	if err != nil {
+		return nil, err
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	if cfg.TLS != nil {
 		transport.TLSClientConfig = cfg.TLS
@@ -147,7 +230,25 @@ func newSink(cfg Config) (*Sink, error) {
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return &Sink{cfg: cfg, url: u, secrets: secrets, client: client}, nil
+	return &Sink{cfg: cfg, format: bodies, url: u, secrets: secrets, client: client}, nil
+}
+
+// open returns the format, and takes from the address what goes into bodies.
+func (c Config) open(u *url.URL) (*format.Format, error) {
+	o := c.options()
+	var err error
+	if o.RoutingKey, err = fileOr(c.RoutingKeyFile, c.RoutingKey); err != nil {
+		return nil, fmt.Errorf("reading routing_key_file: %w", err)
+	}
+	if c.Format == format.PagerDuty && o.RoutingKey == "" {
+		return nil, errors.New("routing_key_file is empty")
+	}
+	if c.Format == format.Ntfy {
+		if o.Topic, err = cutTopic(u); err != nil {
+			return nil, err
+		}
+	}
+	return format.New(o)
 }
 
 func fileOr(file, text string) (string, error) {
@@ -166,7 +267,10 @@ func (s *Sink) Notify(ctx context.Context, d notify.Delivery) error {
 	if s.cfg.SkipResolved && d.Transition != nil && d.Transition.Change == alerting.Cleared {
 		return nil
 	}
-	body := AppendBody(nil, &d, s.cfg.ExternalURL)
+	body, err := s.format.Append(nil, &d)
+	if err != nil {
+		return notify.Permanent(notify.ReasonClient, err)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), bytes.NewReader(body))
 	if err != nil {
 		return notify.Permanent(notify.ReasonClient, s.where(errors.New("the request cannot be made")))
@@ -175,7 +279,7 @@ func (s *Sink) Notify(ctx context.Context, d notify.Delivery) error {
 		req.Header.Set(name, value)
 	}
 	at := strconv.FormatInt(time.Now().Unix(), 10)
-	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Content-Type", s.format.ContentType())
 	req.Header.Set("User-Agent", "cepd/"+s.cfg.Version)
 	req.Header.Set("Webhook-Id", d.ID)
 	req.Header.Set("Webhook-Timestamp", at)

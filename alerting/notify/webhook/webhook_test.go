@@ -1,14 +1,11 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"flag"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -26,8 +23,6 @@ import (
 	"github.com/cepd/cepd/alerting/notify"
 	"github.com/cepd/cepd/alerting/notify/internal/sample"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -74,67 +69,6 @@ func TestEvent(t *testing.T) {
 	}
 }
 
-func TestBody(t *testing.T) {
-	for name, tr := range map[string]alerting.Transition{"raised": sample.Raised(), "cleared": sample.Cleared(), "plain": sample.Plain()} {
-		d := notify.NewDelivery(notify.Changed(tr), "ops", 0)
-		var got bytes.Buffer
-		if err := json.Indent(&got, AppendBody(nil, &d, "https://cepd.example"), "", "  "); err != nil {
-			t.Fatal(err)
-		}
-		got.WriteByte('\n')
-		file := filepath.Join("testdata", name+".json")
-		if *rewrite {
-			if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), got.String()); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", file, diff)
-		}
-	}
-}
-
-// amMessage is what receivers of Alertmanager's webhooks read (its
-// notify/webhook.Message and template.Data).
-type amMessage struct {
-	Version           string            `json:"version"`
-	GroupKey          string            `json:"groupKey"`
-	TruncatedAlerts   uint64            `json:"truncatedAlerts"`
-	Receiver          string            `json:"receiver"`
-	Status            string            `json:"status"`
-	GroupLabels       map[string]string `json:"groupLabels"`
-	CommonLabels      map[string]string `json:"commonLabels"`
-	CommonAnnotations map[string]string `json:"commonAnnotations"`
-	ExternalURL       string            `json:"externalURL"`
-	Alerts            []struct {
-		Status       string            `json:"status"`
-		Labels       map[string]string `json:"labels"`
-		Annotations  map[string]string `json:"annotations"`
-		StartsAt     time.Time         `json:"startsAt"`
-		EndsAt       time.Time         `json:"endsAt"`
-		GeneratorURL string            `json:"generatorURL"`
-		Fingerprint  string            `json:"fingerprint"`
-	} `json:"alerts"`
-	Cepd json.RawMessage `json:"cepd"`
-}
-
-func TestBodyReadsAsAlertmanagers(t *testing.T) {
-	d := notify.NewDelivery(notify.Changed(sample.Raised()), "ops", 0)
-	dec := json.NewDecoder(bytes.NewReader(AppendBody(nil, &d, "")))
-	dec.DisallowUnknownFields()
-	var m amMessage
-	if err := dec.Decode(&m); err != nil {
-		t.Fatal(err)
-	}
-	if m.Version != "4" || len(m.Alerts) != 1 || !m.Alerts[0].EndsAt.IsZero() || m.Alerts[0].StartsAt.IsZero() || m.CommonLabels["alertname"] != "pump-failure" {
-		t.Errorf("got %+v", m)
-	}
-}
-
 func TestPost(t *testing.T) {
 	type request struct {
 		http.Header
@@ -173,6 +107,41 @@ func TestPost(t *testing.T) {
 				t.Errorf("webhook-signature %q, want %s as number %d", r.Get("Webhook-Signature"), want, i)
 			}
 		}
+	}
+}
+
+// A topic of ntfy goes from the address into the body.
+func TestNtfy(t *testing.T) {
+	var path, body string
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		path, body = r.URL.String(), string(b)
+	}))
+	defer srv.Close()
+	for _, tt := range []struct{ url, path, topic string }{
+		{"/plant", "/", "plant"}, {"/plant/", "/", "plant"}, {"/behind/a/proxy/plant%20a?auth=x", "/behind/a/proxy/?auth=x", "plant a"},
+	} {
+		s, err := New(Config{URL: srv.URL + tt.url, Format: "ntfy"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Notify(t.Context(), notify.NewDelivery(notify.Changed(sample.Raised()), "ops", 0)); err != nil {
+			t.Error(err)
+		}
+		if path != tt.path || !strings.HasPrefix(body, `{"topic":"`+tt.topic+`",`) {
+			t.Errorf("%s: %s got %s", tt.url, path, body)
+		}
+		s.Close()
+	}
+}
+
+// What a format does not tell of is given up at once, and nothing is posted.
+func TestRefusedEvent(t *testing.T) {
+	s := serve(t, Config{Format: "slack"}, func(http.ResponseWriter, *http.Request) { t.Error("a request came") })
+	err := s.Notify(t.Context(), notify.NewDelivery(notify.Emitted(sample.Derived()), "ops", 0))
+	var e *notify.Error
+	if !errors.As(err, &e) || !e.Permanent || e.Reason != notify.ReasonClient || !strings.Contains(err.Error(), "slack does not tell of events") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -319,6 +288,9 @@ func TestSecretFiles(t *testing.T) {
 		{URL: "http://x", SecretFile: filepath.Join(dir, "none")},
 		{URL: "http://x", SecretFile: file("empty", "")},
 		{URL: "http://x", SecretFile: file("badsecret", "whsec_hush")},
+		{Format: "pagerduty", RoutingKeyFile: filepath.Join(dir, "none")},
+		{Format: "pagerduty", RoutingKeyFile: file("empty", "")},
+		{URLFile: file("notopic", "https://ntfy.sh"), Format: "ntfy"},
 	} {
 		if _, err := New(cfg); err == nil || strings.Contains(err.Error(), "hush") {
 			t.Errorf("New(%+v): %v", cfg, err)
@@ -333,7 +305,8 @@ func TestConfigErrors(t *testing.T) {
 			t.Errorf("New: %v, want it to say %q", err, want)
 		}
 	}
-	for _, cfg := range []Config{{}, {URL: "ftp://hush"}, {URL: "/hush"}, {URL: "http://hush:\x7f"}, {URL: "http://x", Secret: "whsec_!hush"}, {URL: "http://x", Secret: "whsec_aHVzaA=="}} {
+	for _, cfg := range []Config{{}, {URL: "ftp://hush"}, {URL: "/hush"}, {URL: "http://hush:\x7f"}, {URL: "http://x", Secret: "whsec_!hush"}, {URL: "http://x", Secret: "whsec_aHVzaA=="},
+		{URL: "http://x", Format: "slakc"}, {URL: "http://hush", Format: "ntfy"}, {Format: "pagerduty"}, {URL: "http://x", Format: "template"}, {URL: "http://x", Format: "template", Body: "{"}, {URL: "http://x", Body: "1"}} {
 		if _, err := New(cfg); err == nil || strings.Contains(err.Error(), "hush") {
 			t.Errorf("New(%+v): %v", cfg, err)
 		}

@@ -1,4 +1,4 @@
-package webhook
+package format
 
 import (
 	"strconv"
@@ -11,13 +11,10 @@ import (
 // noEnd is the end of an alert that still fires, as Alertmanager writes it.
 const noEnd = "0001-01-01T00:00:00Z"
 
-// AppendBody appends the body for a delivery to dst: Alertmanager's webhook
-// message, version 4, of a group of one alert; or what [notify.AppendDerived]
-// makes of an event.
-func AppendBody(dst []byte, d *notify.Delivery, externalURL string) []byte {
-	if d.Derived != nil {
-		return notify.AppendDerived(dst, d.Derived)
-	}
+// appendAlertmanager appends Alertmanager's webhook message, version 4, of a
+// group of one alert. What cepd knows beyond it, the evidence above all, stands
+// under one more key, cepd.
+func appendAlertmanager(dst []byte, d *notify.Delivery, externalURL string) []byte {
 	t := d.Transition
 	status := notify.Status(t)
 	dst = append(dst, `{"version":"4"`...)
