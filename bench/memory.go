@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -14,10 +15,11 @@ import (
 
 // Workload is a rule file with the events that it is run over.
 type Workload struct {
-	set     *rules.Set
-	stream  *rules.Stream
-	events  [][]event.Value // fields of each event, by slot
-	records []event.Record
+	set    *rules.Set
+	stream *rules.Stream
+	events int
+	fields int           // of an event
+	values []event.Value // of all events, by slot
 }
 
 // Load compiles rules that read one stream, and decodes its events, each a JSON
@@ -29,8 +31,8 @@ func Load(ruleFile string, payloads [][]byte) (*Workload, error) {
 	}
 	// The others are what rules emit.
 	from := slices.IndexFunc(set.Streams, func(s *rules.Stream) bool { return s.Producer == "" })
-	numbers := make([]byte, 4*len(payloads))
-	w := &Workload{set: set, stream: set.Streams[from], events: make([][]event.Value, len(payloads)), records: make([]event.Record, len(payloads))}
+	w := &Workload{set: set, stream: set.Streams[from], events: len(payloads)}
+	w.fields = len(w.stream.Schema.Fields())
 	d, err := decode.New("json", w.stream.Schema)
 	if err != nil {
 		return nil, err
@@ -41,26 +43,24 @@ func Load(ruleFile string, payloads [][]byte) (*Workload, error) {
 		if _, err := d.Decode(p, &e); err != nil {
 			return nil, fmt.Errorf("event %d: %w", i, err)
 		}
-		for k, v := range e.Slots {
+		for k := range w.fields {
+			v := e.Slot(k)
 			if v.Kind() == event.KindString {
 				s, ok := texts[v.AsString()]
 				if !ok {
 					s = strings.Clone(v.AsString())
 					texts[s] = s
 				}
-				e.Slots[k] = event.String(s)
+				v = event.String(s)
 			}
+			w.values = append(w.values, v)
 		}
-		w.events[i] = e.Slots
-		number := numbers[4*i : 4*i+4]
-		binary.LittleEndian.PutUint32(number, uint32(i))
-		w.records[i] = event.Record{Pos: event.Position{Seq: uint64(i + 2)}, Kind: event.KindMessage, Source: source, Payload: number}
 	}
 	return w, nil
 }
 
 // Len returns the number of events.
-func (w *Workload) Len() int { return len(w.records) }
+func (w *Workload) Len() int { return w.events }
 
 // source is where the events come from, as far as the engine knows.
 const source = "memory"
@@ -80,7 +80,7 @@ type Options struct {
 type Runner struct {
 	engine  *engine.Engine
 	load    *Workload
-	batch   int
+	records []event.Record // of a batch, which are used again as those of a file are
 	output  func(*engine.Output)
 	Matches int64 // of all rules, so far
 	Alerts  int   // raised and cleared
@@ -89,9 +89,9 @@ type Runner struct {
 
 // Start returns a runner that has seen no event.
 func (w *Workload) Start(o Options) *Runner {
-	r := &Runner{load: w, batch: o.Batch, output: o.Output}
-	if r.batch == 0 {
-		r.batch = 1000
+	r := &Runner{load: w, output: o.Output, records: make([]event.Record, cmp.Or(o.Batch, 1000))}
+	for i := range r.records {
+		r.records[i] = event.Record{Kind: event.KindMessage, Source: source, Payload: make([]byte, 4)}
 	}
 	own := func(*event.Schema) decode.Decoder { return w }
 	r.engine = engine.New(engine.Config{
@@ -105,22 +105,27 @@ func (w *Workload) Start(o Options) *Runner {
 
 // Decode implements [decode.Decoder]: a payload is the number of an event.
 func (w *Workload) Decode(payload []byte, e *event.Event) (int, error) {
-	e.Slots = w.events[binary.LittleEndian.Uint32(payload)]
+	at := w.fields * int(binary.LittleEndian.Uint32(payload))
+	e.Slots = w.values[at : at+w.fields : at+w.fields]
 	return 0, nil
 }
 
 // Run runs over the events from one to another, in batches.
 func (r *Runner) Run(from, to int) {
 	for from < to {
-		n := min(from+r.batch, to)
-		out := r.engine.Step(engine.Input{Records: r.load.records[from:n]})
+		records := r.records[:min(len(r.records), to-from)]
+		for i := range records {
+			records[i].Pos.Seq = uint64(from + i + 2)
+			binary.LittleEndian.PutUint32(records[i].Payload, uint32(from+i))
+		}
+		out := r.engine.Step(engine.Input{Records: records})
 		r.Matches += sum(out.Stats.Matches)
 		r.Evicted += sum(out.Stats.Evictions)
 		r.Alerts += len(out.Transitions)
 		if r.output != nil {
 			r.output(&out)
 		}
-		from = n
+		from += len(records)
 	}
 }
 
