@@ -120,6 +120,8 @@ type MQTTSink struct {
 	// EventTopic is the topic of derived events. Default
 	// cepd/events/{rule}/{key}.
 	EventTopic string
+	// Format is json or cloudevents. Default json.
+	Format string
 	// QoS is 0, 1 or 2. Default 1.
 	QoS byte
 	// StatusTopic is where the connection says online and offline; "-" is
@@ -153,6 +155,9 @@ func (c *Config) EnsureDefaults() {
 		}
 		if s.Type == "mqtt" && s.MQTT.EventTopic == "" {
 			s.MQTT.EventTopic = mqtt.DefaultEventTopic
+		}
+		if s.Type == "mqtt" && s.MQTT.Format == "" {
+			s.MQTT.Format = mqtt.FormatJSON
 		}
 		if s.Type == "webhook" {
 			s.Webhook.Config.EnsureDefaults()
@@ -241,7 +246,7 @@ func (c *Config) validateSink(path string, s Sink, bad func(path, format string,
 		each(file.CheckPath(s.File.Path), func(line string) { bad(path, "%s", line) })
 	case "mqtt":
 		m := s.MQTT
-		_, err := mqtt.New(mqtt.Config{Publisher: &mqtt.Client{}, Topic: m.Topic, EventTopic: m.EventTopic, QoS: m.QoS})
+		_, err := mqtt.New(mqtt.Config{Publisher: &mqtt.Client{}, Topic: m.Topic, EventTopic: m.EventTopic, Format: m.Format, QoS: m.QoS})
 		each(errors.Unwrap(err), func(line string) { bad(path, "%s", line) })
 		if m.Source == "" {
 			validateConn(path, m.Conn, bad)

@@ -55,7 +55,7 @@ func TestParse(t *testing.T) {
 					Body: "${summary}, $${BROKER}", EventBody: "${event.kwh}", Version: "dev"}}},
 			{Name: "page", Type: "webhook", MQTT: MQTTSink{QoS: 1, Retain: true},
 				Webhook: WebhookSink{Config: webhook.Config{URL: "https://events.pagerduty.com/v2/enqueue", Format: "pagerduty", RoutingKeyFile: "/etc/cepd/pagerduty.key", Version: "dev"}}},
-			{Name: "plant", Type: "mqtt", MQTT: MQTTSink{Source: "plant", Topic: "cepd/alerts/{rule}/{key}", EventTopic: "events/{rule}", QoS: 1, Retain: true}},
+			{Name: "plant", Type: "mqtt", MQTT: MQTTSink{Source: "plant", Topic: "cepd/alerts/{rule}/{key}", EventTopic: "events/{rule}", Format: "cloudevents", QoS: 1, Retain: true}},
 			{Name: "warehouse", Type: "file", MQTT: MQTTSink{QoS: 1, Retain: true},
 				File: file.Config{Path: "/etc/cepd/derived/{rule}-{date}.jsonl", Sync: "always"}},
 		},

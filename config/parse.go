@@ -11,6 +11,7 @@ import (
 
 	"github.com/cepd/cepd/alerting/notify/file"
 	"github.com/cepd/cepd/alerting/notify/format"
+	"github.com/cepd/cepd/alerting/notify/mqtt"
 	js "github.com/cepd/cepd/internal/jsonschema"
 	"github.com/cepd/cepd/mqttconn"
 	"github.com/cepd/cepd/rules"
@@ -187,6 +188,7 @@ func (s *Sink) fields() (known fields) {
 		known["source"] = text(&m.Source)
 		known["topic"] = text(&m.Topic)
 		known["event_topic"] = text(&m.EventTopic)
+		known["format"] = choice(&m.Format, mqtt.FormatJSON, mqtt.FormatCloudEvents)
 		known["qos"] = integer(&m.QoS, 0, 2)
 		known["retain"] = boolean(&m.Retain)
 		known["status_topic"] = text(&m.StatusTopic)

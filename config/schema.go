@@ -127,6 +127,7 @@ func describe() map[string]string {
 		"sinks.mqtt.source":              "A source whose broker and credentials are used.",
 		"sinks.mqtt.topic":               "The topic of alerts, with {rule} and {key}.",
 		"sinks.mqtt.event_topic":         "The topic of derived events, with {rule} and {key}.",
+		"sinks.mqtt.format":              "How alerts and derived events are written; json if left out.",
 		"sinks.mqtt.qos":                 "Quality of service; 1 if left out.",
 		"sinks.mqtt.retain":              "Whether the broker keeps an alert while it fires; true if left out.",
 		"sinks.mqtt.status_topic":        "Where the connection says online and offline; - for nowhere.",

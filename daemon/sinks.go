@@ -61,7 +61,10 @@ func (d *Daemon) openSink(s config.Sink, open *sinks) (notify.Notifier, error) {
 			return nil, err
 		}
 		open.closers = append(open.closers, client.Close)
-		return mqtt.New(mqtt.Config{Publisher: client, Topic: s.MQTT.Topic, EventTopic: s.MQTT.EventTopic, QoS: s.MQTT.QoS, Retain: s.MQTT.Retain})
+		return mqtt.New(mqtt.Config{
+			Publisher: client, Topic: s.MQTT.Topic, EventTopic: s.MQTT.EventTopic, QoS: s.MQTT.QoS, Retain: s.MQTT.Retain,
+			Format: s.MQTT.Format, ExternalURL: d.cfg.HTTP.ExternalURL,
+		})
 	case "file":
 		sink, err := file.New(s.File)
 		if err != nil {

@@ -38,7 +38,7 @@ var imports = map[string]string{
 	"alerting/notify":         "event alerting internal/failpoint",
 	"alerting/notify/file":    "event alerting/notify",
 	"alerting/notify/format":  "event expr decode alerting alerting/notify alerting/notify/text",
-	"alerting/notify/mqtt":    "event alerting alerting/notify mqttconn",
+	"alerting/notify/mqtt":    "event alerting alerting/notify alerting/notify/format mqttconn",
 	"alerting/notify/stdout":  "event alerting alerting/notify alerting/notify/text",
 	"alerting/notify/text":    "event alerting alerting/notify",
 	"alerting/notify/webhook": "event alerting alerting/notify alerting/notify/format",

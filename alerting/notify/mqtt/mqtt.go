@@ -7,12 +7,19 @@ import (
 
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/alerting/notify"
+	"github.com/cepd/cepd/alerting/notify/format"
 )
 
 // Topics where a configuration names none.
 const (
 	DefaultTopic      = "cepd/alerts/{rule}/{key}" // of alerts
 	DefaultEventTopic = "cepd/events/{rule}/{key}" // of derived events
+)
+
+// The formats of payloads.
+const (
+	FormatJSON        = "json"
+	FormatCloudEvents = format.CloudEvents
 )
 
 // Publisher publishes one message. It returns nil only when the broker has
@@ -35,6 +42,11 @@ type Config struct {
 	// EventTopic is the topic of derived events, in which {rule} and {key} are
 	// replaced. They are never retained. Default: [DefaultEventTopic].
 	EventTopic string
+	// Format of the payloads: json, or cloudevents for CloudEvents in JSON.
+	// Default: json.
+	Format string
+	// ExternalURL is where people reach this cepd; goes into CloudEvents.
+	ExternalURL string
 	// QoS is the MQTT quality of service, 0 to 2.
 	QoS byte
 	// Retain makes the broker keep the message of an alert while it fires.
@@ -49,6 +61,9 @@ func (c *Config) EnsureDefaults() {
 	if c.EventTopic == "" {
 		c.EventTopic = DefaultEventTopic
 	}
+	if c.Format == "" {
+		c.Format = FormatJSON
+	}
 }
 
 // Validate reports every contradiction in c at once.
@@ -62,6 +77,9 @@ func (c Config) Validate() error {
 	}
 	if _, err := parseTemplate(c.EventTopic, "rule", "key"); err != nil {
 		errs = append(errs, fmt.Errorf("event_topic %q: %w", c.EventTopic, err))
+	}
+	if c.Format != FormatJSON && c.Format != FormatCloudEvents {
+		errs = append(errs, fmt.Errorf("format is %q; formats are json and cloudevents", c.Format))
 	}
 	if c.QoS > 2 {
 		errs = append(errs, fmt.Errorf("qos is %d; it is 0, 1 or 2", c.QoS))
@@ -93,8 +111,8 @@ func New(cfg Config) (*Sink, error) {
 }
 
 // Notify publishes a delivery and waits for the broker's confirmation. The
-// payload is what [notify.AppendDelivery] gives, or nothing where a clear takes
-// away what was retained.
+// payload is what [notify.AppendDelivery] gives, or that as a CloudEvent; or
+// nothing where a clear takes away what was retained.
 func (s *Sink) Notify(ctx context.Context, d notify.Delivery) error {
 	topic, err := s.topicOf(d.Message)
 	if err != nil {
@@ -103,12 +121,19 @@ func (s *Sink) Notify(ctx context.Context, d notify.Delivery) error {
 	retain := s.cfg.Retain && d.Derived == nil
 	var payload []byte
 	if !retain || d.Transition.Change != alerting.Cleared {
-		payload = notify.AppendDelivery(nil, &d)
+		payload = s.payload(&d)
 	}
 	if err := s.cfg.Publisher.Publish(ctx, topic, s.cfg.QoS, retain, payload); err != nil {
 		return fmt.Errorf("publishing to %s: %w", topic, err)
 	}
 	return nil
+}
+
+func (s *Sink) payload(d *notify.Delivery) []byte {
+	if s.cfg.Format == FormatCloudEvents {
+		return format.AppendCloudEvent(nil, d, s.cfg.ExternalURL)
+	}
+	return notify.AppendDelivery(nil, d)
 }
 
 func (s *Sink) topicOf(m notify.Message) (string, error) {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/alerting/notify"
+	"github.com/cepd/cepd/alerting/notify/format"
+	"github.com/cepd/cepd/alerting/notify/internal/sample"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/internal/mosquitto"
 	"github.com/cepd/cepd/mqttconn"
@@ -319,9 +321,36 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// CloudEvents are those that a webhook posts; an empty message still takes away
+// what was retained.
+func TestCloudEvents(t *testing.T) {
+	var got published
+	s, err := New(Config{Publisher: &got, Topic: "alerts", EventTopic: "events", Retain: true, Format: FormatCloudEvents, ExternalURL: "https://cepd.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want published
+	for _, m := range []notify.Message{notify.Changed(sample.Raised()), notify.Changed(sample.Cleared()), notify.Emitted(sample.Derived())} {
+		d := notify.NewDelivery(m, "plant", 0)
+		notifyNow(t, s, d)
+		body := string(format.AppendCloudEvent(nil, &d, "https://cepd.example"))
+		switch {
+		case m.Derived != nil:
+			want = append(want, "events retain=false "+body)
+		case m.Transition.Change == alerting.Cleared:
+			want = append(want, "alerts retain=true ")
+		default:
+			want = append(want, "alerts retain=true "+body)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestConfig(t *testing.T) {
-	_, err := New(Config{Topic: "a/#", EventTopic: "e/{fingerprint}", QoS: 3})
-	for _, want := range []string{"no publisher", "no +, #", `event_topic "e/{fingerprint}": {fingerprint} is none of {rule}, {key}`, "qos is 3"} {
+	_, err := New(Config{Topic: "a/#", EventTopic: "e/{fingerprint}", QoS: 3, Format: "xml"})
+	for _, want := range []string{"no publisher", `format is "xml"; formats are json and cloudevents`, "no +, #", `event_topic "e/{fingerprint}": {fingerprint} is none of {rule}, {key}`, "qos is 3"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New: %v, want it to say %q", err, want)
 		}
