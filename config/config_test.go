@@ -51,7 +51,7 @@ func TestParse(t *testing.T) {
 				Webhook: WebhookSink{Config: webhook.Config{URL: "https://hooks.example/cepd", SecretFile: "/run/secrets/webhook",
 					Headers: map[string]string{"X-Site": "broker.example"}, SkipResolved: true, Format: "alertmanager", Version: "dev"}}},
 			{Name: "own", Type: "webhook", MQTT: MQTTSink{QoS: 1, Retain: true},
-				Webhook: WebhookSink{Config: webhook.Config{URL: "https://hooks.example/own", Format: "template", ContentType: "text/plain",
+				Webhook: WebhookSink{Config: webhook.Config{URL: "https://hooks.example/own", Format: "template", ContentType: "text/plain", TokenFile: "/etc/cepd/own.token",
 					Body: "${summary}, $${BROKER}", EventBody: "${event.kwh}", Version: "dev"}}},
 			{Name: "page", Type: "webhook", MQTT: MQTTSink{QoS: 1, Retain: true},
 				Webhook: WebhookSink{Config: webhook.Config{URL: "https://events.pagerduty.com/v2/enqueue", Format: "pagerduty", RoutingKeyFile: "/etc/cepd/pagerduty.key", Version: "dev"}}},
@@ -92,7 +92,7 @@ func TestManualSinks(t *testing.T) {
 	}
 	for _, b := range blocks {
 		src := "rules: [a.yaml]\nsources: {plant: {type: mqtt, url: mqtt://127.0.0.1}}\n" + b[1]
-		_, issues := Parse("cepd.yaml", []byte(src), env(map[string]string{"NTFY_TOKEN": "x", "TELEGRAM_TOKEN": "y"}))
+		_, issues := Parse("cepd.yaml", []byte(src), env(map[string]string{"TELEGRAM_TOKEN": "x"}))
 		for _, i := range issues {
 			t.Error(i)
 		}

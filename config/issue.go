@@ -14,7 +14,7 @@ import (
 
 // secret finds lines that are not to be shown: a password or key, headers, or user
 // and password in a URL.
-var secret = regexp.MustCompile(`(?i)\b(password|secret|authorization|headers|routing_key)["']?\s*:|://[^/\s]*@`)
+var secret = regexp.MustCompile(`(?i)\b(password|secret|token|authorization|headers|routing_key)["']?\s*:|://[^/\s]*@`)
 
 // issue makes an issue about a token. What follows a semicolon in the message
 // is advice.

@@ -178,6 +178,8 @@ func (s *Sink) fields() (known fields) {
 			"routing_key_file": text(&w.RoutingKeyFile),
 			"secret":           text(&w.Secret),
 			"secret_file":      text(&w.SecretFile),
+			"token":            text(&w.Token),
+			"token_file":       text(&w.TokenFile),
 			"headers":          table(&w.Headers),
 			"send_resolved":    negated(&w.SkipResolved),
 			"tls":              object(tlsFields(&s.Webhook.TLS)),
@@ -264,6 +266,7 @@ func (c *Config) resolve(dir string) {
 		abs(&c.Sinks[i].Webhook.Config.URLFile)
 		abs(&c.Sinks[i].Webhook.Config.SecretFile)
 		abs(&c.Sinks[i].Webhook.Config.RoutingKeyFile)
+		abs(&c.Sinks[i].Webhook.Config.TokenFile)
 		tls(&c.Sinks[i].Webhook.TLS)
 	}
 }

@@ -122,6 +122,8 @@ func describe() map[string]string {
 		"sinks.webhook.routing_key_file": "A file with the integration key.",
 		"sinks.webhook.secret":           "What posts are signed with (Standard Webhooks); better in secret_file.",
 		"sinks.webhook.secret_file":      "A file with what posts are signed with.",
+		"sinks.webhook.token":            "What each post has as Authorization: Bearer; better in token_file.",
+		"sinks.webhook.token_file":       "A file with the token.",
 		"sinks.webhook.headers":          "Headers that every post has.",
 		"sinks.webhook.send_resolved":    "Whether cleared alerts are posted; true if left out.",
 		"sinks.mqtt.source":              "A source whose broker and credentials are used.",

@@ -44,8 +44,12 @@ type Config struct {
 	RoutingKey string
 	// RoutingKeyFile holds the integration key, in place of RoutingKey.
 	RoutingKeyFile string
-	// Headers are further headers, such as Authorization. They may not be those
-	// that the sink sets itself.
+	// Token goes with each message as Authorization: Bearer.
+	Token string
+	// TokenFile holds the token, in place of Token.
+	TokenFile string
+	// Headers are further headers. They may not be those that the sink sets
+	// itself.
 	Headers map[string]string
 	// SkipResolved sends no message when an alert clears.
 	SkipResolved bool
@@ -106,9 +110,17 @@ func (c Config) Validate() error {
 	if _, err := parseSecrets(c.Secret); err != nil {
 		errs = append(errs, err)
 	}
+	if c.Token != "" && c.TokenFile != "" {
+		errs = append(errs, errors.New("token and token_file are both set"))
+	}
+	errs = append(errs, checkToken(c.Token))
 	for name, value := range c.Headers {
-		if slices.Contains(ownHeaders, textproto.CanonicalMIMEHeaderKey(name)) {
+		known := textproto.CanonicalMIMEHeaderKey(name)
+		if slices.Contains(ownHeaders, known) {
 			errs = append(errs, fmt.Errorf("header %s is set by the sink itself", name))
+		}
+		if known == "Authorization" && c.Token+c.TokenFile != "" {
+			errs = append(errs, errors.New("the header Authorization and a token are both set"))
 		}
 		if !validHeaderName(name) || strings.ContainsAny(value, "\r\n\x00") {
 			errs = append(errs, fmt.Errorf("header %q cannot be sent", name))
@@ -161,6 +173,14 @@ func cutTopic(u *url.URL) (topic string, err error) {
 	return topic, nil
 }
 
+// checkToken reports what cannot stand in a header. Its error does not show it.
+func checkToken(s string) error {
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return errors.New("a token is of ASCII letters, digits and marks, with no space in it")
+	}
+	return nil
+}
+
 // validHeaderName reports whether name is a token of RFC 9110.
 func validHeaderName(name string) bool {
 	return name != "" && strings.IndexFunc(name, func(r rune) bool {
@@ -182,6 +202,7 @@ type Sink struct {
 	format  *format.Format
 	url     *url.URL
 	secrets [][]byte
+	token   string // empty: none
 	client  *http.Client
 }
 
@@ -218,6 +239,16 @@ func newSink(cfg Config) (*Sink, error) {
 	if cfg.SecretFile != "" && len(secrets) == 0 {
 		return nil, errors.New("secret_file is empty")
 	}
+	token, err := fileOr(cfg.TokenFile, cfg.Token)
+	if err != nil {
+		return nil, fmt.Errorf("reading token_file: %w", err)
+	}
+	if cfg.TokenFile != "" && token == "" {
+		return nil, errors.New("token_file is empty")
+	}
+	if err := checkToken(token); err != nil {
+		return nil, err
+	}
 	bodies, err := cfg.open(u)
 	if err != nil {
 		return nil, err
@@ -230,7 +261,7 @@ func newSink(cfg Config) (*Sink, error) {
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return &Sink{cfg: cfg, format: bodies, url: u, secrets: secrets, client: client}, nil
+	return &Sink{cfg: cfg, format: bodies, url: u, secrets: secrets, token: token, client: client}, nil
 }
 
 // open returns the format, and takes from the address what goes into bodies.
@@ -277,6 +308,9 @@ func (s *Sink) Notify(ctx context.Context, d notify.Delivery) error {
 	}
 	for name, value := range s.cfg.Headers {
 		req.Header.Set(name, value)
+	}
+	if s.token != "" {
+		req.Header.Set("Authorization", "Bearer "+s.token)
 	}
 	at := strconv.FormatInt(time.Now().Unix(), 10)
 	req.Header.Set("Content-Type", s.format.ContentType())

@@ -75,7 +75,7 @@ func TestPost(t *testing.T) {
 		body []byte
 	}
 	got := make(chan request, 10)
-	s := serve(t, Config{Secret: secret1 + " " + secret2, Version: "1.2.3", Headers: map[string]string{"authorization": "Bearer x"}},
+	s := serve(t, Config{Secret: secret1 + " " + secret2, Version: "1.2.3", Token: "x", Headers: map[string]string{"x-site": "oslo"}},
 		func(w http.ResponseWriter, r *http.Request) {
 			b, _ := io.ReadAll(r.Body)
 			got <- request{r.Header, b}
@@ -88,7 +88,7 @@ func TestPost(t *testing.T) {
 		}
 		r := <-got
 		for name, want := range map[string]string{
-			"Content-Type": "application/json", "User-Agent": "cepd/1.2.3", "Authorization": "Bearer x", "Webhook-Id": alerting.DeliveryID(d.Transition.ID, "ops", 0),
+			"Content-Type": "application/json", "User-Agent": "cepd/1.2.3", "Authorization": "Bearer x", "X-Site": "oslo", "Webhook-Id": alerting.DeliveryID(d.Transition.ID, "ops", 0),
 		} {
 			if r.Get(name) != want {
 				t.Errorf("%s: %q, want %q", name, r.Get(name), want)
@@ -275,12 +275,12 @@ func TestSecretFiles(t *testing.T) {
 		}
 		return p
 	}
-	s, err := New(Config{URLFile: file("url", "http://127.0.0.1:1/x\n"), SecretFile: file("secret", secret1+"\n"+secret2+"\n")})
+	s, err := New(Config{URLFile: file("url", "http://127.0.0.1:1/x\n"), SecretFile: file("secret", secret1+"\n"+secret2+"\n"), TokenFile: file("token", "hush\n")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.url.Path != "/x" || len(s.secrets) != 2 {
-		t.Errorf("url %v, %d secrets", s.url, len(s.secrets))
+	if s.url.Path != "/x" || len(s.secrets) != 2 || s.token != "hush" {
+		t.Errorf("url %v, %d secrets, token %q", s.url, len(s.secrets), s.token)
 	}
 	for _, cfg := range []Config{
 		{URLFile: filepath.Join(dir, "none")},
@@ -288,6 +288,9 @@ func TestSecretFiles(t *testing.T) {
 		{URL: "http://x", SecretFile: filepath.Join(dir, "none")},
 		{URL: "http://x", SecretFile: file("empty", "")},
 		{URL: "http://x", SecretFile: file("badsecret", "whsec_hush")},
+		{URL: "http://x", TokenFile: filepath.Join(dir, "none")},
+		{URL: "http://x", TokenFile: file("empty", "")},
+		{URL: "http://x", TokenFile: file("badtoken", "hush\nhush")},
 		{Format: "pagerduty", RoutingKeyFile: filepath.Join(dir, "none")},
 		{Format: "pagerduty", RoutingKeyFile: file("empty", "")},
 		{URLFile: file("notopic", "https://ntfy.sh"), Format: "ntfy"},
@@ -299,8 +302,9 @@ func TestSecretFiles(t *testing.T) {
 }
 
 func TestConfigErrors(t *testing.T) {
-	_, err := New(Config{URL: "http://hush:\x7f", URLFile: "f", Secret: "hush", SecretFile: "f", Headers: map[string]string{"webhook-id": "1", "a b": "x", "c": "x\ny"}})
-	for _, want := range []string{"url and url_file", "secret and secret_file", "starts with whsec_", "header webhook-id is set by", `header "a b" cannot`, `header "c" cannot`} {
+	_, err := New(Config{URL: "http://hush:\x7f", URLFile: "f", Secret: "hush", SecretFile: "f", Token: "hush hush", TokenFile: "f",
+		Headers: map[string]string{"webhook-id": "1", "a b": "x", "c": "x\ny", "authorization": "Basic hush"}})
+	for _, want := range []string{"url and url_file", "secret and secret_file", "token and token_file", "a token is of ASCII", "Authorization and a token", "starts with whsec_", "header webhook-id is set by", `header "a b" cannot`, `header "c" cannot`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New: %v, want it to say %q", err, want)
 		}
