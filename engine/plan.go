@@ -35,14 +35,34 @@ type place struct{ lane, table, rule int }
 // streamPlan is one stream of a plan.
 type streamPlan struct {
 	*rules.Stream
-	number   int
-	keys     [][]target      // by number of the `by` clause
-	keyParts []*expr.Program // of those that have targets
-	lanes    []int           // that read it
-	screen   *screen         // nil where some rule may want any event
-	direct   bool            // all of them judge what is not before its watermark at once
-	producer int             // lane of the rule that emits it, for a derived stream
-	guards   *guardIndex
+	number    int
+	keys      [][]target   // by number of the `by` clause
+	time      plainField   // `time`, where it is a timestamp of the event
+	keyFields []plainField // the parts of the `by` clauses that have targets
+	lanes     []int        // that read it
+	screen    *screen      // nil where some rule may want any event
+	direct    bool         // all of them judge what is not before its watermark at once
+	producer  int          // lane of the rule that emits it, for a derived stream
+	guards    *guardIndex
+}
+
+// plainField is an expression that is a field of an event as it stands.
+type plainField struct {
+	slot uint
+	kind event.Kind // missing for any other expression, which no event has
+}
+
+func newPlainField(p *expr.Program) plainField {
+	slot, kind := p.Field()
+	return plainField{uint(slot), kind}
+}
+
+// of returns the field, and whether the event has it.
+func (f plainField) of(e *event.Event) (v event.Value, ok bool) {
+	if f.slot < uint(len(e.Slots)) && f.kind != event.KindMissing {
+		v = e.Slots[f.slot]
+	}
+	return v, v.Kind() == f.kind && f.kind != event.KindMissing
 }
 
 // target is a table that an event goes to.
@@ -130,6 +150,11 @@ func newPlan(set *rules.Set) *plan {
 	p := &plan{set: set, streams: map[string]*streamPlan{}, places: map[string]place{}, children: map[string][]int{}}
 	for i, s := range set.Streams {
 		sp := &streamPlan{Stream: s, number: i, keys: make([][]target, len(s.Keys)), guards: newGuardIndex(s)}
+		if s.Time != nil {
+			if f := newPlainField(s.Time); f.kind == event.KindTime {
+				sp.time = f
+			}
+		}
 		p.streams[s.Name] = sp
 		p.order = append(p.order, sp)
 	}
@@ -174,7 +199,9 @@ func newPlan(set *rules.Set) *plan {
 func (p *plan) aim(s *streamPlan) {
 	for k, targets := range s.keys {
 		if len(targets) > 0 {
-			s.keyParts = append(s.keyParts, s.Keys[k].Parts...)
+			for _, part := range s.Keys[k].Parts {
+				s.keyFields = append(s.keyFields, newPlainField(part))
+			}
 		}
 		for i := range targets {
 			t := &targets[i]

@@ -262,20 +262,30 @@ func (r *reader) make(rt *routed, rec *event.Record, e *event.Event) (mismatched
 		r.ready = nil
 		return 0, "", nil
 	}
-	e.Pos, e.Schema, e.More.Topic, e.More.Raw = rec.Pos, rt.Schema, rec.Topic, rec.Payload
+	r.stamp(rt, rec, e)
 	if mismatched, err = rt.decoders[r.number].Decode(rec.Payload, e); err != nil {
 		return 0, rejectReason(err), err
 	}
-	for i, slot := range rt.captured {
-		if slot >= 0 {
-			e.Slots[slot] = event.String(r.captures[i])
-		}
-	}
+	r.capture(rt, e)
 	r.frame.Event, r.frame.Key = e, nil
 	if e.Time, err = r.time(rt, e, rec); err != nil {
 		return mismatched, "time", err
 	}
 	return mismatched, "", nil
+}
+
+// stamp notes in an event what message it is of.
+func (r *reader) stamp(rt *routed, rec *event.Record, e *event.Event) {
+	e.Pos, e.Schema, e.More.Topic, e.More.Raw = rec.Pos, rt.Schema, rec.Topic, rec.Payload
+}
+
+// capture gives an event what the topic tells.
+func (r *reader) capture(rt *routed, e *event.Event) {
+	for i, slot := range rt.captured {
+		if slot >= 0 {
+			e.Slots[slot] = event.String(r.captures[i])
+		}
+	}
 }
 
 // whole returns the event of a reading, made anew where nobody had wanted it.
@@ -296,7 +306,7 @@ func (r *reader) time(rt *routed, e *event.Event, rec *event.Record) (event.Time
 	case rt.told != nil:
 		return rt.told(rec.Pos), nil
 	case rt.Time != nil:
-		if v, ok := rt.Time.Field(e); ok && v.Kind() == event.KindTime { // as it mostly is
+		if v, ok := rt.time.of(e); ok { // as it mostly is
 			return v.AsTime(), nil
 		}
 		return r.evaluateTime(rt)

@@ -47,22 +47,30 @@ func (r *reader) only(rec *event.Record) *routed {
 // first came long after the arrival that is given. The event of the message behind
 // them may be ready for who reads on.
 func (r *reader) stretch(rt *routed, records []event.Record, after, arrived event.Time) (n int, first, last event.Time) {
-	e := r.spareOf(rt)
+	e, head, decoder := r.spareOf(rt), &records[0], rt.decoders[r.number]
 	r.frame.Event, r.frame.Key = e, nil
 	last = after
-	head := &records[0]
 	for n = range records {
 		rec := &records[n]
-		switch gap := rec.Arrival.Sub(arrived); {
-		case rec.Kind != event.KindMessage, rec.Flags != 0, rec.SenderID != "", rec.Partition != head.Partition, rec.Source != head.Source:
+		if rec.Kind != event.KindMessage || rec.Flags != 0 || rec.SenderID != "" || rec.Partition != head.Partition || rec.Source != head.Source {
 			return n, first, last
-		case gap != 0 && (gap < 0 || rt.Watermark.Idle > 0 && gap >= rt.Watermark.Idle):
+		}
+		if gap := rec.Arrival.Sub(arrived); gap != 0 && (gap < 0 || rt.Watermark.Idle > 0 && gap >= rt.Watermark.Idle) {
 			return n, first, last
 		}
 		if rt.Topic != nil && !r.takes(rt, rec) {
 			return n, first, last
 		}
-		if mismatched, _, err := r.make(rt, rec, e); mismatched > 0 || err != nil {
+		r.stamp(rt, rec, e)
+		if mismatched, err := decoder.Decode(rec.Payload, e); mismatched > 0 || err != nil {
+			return n, first, last
+		}
+		r.capture(rt, e)
+		if v, ok := rt.time.of(e); ok {
+			e.Time = v.AsTime()
+		} else if t, err := r.time(rt, e, rec); err == nil {
+			e.Time = t
+		} else {
 			return n, first, last
 		}
 		if m := rt.Watermark.MaxFuture; e.Time < last || m > 0 && rec.Arrival != 0 && e.Time.Sub(rec.Arrival) > m {
@@ -97,8 +105,8 @@ func (r *reader) nobody(rt *routed, e *event.Event) bool {
 	case !rt.screen.stops(m, &r.frame):
 		return false
 	}
-	for _, part := range rt.keyParts {
-		if !part.IsField(e) {
+	for _, f := range rt.keyFields {
+		if _, ok := f.of(e); !ok {
 			return r.hasKeys(rt)
 		}
 	}

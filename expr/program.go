@@ -84,8 +84,8 @@ func (c Conditions) None(f *Frame) bool {
 // Value evaluates the expression. The error is an [*EvalError]. A text may
 // share memory with the event's payload.
 func (p *Program) Value(f *Frame) (event.Value, error) {
-	if v, ok := p.Field(f.Event); ok { // as keys and times mostly are
-		return v, nil
+	if p.IsField(f.Event) { // as keys and times mostly are
+		return f.Event.Slots[p.field-1], nil
 	}
 	v, r := p.eval(f)
 	if r != 0 {
@@ -100,12 +100,13 @@ func (p *Program) IsField(e *event.Event) bool {
 	return p.field > 0 && p.field <= len(e.Slots) && e.Slots[p.field-1].Kind() == p.kind
 }
 
-// Field returns that field, and false where [Program.IsField] is false.
-func (p *Program) Field(e *event.Event) (v event.Value, ok bool) {
-	if !p.IsField(e) {
-		return v, false
+// Field returns the slot and the kind of that field; [event.KindMissing] where
+// the value is something else.
+func (p *Program) Field() (slot int, kind event.Kind) {
+	if p.field == 0 {
+		return 0, event.KindMissing
 	}
-	return e.Slots[p.field-1], true
+	return p.field - 1, p.kind
 }
 
 // eval evaluates the expression and checks that a dynamic value is what was
