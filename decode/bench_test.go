@@ -3,8 +3,10 @@ package decode
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,5 +145,69 @@ func BenchmarkDecodeStream(b *testing.B) {
 			b.Fatal(err)
 		}
 		i++
+	}
+}
+
+// BenchmarkDecodeShapes decodes messages as other senders write them, each a
+// stream whose values differ from message to message.
+func BenchmarkDecodeShapes(b *testing.B) {
+	random := rand.New(rand.NewPCG(2, 1))
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	word := func(most int) string { return "abcdefghijklmnopqrstuvwxyz0123456789 -_/"[:1+random.IntN(most)] }
+	number := func() string {
+		return strconv.FormatFloat((random.Float64()-0.3)*math.Pow10(random.IntN(4)), 'f', random.IntN(4), 64)
+	}
+	for _, bench := range []struct {
+		name    string
+		message func() string
+	}{
+		{"short", func() string {
+			return fmt.Sprintf(`{"temperature":%.1f,"humidity":%d}`, 20+5*random.Float64(), 40+random.IntN(20))
+		}},
+		{"lengths", func() string { // all of them differ
+			return fmt.Sprintf(`{"ts":"%s","device":"%s","site":"%s","temperature":%s,"vibration":%s,"status":"%s","fw":"%s"}`,
+				at.Format(time.RFC3339Nano), word(30), word(12), number(), number(), word(8), word(20))
+		}},
+		{"epoch", func() string { // Unix milliseconds, places, whole numbers
+			return fmt.Sprintf(`{"time":%d,"device":"pump-%05d","lat":%.6f,"lon":%.6f,"temperature":%.8f,"count":%d,"status":"running"}`,
+				at.UnixMilli(), random.IntN(10_000), 59+random.Float64(), -10-random.Float64(), 70+random.Float64(), random.IntN(100_000))
+		}},
+		{"blanks", func() string { // as Python writes it
+			return fmt.Sprintf(`{"ts": "%s", "device": "pump-%05d", "temperature": %.2f, "vibration": %.3f, "status": "running", "ok": true, "error": null}`,
+				at.Format(time.RFC3339Nano), random.IntN(10_000), 40+30*random.Float64(), random.Float64())
+		}},
+		{"nested", func() string {
+			return fmt.Sprintf(`{"ts":"%s","device":"pump-%05d","position":{"lat":%.4f,"lon":%.4f},"values":[%.2f,%.2f,%.2f,%d],"status":"running","tags":["a","bc",{"x":1}]}`,
+				at.Format(time.RFC3339Nano), random.IntN(10_000), 59+random.Float64(), 10+random.Float64(), random.Float64(), 10*random.Float64(), 100*random.Float64(), random.IntN(1000))
+		}},
+		{"escapes", func() string {
+			return fmt.Sprintf(`{"ts":"%s","device":"pump\/%05d","path":"C:\\data\\%s","text":"caf\u00e9 \"%s\"","name":"größe %s","status":"läuft","temperature":%.2f}`,
+				at.Format(time.RFC3339Nano), random.IntN(10_000), word(10), word(10), word(10), 40+30*random.Float64())
+		}},
+		{"text", func() string {
+			return fmt.Sprintf(`{"ts":"%s","device":"pump-%05d","level":"info","message":"%s","trace":"%032x"}`,
+				at.Format(time.RFC3339Nano), random.IntN(10_000), strings.Repeat(word(40), 1+random.IntN(4)), random.Uint64())
+		}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			payloads := make([][]byte, 1024)
+			for i := range payloads {
+				at = at.Add(time.Duration(random.IntN(2_000_000)))
+				payloads[i] = []byte(bench.message())
+			}
+			d, err := New("json", schemaOf(readingFields, "ts", "device", "temperature", "vibration", "status"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			var e event.Event
+			i := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := d.Decode(payloads[i&1023], &e); err != nil {
+					b.Fatalf("%s: %v", payloads[i&1023], err)
+				}
+				i++
+			}
+		})
 	}
 }

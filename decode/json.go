@@ -25,17 +25,47 @@ const maxScratch = 4096
 func (d *jsonDecoder) Decode(payload []byte, e *event.Event) (int, error) {
 	if d.fields.many() {
 		d.fields.clear(e)
-	} else {
+	} else if len(e.Slots) != len(d.fields.types) {
 		d.fields.room(e) // what no name stands for is cleared at the end
 	}
+	if n := len(payload); n > 0 && n <= MaxPayload && payload[n-1] != '}' {
+		payload = withoutSpace(payload)
+	}
+	p, n, odd := d.usual(payload, 0, d.trie.start(), e.Slots)
+	for odd {
+		end := plain(payload, p, n, e.Slots)
+		if end == 0 {
+			break
+		}
+		p, n, odd = d.usual(payload, end, n, e.Slots)
+	}
+	if p == len(payload)-1 && p < MaxPayload && payload[p] == '}' && !odd && n.parent != nil {
+		d.fields.clearRest(e.Slots, n.filled)
+		return 0, nil
+	}
 	d.begin(payload)
-	p := d.object(e.Slots)
+	if p > 0 && len(payload) <= MaxPayload || d.isObject() {
+		p = d.object(p, n, odd, e.Slots)
+	}
 	if p >= 0 {
 		if p = d.space(p); p < len(payload) {
 			d.fail(ReasonTrailingData, p, "something follows the object")
 		}
 	}
 	return d.end()
+}
+
+// withoutSpace returns a payload without the white space at its end, if it is an
+// object.
+func withoutSpace(payload []byte) []byte {
+	n := len(payload)
+	for n > 0 && isSpace(payload[n-1]) {
+		n--
+	}
+	if n > 0 && payload[n-1] == '}' {
+		return payload[:n]
+	}
+	return payload
 }
 
 // Object returns all members of a payload that is a JSON object.
@@ -48,7 +78,7 @@ func Object(payload []byte) ([]event.Entry, error) {
 		_, err := d.end()
 		return nil, err
 	}
-	v, p := d.mapValue(p, 0, nowhere)
+	v, p := d.mapValue(p, 0, nil)
 	if p >= 0 && d.space(p) < len(payload) {
 		d.fail(ReasonTrailingData, p, "something follows the object")
 	}
@@ -73,119 +103,75 @@ func (d *jsonDecoder) end() (int, error) {
 	return d.missed, nil
 }
 
-// object reads the object at the top into slots.
-func (d *jsonDecoder) object(slots []event.Value) int {
+// isObject reports whether the payload begins like an object; else it notes what
+// is wrong.
+func (d *jsonDecoder) isObject() bool {
 	if len(d.b) > MaxPayload {
-		return d.fail(ReasonTooLarge, MaxPayload, "the payload is larger than 256 KB")
+		d.fail(ReasonTooLarge, MaxPayload, "the payload is larger than 256 KB")
+		return false
 	}
 	p := d.space(0)
-	if p == len(d.b) {
-		return d.fail(ReasonEmpty, p, "the payload is empty")
+	switch {
+	case p == len(d.b):
+		d.fail(ReasonEmpty, p, "the payload is empty")
+	case d.b[p] == '{':
+		return true
+	case d.skip(p, 0, nil) >= 0:
+		d.fail(ReasonNotObject, 0, "the payload is no JSON object")
 	}
-	if d.b[p] != '{' {
-		if p = d.skip(p, 0, nowhere); p >= 0 {
-			d.fail(ReasonNotObject, 0, "the payload is no JSON object")
-		}
-		return -1
-	}
-	o := object{at: d.trie.start(), slot: -1, top: true}
-	p++
+	return false
+}
+
+// object goes on with the object at the top from where [jsonDecoder.usual] left
+// it.
+func (d *jsonDecoder) object(p int, n *node, odd bool, slots []event.Value) int {
 	for {
-		var more bool
-		before := o.at
-		if before != nowhere {
-			if p, before = d.usual(p, before, slots); p < 0 {
+		for odd {
+			if p = d.readValue(p, n, int(n.slot), slots); p < 0 {
 				return -1
 			}
-			if o.at, o.begun = before, before != 0; p < len(d.b) && d.b[p] == '}' && o.begun {
-				d.fields.clearRest(slots, d.trie.nodes[before].filled)
-				return p + 1
-			}
+			p, n, odd = d.usual(d.b, p, n, slots)
 		}
+		o, more := object{at: n, begun: n.parent != nil, slot: -1, top: true}, false
 		if p, more = d.member(p, &o); p < 0 {
 			return -1
 		}
-		if before != nowhere && (!more || o.at == nowhere) { // from here on, slots are as they should be
-			d.fields.clearRest(slots, d.trie.nodes[before].filled)
+		if !more || o.at == nil { // from here on, slots are as they should be
+			d.fields.clearRest(slots, n.filled)
 		}
 		if !more {
 			return p
 		}
-		if o.slot < 0 {
-			p = d.skip(p, 1, o.at)
-		} else {
-			p = d.field(p, o.at, d.fields.types[o.slot], &slots[o.slot])
+		if o.at == nil {
+			return d.strange(p, &o, slots)
 		}
-		if p < 0 {
+		n, odd = o.at, true
+	}
+}
+
+// strange reads the rest of the object at the top, from a value on whose name
+// the trie does not have.
+func (d *jsonDecoder) strange(p int, o *object, slots []event.Value) int {
+	for more := true; more; {
+		if p = d.readValue(p, nil, o.slot, slots); p < 0 {
 			return -1
 		}
+		p, more = d.member(p, o)
 	}
+	return p
 }
 
-// usual reads what comes as it did in the last messages: members of the object
-// at the top from behind the bracket or value before p on, of which at is the
-// name. It returns the same of where it cannot go on.
-func (d *jsonDecoder) usual(p int, at place, slots []event.Value) (int, place) {
-	b, nodes := d.b, d.trie.nodes
-	n := &nodes[at]
-	for {
-		next := n.next
-		n = &nodes[next]
-		if !n.lead.ends(b, p) || n.lead.length > 16 && !n.lead.inside(b, p) {
-			return p, at
-		}
-		at = next
-		p += int(n.lead.length)
-		switch c := b[p]; {
-		case c == '"':
-			if n.typ == event.TypeTimestamp {
-				if t, length := d.times.Begin(b[p+1:]); length > 0 && b[p+1+length] == '"' {
-					slots[n.slot] = event.Timestamp(t)
-					p += length + 2
-					continue
-				}
-			}
-			end := plainWords(b, p+1)
-			if end+8 > len(b) {
-				end = plainTail(b, end)
-			}
-			if end < len(b) && b[end] == '"' {
-				if n.slot >= 0 {
-					d.textField(b[p+1:end], n.typ, &slots[n.slot])
-				}
-				p = end + 1
-				continue
-			}
-		case c-'0' <= 9 || c == '-':
-			if n.slot < 0 {
-				if p = d.skipNumber(p); p < 0 {
-					return -1, at
-				}
-				continue
-			}
-			if end := shortNumber(b, p, n.typ, &slots[n.slot]); end > 0 {
-				p = end
-				continue
-			}
-		}
-		if p = d.usualValue(d.space(p), at, n, slots); p < 0 {
-			return -1, at
-		}
-		nodes = d.trie.nodes // it may have learnt
-		n = &nodes[at]
+// readValue reads the value at p, or behind the white space there, for a slot, if it
+// has one. n is its name in the trie.
+func (d *jsonDecoder) readValue(p int, n *node, slot int, slots []event.Value) int {
+	if p = d.space(p); slot < 0 {
+		return d.skip(p, 1, n)
 	}
-}
-
-// usualValue reads any value at p, whose name is n.
-func (d *jsonDecoder) usualValue(p int, at place, n *node, slots []event.Value) int {
-	if n.slot < 0 {
-		return d.skip(p, 1, at)
-	}
-	return d.field(p, at, n.typ, &slots[n.slot])
+	return d.field(p, n, d.fields.types[slot], &slots[slot])
 }
 
 // field reads the value at p into a slot of a type.
-func (d *jsonDecoder) field(p int, at place, t event.Type, slot *event.Value) int {
+func (d *jsonDecoder) field(p int, at *node, t event.Type, slot *event.Value) int {
 	if p >= len(d.b) {
 		return d.unexpected(p, "a value")
 	}
@@ -218,16 +204,6 @@ func (d *jsonDecoder) field(p int, at place, t event.Type, slot *event.Value) in
 		d.missed++
 	}
 	return p
-}
-
-// textField stores a text in a slot of a type.
-func (d *jsonDecoder) textField(text []byte, t event.Type, slot *event.Value) {
-	if t == event.TypeString || t == event.TypeAny {
-		*slot = event.StringOf(text)
-	} else if !d.textAs(event.StringOf(text).AsString(), t, slot) {
-		*slot = event.Missing
-		d.missed++
-	}
 }
 
 // textAs stores a text as type t, if it is one of that type.
@@ -322,7 +298,7 @@ func wholeAs(v event.Value, t event.Type) (event.Value, bool) {
 const maxExact = 1<<53 - 1
 
 // any reads the value at p as it is.
-func (d *jsonDecoder) any(p, depth int, at place) (event.Value, int) {
+func (d *jsonDecoder) any(p, depth int, at *node) (event.Value, int) {
 	if p >= len(d.b) {
 		return event.Missing, d.unexpected(p, "a value")
 	}
@@ -349,7 +325,7 @@ func (d *jsonDecoder) any(p, depth int, at place) (event.Value, int) {
 	return v, p
 }
 
-func (d *jsonDecoder) listValue(p, depth int, at place) (event.Value, int) {
+func (d *jsonDecoder) listValue(p, depth int, at *node) (event.Value, int) {
 	if depth >= MaxDepth {
 		return event.Missing, d.tooDeep(p)
 	}
@@ -375,12 +351,11 @@ func (d *jsonDecoder) listValue(p, depth int, at place) (event.Value, int) {
 	}
 }
 
-func (d *jsonDecoder) mapValue(p, depth int, at place) (event.Value, int) {
+func (d *jsonDecoder) mapValue(p, depth int, at *node) (event.Value, int) {
 	if depth >= MaxDepth {
 		return event.Missing, d.tooDeep(p)
 	}
 	o := d.open(at)
-	p++
 	base := len(d.pairs)
 	for {
 		var more bool

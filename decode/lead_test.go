@@ -138,3 +138,21 @@ func FuzzSequence(f *testing.F) {
 		checkSequence(t, schema, bytes.Split(data, []byte{0}))
 	})
 }
+
+// FuzzTimes decodes times behind others, most of which are read with the minute
+// that the last one had.
+func FuzzTimes(f *testing.F) {
+	for _, s := range []string{"2026-03-01T12:00:00Z", "2026-03-01T12:00:59.5Z", "2026-03-01T12:00:00.12345678Z", "2026-03-01T12:00:00.123456789Z", "2026-03-01T12:00:00.1234567890Z",
+		"2026-03-01T12:00:00.Z", "2026-03-01T12:00:60Z", "2026-03-01T12:00:0:Z", "2026-03-01T12:00:00+01:00", "2026-03-01T12:00:00.1z", "2026-03-01T12:00:00,1Z", "2026-03-01T12:00 00Z", "2026-03-01T12:00", "2026-03-01T12:00:00.1\u0305Z"} {
+		f.Add(s, "2026-03-01T12:00:01.25Z")
+	}
+	schema := schemaOf(oracleFields, "t")
+	f.Fuzz(func(t *testing.T, s, before string) {
+		d, _ := New("json", schema)
+		for _, text := range []string{before, s, before, s, s} {
+			for _, format := range []string{`{"t":"%s","x":"something that is longer than a time"}`, `{"x":1,"t":"%s"}`} {
+				checkAgainstOracle(t, d, schema, fmt.Appendf(nil, format, text))
+			}
+		}
+	})
+}

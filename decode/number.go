@@ -2,6 +2,7 @@ package decode
 
 import (
 	"math"
+	"math/bits"
 	"strconv"
 	"unsafe"
 
@@ -81,27 +82,20 @@ func shortNumber(b []byte, p int, t event.Type, slot *event.Value) int {
 	if negative {
 		p++
 	}
-	first, mantissa := p, int64(0)
-	for p < len(b) && b[p]-'0' <= 9 {
-		mantissa = mantissa*10 + int64(b[p]-'0')
-		p++
-	}
-	digits, decimals := p-first, 0
-	if digits == 0 || digits > 1 && b[first] == '0' || p == len(b) {
+	mantissa, digits := someDigits(b, p)
+	if digits == 0 || digits > 1 && b[p] == '0' {
 		return 0
 	}
-	if b[p] == '.' {
-		p++
-		point := p
-		for p < len(b) && b[p]-'0' <= 9 {
-			mantissa = mantissa*10 + int64(b[p]-'0')
-			p++
-		}
-		if decimals = p - point; decimals == 0 || p == len(b) {
+	decimals := 0
+	if p += digits; p < len(b) && b[p] == '.' {
+		var fraction int64
+		if fraction, decimals = someDigits(b, p+1); decimals == 0 || digits+decimals > maxExactDigits {
 			return 0
 		}
+		mantissa = mantissa*tens[decimals] + fraction
+		p += 1 + decimals
 	}
-	if digits+decimals > maxExactDigits || b[p]|0x20 == 'e' {
+	if digits > maxExactDigits || p == len(b) || b[p]|0x20 == 'e' {
 		return 0
 	}
 	switch {
@@ -120,6 +114,26 @@ func shortNumber(b []byte, p int, t event.Type, slot *event.Value) int {
 		return p
 	}
 	return 0
+}
+
+// someDigits returns the number whose digits begin at b[p], and how many they
+// are. Of more than maxExactDigits the number is none.
+func someDigits(b []byte, p int) (number int64, n int) {
+	for p+n+8 <= len(b) && n <= 8 {
+		x, stop := digits(word(b, p+n))
+		if stop == 0 {
+			number = number*1e8 + int64(joinDigits(x))
+			n += 8
+			continue
+		}
+		k := bits.TrailingZeros64(stop) >> 3
+		return number*tens[k&7] + int64(joinDigits(x<<(64-8*k))), n + k
+	}
+	for p+n < len(b) && b[p+n]-'0' <= 9 {
+		number = number*10 + int64(b[p+n]-'0')
+		n++
+	}
+	return number, n
 }
 
 // exponent reads the exponent that begins behind the letter before p.
@@ -148,34 +162,44 @@ func (s *scanner) exponent(p int, n *number) int {
 
 // skipNumber checks the number at p.
 func (s *scanner) skipNumber(p int) int {
-	b := s.b
-	start := p
+	if end := pastNumber(s.b, p); end > 0 {
+		return end
+	}
+	return s.number(p, &number{})
+}
+
+// pastNumber returns where the number at p ends, if it has no exponent; 0 for all
+// else, right or wrong.
+func pastNumber(b []byte, p int) int {
 	if b[p] == '-' {
 		p++
 	}
-	first := p
+	end := pastDigits(b, p)
+	if end == p || end > p+1 && b[p] == '0' {
+		return 0
+	}
+	if end < len(b) && b[end] == '.' {
+		point := end
+		if end = pastDigits(b, point+1); end == point+1 {
+			return 0
+		}
+	}
+	if end < len(b) && b[end]|0x20 == 'e' {
+		return 0
+	}
+	return end
+}
+
+// pastDigits returns the offset of the first byte from p on that is no digit, or
+// the length of b.
+func pastDigits(b []byte, p int) int {
+	for ; p+8 <= len(b); p += 8 {
+		if _, stop := digits(word(b, p)); stop != 0 {
+			return p + bits.TrailingZeros64(stop)>>3
+		}
+	}
 	for p < len(b) && b[p]-'0' <= 9 {
 		p++
-	}
-	if p == first {
-		return s.badValue(start)
-	}
-	if p-first > 1 && b[first] == '0' {
-		return s.fail(ReasonSyntax, first, "a number begins with 0")
-	}
-	if p < len(b) && b[p] == '.' {
-		p++
-		point := p
-		for p < len(b) && b[p]-'0' <= 9 {
-			p++
-		}
-		if p == point {
-			return s.unexpected(p, "a digit")
-		}
-	}
-	if p < len(b) && b[p]|0x20 == 'e' {
-		var n number
-		return s.exponent(p+1, &n)
 	}
 	return p
 }
@@ -209,6 +233,9 @@ func (s *scanner) integer(n *number) (event.Value, bool) {
 // powers of ten that a float64 holds exactly.
 var powers = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
 	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
+
+// tens are powers of ten.
+var tens = [...]int64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
 // double returns the float64 nearest to the number, and whether it is finite.
 func (s *scanner) double(n *number) (float64, bool) {

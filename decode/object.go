@@ -97,42 +97,41 @@ func (f *fields) clearRest(slots []event.Value, filled uint64) {
 
 // object is an object that is being read.
 type object struct {
-	at    place // the last name in the trie; nowhere if the trie lacks one
+	at    *node // the last name in the trie; nil if the trie lacks one
 	slot  int   // of the last name, at the top; else -1
 	top   bool
 	begun bool   // a name has been read
 	plain bool   // the last name has no escapes
 	start int    // of the last name
 	end   int    // of the last name
-	base  int    // of its names in names.list, if at is nowhere
+	base  int    // of its names in names.list, if at is nil
 	count int    // how many those are
 	id    uint32 // of its names in names.table, once they are many
 }
 
 // open begins the object that is the value of the name at.
-func (s *scanner) open(at place) object {
+func (s *scanner) open(at *node) object {
 	return object{at: s.trie.inner(at), slot: -1, base: len(s.seen.list)}
 }
 
 // close ends an object.
 func (s *scanner) close(o *object) {
-	if o.at == nowhere {
+	if o.at == nil {
 		s.seen.list = s.seen.list[:o.base]
 	}
 }
 
-// member reads what leads from the opening bracket or a value of o to the next
-// value. It returns where that begins, or the offset behind the closing bracket
-// and no more.
+// member reads what leads from a value of o to the next one; to the first from
+// before the opening bracket. It returns where that begins, or the offset behind
+// the closing bracket and no more.
 func (s *scanner) member(p int, o *object) (next int, more bool) {
-	c, value := s.trie.predict(s.b, p, o.at)
+	n, value := o.at.predict(s.b, p)
 	if value == 0 {
 		return s.anyMember(p, o)
 	}
-	n := &s.trie.nodes[c]
-	o.at, o.slot = c, int(n.slot)
+	o.at, o.slot = n, int(n.slot)
 	o.begun, o.plain, o.start = true, true, p+int(n.lead.name)
-	o.end = o.start + int(n.length)
+	o.end = o.start + len(n.name)
 	return s.space(value), true
 }
 
@@ -143,15 +142,15 @@ func (s *scanner) anyMember(p int, o *object) (next int, more bool) {
 		if p, more = s.comma(p, '}'); !more {
 			return p, false
 		}
-	} else if p = s.space(p); p < len(s.b) && s.b[p] == '}' {
+	} else if p = s.space(s.space(p) + 1); p < len(s.b) && s.b[p] == '}' {
 		return p + 1, false
 	}
 	o.begun = true
 	if p = s.name(p, o); p < 0 {
 		return -1, false
 	}
-	if o.at != nowhere {
-		s.trie.nodes[o.at].lead.learn(s.b[begin:p], o.start-begin)
+	if o.at != nil {
+		o.at.lead.learn(s.b[begin:p], o.start-begin)
 	}
 	return p, true
 }
@@ -163,12 +162,12 @@ func (s *scanner) name(p int, o *object) int {
 	}
 	p++
 	o.start, o.plain = p, true
-	if o.at, o.end = s.trie.follow(s.b, p, o.at); o.end == 0 {
+	if o.at, o.end = o.at.follow(s.b, p); o.end == 0 {
 		if o.end = s.newName(p, o); o.end < 0 {
 			return -1
 		}
 	} else {
-		o.slot = int(s.trie.nodes[o.at].slot)
+		o.slot = int(o.at.slot)
 	}
 	p = o.end + 1
 	if p < len(s.b) && s.b[p] <= ' ' {
@@ -200,13 +199,13 @@ func (s *scanner) newName(p int, o *object) int {
 		}
 		o.slot = slot
 	}
-	if o.at != nowhere {
-		length, double := s.trie.path(o.at, name)
+	if o.at != nil {
+		length, double := o.at.path(name)
 		if double {
 			return s.duplicate(p)
 		}
 		if plain { // an escaped name must not be compared with raw bytes
-			if next := s.trie.learn(o.at, length, name, o.slot, s.typeOf(o.slot)); next != nowhere {
+			if next := s.trie.learn(o.at, length, name, o.slot, s.typeOf(o.slot)); next != nil {
 				o.at = next
 				return end
 			}
@@ -230,10 +229,10 @@ func (s *scanner) typeOf(slot int) event.Type {
 // needed.
 func (s *scanner) leave(o *object) {
 	o.base = len(s.seen.list)
-	for at := o.at; s.trie.nodes[at].parent != nowhere; at = s.trie.nodes[at].parent {
-		s.seen.add(o, s.trie.name(at))
+	for n := o.at; n.parent != nil; n = n.parent {
+		s.seen.add(o, n.name)
 	}
-	o.at = nowhere
+	o.at = nil
 }
 
 func (s *scanner) duplicate(p int) int {

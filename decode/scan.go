@@ -2,7 +2,6 @@ package decode
 
 import (
 	"bytes"
-	"encoding/binary"
 	"math/bits"
 	"unicode/utf8"
 	"unsafe"
@@ -49,27 +48,6 @@ func (s *scanner) space(p int) int {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
 
-// Eight bytes at once, the lowest address in the lowest byte.
-const (
-	each = 0x0101010101010101
-	high = 0x8080808080808080
-)
-
-// word returns the eight bytes at b[p], all of which must be there: who calls
-// it has looked, and looking again here would take as long as all the rest.
-func word(b []byte, p int) uint64 {
-	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), p))[:])
-}
-
-// special returns a word whose lowest set bit is in the first byte of x that
-// ends a run of plain text: a quote, a backslash, a control character or one
-// that is not ASCII. With one bit turned, the quote lies right behind the
-// control characters, and the blank does not. Bits above the lowest mean
-// nothing: the subtractions borrow.
-func special(x uint64) uint64 {
-	return (x | (x ^ each*'\\' - each) | (x ^ each*2 - each*0x21)) & high
-}
-
 // text reads the text that begins behind the quote before p and returns where
 // its closing quote is. Plain texts hold neither escapes nor mistakes, and
 // their bytes are their value.
@@ -83,34 +61,18 @@ func (s *scanner) text(p int) (end int, plain bool) {
 // plainRun returns the offset of the first byte from p on that is not one of
 // plain text, or the length of b.
 func plainRun(b []byte, p int) int {
-	if p = plainWords(b, p); p+8 > len(b) {
-		return plainTail(b, p)
-	}
-	return p
-}
-
-// plainWords is plainRun up to where less than eight bytes are left.
-func plainWords(b []byte, p int) int {
-	for ; p+8 <= len(b); p += 8 {
-		if m := special(word(b, p)); m != 0 {
-			return p + bits.TrailingZeros64(m)>>3
-		}
-	}
-	return p
-}
-
-// plainTail is plainRun where less than eight bytes are left, which plainWords
-// has not looked at, or not all of them.
-func plainTail(b []byte, p int) int {
 	if len(b) < 8 {
 		for p < len(b) && b[p] >= ' ' && b[p] < utf8.RuneSelf && b[p] != '"' && b[p] != '\\' {
 			p++
 		}
 		return p
 	}
-	// The bytes that are missing are zeros, and those are not plain.
-	last := word(b, len(b)-8) >> (8 * (p + 8 - len(b)))
-	return p + bits.TrailingZeros64(special(last))>>3
+	for ; p+8 <= len(b); p += 8 {
+		if m := special(word(b, p)); m != 0 {
+			return p + bits.TrailingZeros64(m)>>3
+		}
+	}
+	return p + bits.TrailingZeros64(special(lastWord(b, p)))>>3
 }
 
 // oddText goes on from p, where something is that is not plain.
@@ -255,7 +217,7 @@ func (s *scanner) badValue(p int) int {
 
 // skip checks the value at p and passes over it. depth is how deep the value
 // stands, at is its name in the trie.
-func (s *scanner) skip(p, depth int, at place) int {
+func (s *scanner) skip(p, depth int, at *node) int {
 	if p >= len(s.b) {
 		return s.unexpected(p, "a value")
 	}
@@ -281,7 +243,7 @@ func (s *scanner) skip(p, depth int, at place) int {
 	}
 }
 
-func (s *scanner) skipArray(p, depth int, at place) int {
+func (s *scanner) skipArray(p, depth int, at *node) int {
 	if depth >= MaxDepth {
 		return s.tooDeep(p)
 	}
@@ -300,12 +262,11 @@ func (s *scanner) skipArray(p, depth int, at place) int {
 	}
 }
 
-func (s *scanner) skipObject(p, depth int, at place) int {
+func (s *scanner) skipObject(p, depth int, at *node) int {
 	if depth >= MaxDepth {
 		return s.tooDeep(p)
 	}
 	o := s.open(at)
-	p++
 	for {
 		var more bool
 		if p, more = s.member(p, &o); !more {

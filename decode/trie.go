@@ -2,7 +2,7 @@ package decode
 
 import (
 	"encoding/binary"
-	"unsafe"
+	"strings"
 
 	"github.com/cepd/cepd/event"
 )
@@ -24,33 +24,29 @@ import (
 // bounded, and forgets everything when much of what comes is not in it; none
 // of this changes a result.
 type trie struct {
-	nodes  []node
-	text   []byte // of the names
-	misses int    // names that found it full
+	root   *node
+	count  int // of nodes
+	misses int // names that found it full
 }
 
-// place is a node of the trie: behind the names read so far.
-type place int32
-
-const nowhere place = -1
-
-// node has 128 bytes. What a message needs that comes as the last ones did lies
-// in front, together.
+// node is a place in the trie: behind the names read so far. What a message
+// needs that comes as the last ones did lies in front, together.
 type node struct {
-	next   place      // the first name that may follow; 0: none
+	lead   lead
 	slot   int16      // -1: none
 	typ    event.Type // of the slot
-	lead   lead
+	tail   uint8      // how many bytes of the last value there were behind whole words
+	shift  uint8      // see word
+	rest   uint8
+	next   *node  // the first name that may follow; nil: none
+	alt    *node  // another name at the same place; nil: none
+	inner  *node  // root of the objects under this name; nil: none yet
+	parent *node  // nil for a root
 	filled uint64 // slots of the names up to here, as a set; of the first 64 slots
-	alt    place  // another name at the same place; 0: none
-	inner  place  // root of the objects under this name; 0: none yet
-	parent place  // nowhere for a root
-	text   uint32
-	length uint8
-	shift  uint8 // see word
 	// word is the first eight bytes of the name and its closing quote, the first
 	// in the lowest byte; if they are fewer, shifted up by so many bits.
 	word uint64
+	name string
 }
 
 // begin sets what the first eight bytes of a name are compared with.
@@ -64,21 +60,21 @@ func (n *node) begin(name string) {
 }
 
 // matches reports whether the name of n and its closing quote stand at b[p].
-func (t *trie) matches(n *node, b []byte, p int) bool {
-	end := p + int(n.length)
+func (n *node) matches(b []byte, p int) bool {
+	end := p + len(n.name)
 	if end >= len(b) {
 		return false
 	}
 	if p+8 > len(b) {
-		return b[end] == '"' && string(b[p:end]) == string(t.text[n.text:][:n.length])
+		return b[end] == '"' && string(b[p:end]) == n.name
 	}
-	if binary.LittleEndian.Uint64(b[p:])<<(n.shift&63) != n.word {
+	if word(b, p)<<(n.shift&63) != n.word {
 		return false
 	}
-	return n.length < 8 || b[end] == '"' && string(b[p+8:end]) == string(t.text[n.text+8:][:n.length-8])
+	return len(n.name) < 8 || b[end] == '"' && string(b[p+8:end]) == n.name[8:]
 }
 
-// Bounds of the trie: 512 nodes, with names of 16 bytes or so, are some 72 KB.
+// Bounds of the trie: 512 nodes, with names of 16 bytes or so, are some 80 KB.
 // Longer objects and rarer names are checked without it.
 const (
 	maxNodes    = 512
@@ -89,69 +85,61 @@ const (
 )
 
 // start makes the trie ready for the next payload and returns its root.
-func (t *trie) start() place {
-	if t.nodes == nil || t.misses >= maxMisses {
-		t.nodes = append(t.nodes[:0], node{parent: nowhere})
-		t.nodes[0].lead.forget()
-		t.text = t.text[:0]
-		t.misses = 0
+func (t *trie) start() *node {
+	if t.root == nil || t.misses >= maxMisses {
+		*t = trie{root: &node{slot: -1}, count: 1}
 	}
-	return 0
+	return t.root
 }
 
-// name returns the name of a node. It is valid until the next start, which
-// alone overwrites text.
-func (t *trie) name(at place) string {
-	n := &t.nodes[at]
-	return unsafe.String(unsafe.SliceData(t.text[n.text:]), int(n.length))
-}
-
-// follow looks for the name that begins at b[p] among those that may follow
-// at. It returns the node and the offset of the closing quote, or at and 0.
-func (t *trie) follow(b []byte, p int, at place) (place, int) {
-	if at == nowhere {
-		return at, 0
+// follow looks for the name that begins at b[p] among those that may follow n.
+// It returns its node and the offset of the closing quote, or n and 0.
+func (n *node) follow(b []byte, p int) (*node, int) {
+	if n == nil {
+		return n, 0
 	}
-	before := place(0)
-	for c := t.nodes[at].next; c != 0; c = t.nodes[c].alt {
-		n := &t.nodes[c]
-		if t.matches(n, b, p) {
-			if before != 0 { // the next message is likely to be like this one
-				t.nodes[before].alt, n.alt, t.nodes[at].next = n.alt, t.nodes[at].next, c
-			}
-			return c, p + int(n.length)
+	var before *node
+	for c := n.next; c != nil; c = c.alt {
+		if c.matches(b, p) {
+			n.prefer(c, before)
+			return c, p + len(c.name)
 		}
 		before = c
 	}
-	return at, 0
+	return n, 0
 }
 
-// predict looks for one of the names that may follow at, with all that leads
+// predict looks for one of the names that may follow n, with all that leads
 // from the value before p to the next one as it was written last. It returns
-// the node and where the value begins, or at and 0.
-func (t *trie) predict(b []byte, p int, at place) (place, int) {
-	if at == nowhere {
-		return at, 0
+// its node and where the value begins, or n and 0.
+func (n *node) predict(b []byte, p int) (*node, int) {
+	if n == nil {
+		return n, 0
 	}
-	before := place(0)
-	for c := t.nodes[at].next; c != 0; c = t.nodes[c].alt {
-		n := &t.nodes[c]
-		if n.lead.ends(b, p) && (n.lead.length <= 16 || n.lead.inside(b, p)) {
-			if before != 0 {
-				t.nodes[before].alt, n.alt, t.nodes[at].next = n.alt, t.nodes[at].next, c
-			}
-			return c, p + int(n.lead.length)
+	var before *node
+	for c := n.next; c != nil; c = c.alt {
+		if c.lead.at(b, p) {
+			n.prefer(c, before)
+			return c, p + int(c.lead.length)
 		}
 		before = c
 	}
-	return at, 0
+	return n, 0
 }
 
-// path returns how many names lie on the way to at, and whether name is one
-// of them.
-func (t *trie) path(at place, name string) (length int, found bool) {
-	for ; t.nodes[at].parent != nowhere; at = t.nodes[at].parent {
-		if t.name(at) == name {
+// prefer makes c the first of the names that may follow n, since the next
+// message is likely to be like this one. before is the one that leads to c.
+func (n *node) prefer(c, before *node) {
+	if before != nil {
+		before.alt, c.alt, n.next = c.alt, n.next, c
+	}
+}
+
+// path returns how many names lie on the way to n, and whether name is one of
+// them.
+func (n *node) path(name string) (length int, found bool) {
+	for ; n.parent != nil; n = n.parent {
+		if n.name == name {
 			return length, true
 		}
 		length++
@@ -159,30 +147,25 @@ func (t *trie) path(at place, name string) (length int, found bool) {
 	return length, false
 }
 
-// learn adds a name behind at, which is length names from its root, if there
-// is room.
-func (t *trie) learn(at place, length int, name string, slot int, typ event.Type) place {
+// learn adds a name behind n, which is length names from its root, if there
+// is room; else it returns nil.
+func (t *trie) learn(n *node, length int, name string, slot int, typ event.Type) *node {
 	if len(name) > maxNodeName || length >= maxPath || slot > 1<<15-1 {
-		return nowhere
+		return nil
 	}
 	alts := 0
-	for c := t.nodes[at].next; c != 0; c = t.nodes[c].alt {
+	for c := n.next; c != nil; c = c.alt {
 		alts++
 	}
-	if alts >= maxAlt || len(t.nodes) >= maxNodes {
+	if alts >= maxAlt || t.count >= maxNodes {
 		t.misses++
-		return nowhere
+		return nil
 	}
-	c := place(len(t.nodes))
-	t.nodes = append(t.nodes, node{
-		alt: t.nodes[at].next, parent: at,
-		text: uint32(len(t.text)), length: uint8(len(name)), slot: int16(slot), typ: typ,
-		filled: t.nodes[at].filled | bit(slot),
-	})
-	t.nodes[c].begin(name)
-	t.nodes[c].lead.forget()
-	t.text = append(t.text, name...)
-	t.nodes[at].next = c
+	t.count++
+	c := &node{alt: n.next, parent: n, name: strings.Clone(name), slot: int16(slot), typ: typ, filled: n.filled | bit(slot)}
+	c.begin(name)
+	c.lead.forget()
+	n.next = c
 	return c
 }
 
@@ -194,20 +177,20 @@ func bit(slot int) uint64 {
 	return 1 << slot
 }
 
-// inner returns the root of the objects that are the value of the name at.
-func (t *trie) inner(at place) place {
-	if at == nowhere || t.nodes[at].inner != 0 {
-		if at == nowhere {
-			return nowhere
-		}
-		return t.nodes[at].inner
+// inner returns the root of the objects that are the value of the name n; nil if
+// there is no room.
+func (t *trie) inner(n *node) *node {
+	if n == nil {
+		return nil
 	}
-	if len(t.nodes) >= maxNodes {
+	if n.inner != nil {
+		return n.inner
+	}
+	if t.count >= maxNodes {
 		t.misses++
-		return nowhere
+		return nil
 	}
-	root := place(len(t.nodes))
-	t.nodes = append(t.nodes, node{parent: nowhere})
-	t.nodes[at].inner = root
-	return root
+	t.count++
+	n.inner = &node{slot: -1}
+	return n.inner
 }

@@ -43,8 +43,8 @@ func (d *valueDecoder) Decode(payload []byte, e *event.Event) (int, error) {
 // the payload as a text.
 func (d *valueDecoder) scalar(p int, t event.Type, slot *event.Value) {
 	if c := d.b[p]; c != '{' && c != '[' {
-		if end := d.skip(p, 0, nowhere); end >= 0 && d.space(end) == len(d.b) {
-			d.field(p, nowhere, t, slot)
+		if end := d.skip(p, 0, nil); end >= 0 && d.space(end) == len(d.b) {
+			d.field(p, nil, t, slot)
 			return
 		}
 		d.err = nil

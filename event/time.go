@@ -1,11 +1,9 @@
 package event
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
-	"math/bits"
 	"strings"
 	"time"
 )
@@ -80,37 +78,10 @@ func (r *TimeReader) Parse(s string) (Time, error) {
 	return ParseTime(s)
 }
 
-// Begin reads the time at the beginning of b, if it is of the same minute as the
-// last one and in UTC, and at least 32 bytes are there. It returns how long the
-// text is, and 0 for all else, right or wrong.
-func (r *TimeReader) Begin(b []byte) (Time, int) {
-	if len(b) < 32 || !r.known || [minuteLength]byte(b) != r.minute || b[16] != ':' {
-		return 0, 0
-	}
-	tens, ones := b[17]-'0', b[18]-'0'
-	if tens > 5 || ones > 9 {
-		return 0, 0
-	}
-	t, n := r.start+Time(tens)*10e9+Time(ones)*1e9, 19
-	if b[n] == '.' {
-		x := binary.LittleEndian.Uint64(b[20:]) ^ each*'0'
-		digits := bits.TrailingZeros64((x+each*0x76|x)&(each*0x80)) >> 3 // up to the first byte above 9
-		x &^= ^uint64(0) << (8 * digits)
-		if digits == 0 {
-			return 0, 0
-		}
-		t += Time(joinDigits(x)) * 10
-		if n = 20 + digits; digits == 8 {
-			if d := b[n] - '0'; d <= 9 {
-				t += Time(d)
-				n++
-			}
-		}
-	}
-	if b[n] != 'Z' {
-		return 0, 0
-	}
-	return t, n + 1
+// Minute returns the beginning of the minute that b is, as YYYY-MM-DDThh:mm, if it
+// is that of the last time.
+func (r *TimeReader) Minute(b *[minuteLength]byte) (Time, bool) {
+	return r.start, r.known && *b == r.minute
 }
 
 // parseTimeFast reads the forms YYYY-MM-DDThh:mm:ss[.fraction]Z, and with an

@@ -99,6 +99,9 @@ func String(s string) Value { return text(KindString, unsafe.StringData(s), len(
 // as the value is in use.
 func StringOf(b []byte) Value { return text(KindString, unsafe.SliceData(b), len(b)) }
 
+// StringAt returns a text value of the n bytes at p, as [StringOf] does of a slice.
+func StringAt(p *byte, n int) Value { return text(KindString, p, n) }
+
 // Bytes returns a value of raw bytes that shares b.
 func Bytes(b []byte) Value { return text(KindBytes, unsafe.SliceData(b), len(b)) }
 
