@@ -21,7 +21,10 @@ import (
 
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/alerting/notify"
+	"github.com/cepd/cepd/alerting/notify/format"
 	"github.com/cepd/cepd/alerting/notify/internal/sample"
+	"github.com/cepd/cepd/event"
+	intake "github.com/cepd/cepd/ingest/http"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -132,6 +135,57 @@ func TestNtfy(t *testing.T) {
 			t.Errorf("%s: %s got %s", tt.url, path, body)
 		}
 		s.Close()
+	}
+}
+
+// CloudEvents are what the source of events over HTTP takes as such. One that
+// comes twice is known by its id.
+func TestCloudEventsAreTaken(t *testing.T) {
+	src, err := intake.New(intake.Config{Name: "intake", Listen: "127.0.0.1:0", Now: func() event.Time { return 1 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Config{URL: "http://" + src.Addr() + "/v1/events/alerts", Format: "cloudevents"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := notify.NewDelivery(notify.Changed(sample.Raised()), "ops", 0)
+	ctx, refused := context.WithCancelCause(t.Context())
+	defer refused(nil)
+	posted := make(chan struct{})
+	go func() {
+		defer close(posted)
+		if err := errors.Join(s.Notify(ctx, d), s.Notify(ctx, d)); err != nil {
+			refused(err)
+		}
+	}()
+	var ids []string
+	for len(ids) < 2 {
+		b, err := src.Read(ctx)
+		if err != nil {
+			t.Fatal(err, context.Cause(ctx))
+		}
+		for _, r := range b.Records {
+			if r.Kind != event.KindMessage {
+				continue
+			}
+			ids = append(ids, r.SenderID)
+			if want := string(format.AppendCloudEvent(nil, &d, "")); string(r.Payload) != want {
+				t.Errorf("got %s, want %s", r.Payload, want)
+			}
+		}
+		b.Ack(nil)
+	}
+	<-posted
+	if err := context.Cause(ctx); err != nil {
+		t.Error(err)
+	}
+	if !strings.HasSuffix(ids[0], d.ID) || ids[0] != ids[1] {
+		t.Errorf("ids %q, want one twice", ids)
+	}
+	s.Close()
+	if err := src.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
