@@ -75,7 +75,7 @@ func (g *gate) open(m *memo, f *expr.Frame) bool {
 // of which most events need none.
 type screen struct {
 	numbers []int32
-	direct  expr.Conditions // nil where there is an index
+	direct  *expr.AnyOf // nil where there is an index
 }
 
 // newScreen returns the screen of a stream, nil where there is none, or none that
@@ -91,7 +91,7 @@ func newScreen(s *streamPlan) *screen {
 		for _, n := range numbers {
 			programs = append(programs, s.Conditions[n])
 		}
-		x.direct = expr.NewConditions(programs)
+		x.direct = expr.NewAnyOf(programs)
 	}
 	return x
 }

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
 	"strings"
@@ -125,6 +126,16 @@ func (v Value) Kind() Kind {
 	return Kind(v.n >> kindShift)
 }
 
+// Is reports whether v holds a value of kind k. Where k is a constant that costs
+// less than to ask for the kind.
+func (v Value) Is(k Kind) bool {
+	switch k {
+	case KindMissing, KindString, KindBytes, KindList, KindMap:
+		return v.Kind() == k
+	}
+	return v.p == unsafe.Pointer(&kinds[k])
+}
+
 // IsMissing reports whether the event lacks the value.
 func (v Value) IsMissing() bool { return v == Value{} }
 
@@ -146,6 +157,29 @@ func (v Value) AsString() string { return unsafe.String((*byte)(v.p), int(v.size
 
 // AsBytes returns the bytes that v holds, which must not be changed.
 func (v Value) AsBytes() []byte { return unsafe.Slice((*byte)(v.p), int(v.size())) }
+
+// Len returns the length in bytes of the text or bytes that v holds.
+func (v Value) Len() int { return int(v.size()) }
+
+// Word returns eight bytes that tell texts of one length apart: all of a text
+// that is no longer, and the beginning of a longer one mixed with its end, so
+// that texts may differ which have the same.
+func (v Value) Word() uint64 {
+	b := v.AsBytes()
+	switch n := len(b); {
+	case n >= 8:
+		return binary.LittleEndian.Uint64(b) + wordMix*binary.LittleEndian.Uint64(b[n-8:])
+	case n >= 4:
+		return uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[n-4:]))<<32
+	case n > 0:
+		return uint64(b[0]) | uint64(b[n/2])<<8 | uint64(b[n-1])<<16
+	}
+	return 0
+}
+
+// wordMix is even, so that of eight bytes, which are both ends, none is lost:
+// they are multiplied by an odd number.
+const wordMix = 0x9e3779b97f4a7c14
 
 // AsTime returns the point in time that v holds.
 func (v Value) AsTime() Time { return Time(v.n) }

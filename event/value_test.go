@@ -70,6 +70,39 @@ func TestEqual(t *testing.T) {
 	}
 }
 
+func TestIs(t *testing.T) {
+	for _, v := range values {
+		for k := range kindNames {
+			if got, want := v.Is(Kind(k)), v.Kind() == Kind(k); got != want {
+				t.Errorf("%s %s is a %s: %v", v.Kind(), v.Text(), Kind(k), got)
+			}
+		}
+	}
+}
+
+// A word differs wherever one byte of a text of up to eight does, at either end of
+// a longer one, and never between equal ones.
+func TestWord(t *testing.T) {
+	for n := range 20 {
+		text := strings.Repeat("a", n)
+		if got, want := String(strings.Clone(text)).Word(), String(text).Word(); got != want {
+			t.Errorf("%q has the words %x and %x", text, got, want)
+		}
+		for i := range n {
+			other := text[:i] + "b" + text[i+1:]
+			if i >= 8 && i < n-8 {
+				continue
+			}
+			if String(text).Word() == String(other).Word() {
+				t.Errorf("%q and %q have the same word", text, other)
+			}
+		}
+	}
+	if a, b := String("01234567"), String("76543210"); a.Word() == b.Word() {
+		t.Errorf("%q and %q have the same word", a.AsString(), b.AsString())
+	}
+}
+
 func TestNumber(t *testing.T) {
 	for _, test := range []struct {
 		v    Value

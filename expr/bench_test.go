@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"fmt"
 	"testing"
 
 	"cel.dev/cel-go/cel"
@@ -65,6 +66,41 @@ func benchProgram(b *testing.B, w *world, src string, o options) {
 	b.ReportAllocs()
 	for b.Loop() {
 		p.Bool(f)
+	}
+}
+
+// BenchmarkAnyOf asks conditions that a thousand events do not meet, as most do
+// not.
+func BenchmarkAnyOf(b *testing.B) {
+	for _, c := range []struct {
+		name       string
+		conditions []string
+	}{
+		{"numbers", []string{`e.temperature > 80`, `e.vibration > 2`}},
+		{"text", []string{`e.status == "stopped"`}},
+		{"both", []string{`e.temperature > 80`, `e.vibration > 2`, `e.status == "stopped"`}},
+		{"logic", []string{`e.temperature > 80 && e.status == "stopped"`, `!(e.vibration < 2 || e.count < 100)`}},
+		{"closure", []string{`e.temperature * 2.0 > 160`}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			w := benchWorld(b, benchStream)
+			var programs []*Program
+			for _, src := range c.conditions {
+				programs = append(programs, mustCompile(b, src, &w.scope, WantBool))
+			}
+			events := make([]*event.Event, 1000)
+			for i := range events {
+				events[i] = makeEvent(b, w.scope.Event, fmt.Sprintf(`{"temperature": %d.5, "vibration": 0.%d, "count": %d, "status": "running"}`, i%80, i, i%100), 0)
+			}
+			any, f := NewAnyOf(programs), &w.frame
+			n := 0
+			for b.Loop() {
+				if f.Event = events[n%len(events)]; !any.None(f) {
+					b.Fatal("an event meets a condition")
+				}
+				n++
+			}
+		})
 	}
 }
 

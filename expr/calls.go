@@ -52,7 +52,11 @@ func (g *generator) simpleFunction(name string, codes []code) code {
 	case "time", "stream", "topic":
 		return ofEvent(name, a)
 	case "startsWith", "endsWith", "contains":
-		return textFunction(name, a, codes[1])
+		c := textFunction(name, a, codes[1])
+		if name == "startsWith" {
+			c.filter = prefixFilter(a, codes[1])
+		}
+		return c
 	case "matches":
 		return matching(a, codes[1])
 	case "timestamp":

@@ -74,6 +74,7 @@ type code struct {
 	constant bool // the closure ignores its frame and does not fail
 	slot     int  // 1 + the slot of `e` that the closure loads, 0 for others
 	guard    *Guard
+	filter   filter
 }
 
 type form uint8

@@ -33,6 +33,7 @@ func loadSlot(slot int, t event.Type) code {
 			}
 			return failed(wrongKind(f, slot))
 		}
+		c.filter = filterBy(slot, test{ask: askTrue})
 	case event.TypeInt, event.TypeUint, event.TypeTimestamp, event.TypeDuration:
 		kind := kindOf[t]
 		c.form = formOf[t]
@@ -45,6 +46,9 @@ func loadSlot(slot int, t event.Type) code {
 	default:
 		c.form = formValue
 		c.v = func(f *Frame) (event.Value, Reason) { return conform(f.Event.Slot(slot), t) }
+		if t == event.TypeAny {
+			c.filter = filterBy(slot, test{ask: askTrue})
+		}
 	}
 	return c
 }

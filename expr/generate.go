@@ -228,7 +228,9 @@ func (g *generator) hasField(e ast.Expr, of code, name string) code {
 	at := of.e
 	if g.isEvent(e) {
 		slot := slots[0].slot
-		return boolCode(func(f *Frame) Truth { return truthOf(!f.Event.Slot(slot).IsMissing()) })
+		c := boolCode(func(f *Frame) Truth { return truthOf(!f.Event.Slot(slot).IsMissing()) })
+		c.filter = filterBy(slot, test{ask: askHas})
+		return c
 	}
 	return boolCode(func(f *Frame) Truth {
 		ev, r := at(f)

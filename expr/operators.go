@@ -24,13 +24,15 @@ func (g *generator) logic(e ast.Expr, args []ast.Expr) code {
 	}
 	switch e.AsCall().FunctionName() {
 	case operators.LogicalNot:
-		return fold(boolCode(func(f *Frame) Truth {
+		c := fold(boolCode(func(f *Frame) Truth {
 			if t := test(f); t > yes {
 				return t
 			} else {
 				return yes - t
 			}
 		}), codes...)
+		c.filter = codes[0].filter.negated()
+		return c
 	case operators.Conditional:
 		return choice(test, codes)
 	}
@@ -44,9 +46,9 @@ func (g *generator) logic(e ast.Expr, args []ast.Expr) code {
 		if b == nil {
 			return code{}
 		}
-		guard := c.guard.both(next.guard)
+		guard, filter := c.guard.both(next.guard), c.filter.both(next.filter)
 		if decides == yes {
-			guard = c.guard.either(next.guard)
+			guard, filter = c.guard.either(next.guard), c.filter.either(next.filter)
 		}
 		c = fold(boolCode(func(f *Frame) Truth {
 			l := a(f)
@@ -59,7 +61,7 @@ func (g *generator) logic(e ast.Expr, args []ast.Expr) code {
 			}
 			return r
 		}), c, next)
-		c.guard = guard
+		c.guard, c.filter = guard, filter
 	}
 	return c
 }
@@ -159,7 +161,7 @@ func (g *generator) comparison(name string, args []ast.Expr) code {
 		op, a, b = mirrored[op], b, a
 	}
 	c := fold(comparison(op, a, b), codes...)
-	c.guard = equalGuard(op, a, b)
+	c.guard, c.filter = equalGuard(op, a, b), compareFilter(op, a, b)
 	return c
 }
 
@@ -440,7 +442,7 @@ func (g *generator) in(args []ast.Expr) code {
 	a, b := codes[0], codes[1]
 	if b.constant && b.value().Kind() == event.KindList {
 		c := fold(boolCode(inConstants(a, b.value().AsList())), a)
-		c.guard = inGuard(a, b)
+		c.guard, c.filter = inGuard(a, b), inFilter(a, b.value().AsList())
 		return c
 	}
 	x, in := a.box(), b.box()

@@ -18,6 +18,7 @@ type Program struct {
 	closure   valueFn  // closures, of any other value
 	library   *library // where closures do not cover it
 	guard     *Guard   // of a condition
+	filter    filter   // of a condition
 	field     int      // 1 + the slot of `e` that is the value as it stands, where it is of a kind
 	kind      event.Kind
 }
@@ -51,34 +52,12 @@ func (p *Program) truth(f *Frame) Truth {
 	return truthOf(v.AsBool())
 }
 
-// Conditions are conditions that are asked by number, each now and then: what
-// asking one takes lies together for all, since with thousands of them fetching
-// it from memory is most of what one costs.
-type Conditions []boolFn
-
-// NewConditions returns the conditions of a list by their place in it.
-func NewConditions(programs []*Program) Conditions {
-	c := make(Conditions, len(programs))
-	for i, p := range programs {
-		if c[i] = p.condition; c[i] == nil {
-			c[i] = p.truth
-		}
+// run returns what evaluates a condition.
+func (p *Program) run() boolFn {
+	if p.condition != nil {
+		return p.condition
 	}
-	return c
-}
-
-// Ask evaluates condition i.
-func (c Conditions) Ask(i int, f *Frame) Truth { return c[i](f) }
-
-// None reports whether each of the conditions does not hold. One that fails may
-// hold.
-func (c Conditions) None(f *Frame) bool {
-	for _, run := range c {
-		if run(f) != no {
-			return false
-		}
-	}
-	return true
+	return p.truth
 }
 
 // Value evaluates the expression. The error is an [*EvalError]. A text may
@@ -193,7 +172,10 @@ func (c *compilation) build(p *Program) {
 	}
 	switch {
 	case c.want == WantBool && root.truth() != nil:
-		p.condition, p.guard = root.truth(), root.guard
+		p.condition, p.guard, p.filter = root.truth(), root.guard, root.filter
+		if no, yes := p.filter.no, p.filter.yes; len(no) == 1 && len(yes) != 1 { // else it is but the test
+			p.condition = no[0].before(p.condition)
+		}
 	case c.want != WantBool && root.isScalar():
 		p.closure = root.box()
 		if k, ok := fieldKinds[root.form]; ok && p.want.allows(k) {
