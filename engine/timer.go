@@ -6,8 +6,8 @@ import (
 	"github.com/cepd/cepd/event"
 )
 
-// timerKind says whose deadline a timer is. The kinds are in firing order
-// among timers of one time, rule and key.
+// timerKind says whose deadline a timer is. The kinds are in firing order among
+// timers of one time.
 type timerKind uint8
 
 const (
@@ -54,14 +54,11 @@ type timer struct {
 	kind timerKind
 }
 
+// compare is the order in which timers fire. To rules and keys it does not matter
+// which of them comes first: keys that lie in several shards have no order, and
+// what is put out is sorted.
 func (t *timer) compare(u *timer) int {
-	return cmp.Or(
-		cmp.Compare(t.at, u.at),
-		cmp.Compare(t.kind.phase(), u.kind.phase()),
-		cmp.Compare(t.name(), u.name()),
-		cmp.Compare(t.keys.key, u.keys.key),
-		cmp.Compare(t.kind, u.kind),
-	)
+	return cmp.Or(cmp.Compare(t.at, u.at), cmp.Compare(t.kind, u.kind))
 }
 
 // due returns the watermark at which the timer goes off.
@@ -146,8 +143,6 @@ func (t *timer) deadline() *deadline {
 	}
 	return &deadline{never, never}
 }
-
-func (t *timer) name() string { return t.keys.table.rules[t.rule].Name }
 
 // before reports whether the timer fires before a given phase of a given time.
 func (t *timer) before(at event.Time, phase uint8) bool {

@@ -64,10 +64,13 @@ func (r *timerRow) any() *timer {
 // top returns the first timer, nil where there is none.
 func (r *timerRow) top() *timer {
 	if r.next < len(r.list) && r.next >= r.sorted {
-		for r.sorted = r.next + 1; r.sorted < len(r.list) && r.list[r.sorted].at == r.list[r.next].at; {
-			r.sorted++
+		inOrder := true
+		for r.sorted = r.next + 1; r.sorted < len(r.list) && r.list[r.sorted].at == r.list[r.next].at; r.sorted++ {
+			inOrder = inOrder && r.list[r.sorted-1].kind <= r.list[r.sorted].kind
 		}
-		slices.SortFunc(r.list[r.next:r.sorted], func(a, b timer) int { return a.compare(&b) })
+		if !inOrder {
+			slices.SortStableFunc(r.list[r.next:r.sorted], func(a, b timer) int { return a.compare(&b) })
+		}
 	}
 	return r.any()
 }
