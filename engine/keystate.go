@@ -53,11 +53,12 @@ type ruleExtra struct {
 type ruleBits uint32
 
 const (
-	bitStored ruleBits = 1 << iota // a snapshot may have stored a row of the state
-	bitFiled                       // of the first state: the key is in the table
-	kindShift          = 4
-	ruleShift          = 8
-	kindMask  ruleBits = 7 << kindShift
+	bitStored  ruleBits = 1 << iota // a snapshot may have stored a row of the state
+	bitFiled                        // of the first state: the key is in the table
+	bitLingers                      // see [lingering]
+	kindShift           = 4
+	ruleShift           = 8
+	kindMask   ruleBits = 7 << kindShift
 	// noRule stands in a state that is of no rule. A table has fewer.
 	noRule = 1<<(32-ruleShift) - 1
 )
@@ -298,8 +299,8 @@ func (t *table) touch(ks *keyState, rule int) {
 // settle keeps or drops the state of a key after something was done to it. An
 // empty one that the queue of timers still knows is kept until its entry comes
 // up, so that the next event of the key uses the entry again; one that is
-// stored until a snapshot has said that it is gone. So a table may hold keys
-// without any state, and how many depends on snapshots: they must not be
+// stored until a snapshot has said that it is gone; and one that lingers for a
+// while. So a table may hold keys without any state, and how many depends on snapshots: they must not be
 // counted.
 func (t *table) settle(ks *keyState) {
 	t.leave(ks)
@@ -344,12 +345,19 @@ func (ks *keyState) empty() bool {
 }
 
 func (st *ruleState) empty() bool {
-	return st.kept == nil && st.alert == nil && st.at(alertTimeout) == nil
+	if st.kept != nil {
+		if ws := st.window(); ws == nil || !ws.Empty() {
+			return false
+		}
+	}
+	return st.alert == nil && st.at(alertTimeout) == nil
 }
 
-// idle reports whether the state is empty, and neither the queue of timers nor a
-// store knows it.
-func (st *ruleState) idle() bool { return st.empty() && !st.is(bitStored) && !st.queued() }
+// idle reports whether the state is empty, neither the queue of timers nor a store
+// knows it, and it does not linger.
+func (st *ruleState) idle() bool {
+	return st.empty() && st.bits&(bitStored|bitLingers) == 0 && !st.queued()
+}
 
 // values returns the parts of the key.
 func (ks *keyState) values() []event.Value {

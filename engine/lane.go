@@ -75,19 +75,20 @@ func (a *item) place() int {
 // lane holds events back until its watermark passes them, and judges them and
 // its timers in order.
 type lane struct {
-	plan    *lanePlan
-	journal *journal
-	tables  []*table
-	arrived []item // since the last advance, in order of arrival
-	waiting queue
-	left    [][]byte // rows of items that waited, may be stored, and do so no more
-	timers  timerQueue
-	fires   map[parentKey]since // alerts that hold back others of this lane
-	latest  event.Time          // highest time of an event in any shard
-	paused  event.Duration      // how long its sources have been disconnected
-	keyLane                     // where keys have a time of their own
-	ended   bool                // the input is at its end: deadlines arm nothing behind latest
-	judging bool                // an event is judged, and no deadline
+	plan      *lanePlan
+	journal   *journal
+	tables    []*table
+	arrived   []item // since the last advance, in order of arrival
+	waiting   queue
+	left      [][]byte // rows of items that waited, may be stored, and do so no more
+	timers    timerQueue
+	lingering []*lingering        // with keys
+	fires     map[parentKey]since // alerts that hold back others of this lane
+	latest    event.Time          // highest time of an event in any shard
+	paused    event.Duration      // how long its sources have been disconnected
+	keyLane                       // where keys have a time of their own
+	ended     bool                // the input is at its end: deadlines arm nothing behind latest
+	judging   bool                // an event is judged, and no deadline
 }
 
 // table is the keyed state of the rules that share a lane and a `by`.
@@ -100,6 +101,7 @@ type table struct {
 	spareState   *ruleState           // empty
 	spares       []nfa.Machine        // empty, by number of the rule
 	spareWindows [][]*window.State    // the same of windows
+	lingering    []*lingering         // by number of the rule; nil where none has
 	limits       []*keyLimit          // by number of the rule; nil without a limit
 }
 
@@ -118,7 +120,7 @@ func newLane(p *lanePlan, j *journal) *lane {
 	}
 	for _, t := range p.tables {
 		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: newKeyTable(), spares: make([]nfa.Machine, len(t.rules)),
-			spareWindows: make([][]*window.State, len(t.rules)), limits: newLimits(t)})
+			spareWindows: make([][]*window.State, len(t.rules)), lingering: make([]*lingering, len(t.rules)), limits: newLimits(t)})
 	}
 	if p.keyed {
 		for _, t := range l.tables {
@@ -181,6 +183,9 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 	clear(l.arrived)
 	l.arrived = l.arrived[:0]
 	l.fire(s, &l.timers, mark, phaseSteady)
+	if len(l.lingering) > 0 {
+		s.lingered(l, mark)
+	}
 }
 
 // Where there are many keys, most of an event's time is spent waiting for the

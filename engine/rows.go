@@ -210,6 +210,9 @@ func (ks *keyState) settled(gen uint32) {
 // there is any.
 func (st *ruleState) appendBinary(v []byte) (out []byte, any bool) {
 	m, ws, ds := st.machine(), st.window(), st.detect()
+	if ws != nil && ws.Empty() {
+		ws = nil // the state lingers
+	}
 	v = append(v, flag(m != nil))
 	if m != nil {
 		v, any = m.AppendBinary(v), true

@@ -153,6 +153,7 @@ func (e *Engine) evict(list []Evicted, pos event.Position) {
 	for _, s := range e.shards {
 		for _, l := range s.lanes {
 			l.dropTimers(&l.timers)
+			s.lingered(l, event.MaxTime)
 		}
 	}
 	e.run() // whoever waits for their alerts hears of it

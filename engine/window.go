@@ -40,7 +40,7 @@ func (s *Shard) stepWindow(l *lane, ks *keyState, rule int, it *item) {
 	if ws.Add(it.at, it.event.Time, it.event.Pos, args, &s.windows) == window.TooLate {
 		s.out.stats.Late.add(it.event.Schema.Stream(), "", 1)
 	}
-	s.setWindow(l, ks, rule, r, ws)
+	s.setWindow(l, ks, rule, r, ws, it.at)
 }
 
 // arguments evaluates what the aggregates take of the event at hand.
@@ -81,15 +81,18 @@ func (s *Shard) argumentError(err error) {
 
 // expireWindow answers the windows of a key that end now.
 func (s *Shard) expireWindow(l *lane, ks *keyState, rule int, now event.Time) {
+	if g := ks.table.lingering[rule]; g != nil && g.until <= now && len(g.keys) > 0 {
+		s.lingered(l, now) // before this window is gone too
+	}
 	if ws := ks.look(rule).window(); ws != nil {
 		ws.Advance(now, &s.windows)
-		s.setWindow(l, ks, rule, ks.table.rules[rule], ws)
+		s.setWindow(l, ks, rule, ks.table.rules[rule], ws, now)
 	}
 }
 
 // setWindow judges the answers, keeps the state as long as it has something to
 // remember, and arms its next deadline.
-func (s *Shard) setWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *window.State) {
+func (s *Shard) setWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *window.State, now event.Time) {
 	for i := range s.windows.Results {
 		s.judgeWindow(l, ks, rule, r, ws, &s.windows.Results[i])
 	}
@@ -98,13 +101,13 @@ func (s *Shard) setWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *wind
 	known := ks.look(rule).window()
 	l.arm(ks, rule, timerWindow, ws.Deadline())
 	switch {
-	case ws.Empty():
-		if known != nil {
-			ks.at(rule).kept = nil
-		}
+	case known == nil && ws.Empty():
 		s.putWindow(ks.table, rule, ws)
 	case known == nil:
 		ks.at(rule).kept = ws
+	case ws.Empty() && !l.linger(ks, rule, now):
+		ks.at(rule).kept = nil
+		s.putWindow(ks.table, rule, ws)
 	}
 }
 

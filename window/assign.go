@@ -55,6 +55,17 @@ func (s *Spec) paneOf(x event.Time) (start, end event.Time, ok bool) {
 	return cut, end, true
 }
 
+// Stretch returns how long windows at a time take, or the pieces that they are made
+// of where they overlap: the time in which a key that is heard of regularly comes
+// again. It is 0 for Counted.
+func (s *Spec) Stretch(t event.Time) event.Duration {
+	if s.Assigner.Kind == Counted {
+		return 0
+	}
+	start, end, _ := s.paneOf(t)
+	return end.Sub(start)
+}
+
 // firstEnd returns the end of the first window that covers the pane p, and
 // lastEnd that of the last one. Between two windows that both cover it, ends
 // are s.every apart.
