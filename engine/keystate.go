@@ -186,6 +186,14 @@ func (t *table) file(ks *keyState) {
 
 func (ks *keyState) filed() bool { return ks.first.is(bitFiled) }
 
+// lasting returns the key in memory that does not change.
+func (ks *keyState) lasting() string {
+	if ks.filed() {
+		return ks.key
+	}
+	return strings.Clone(ks.key)
+}
+
 // more returns what few keys need, made if need be.
 func (ks *keyState) more() *keyExtra {
 	if ks.extra == nil {
@@ -367,7 +375,7 @@ func (ks *keyState) values() []event.Value {
 	if ks.key == "" {
 		return nil
 	}
-	parts, _ := event.DecodeKey(ks.key)
+	parts, _ := event.DecodeKey(ks.lasting())
 	if ks.table.usesKey {
 		ks.more().parts = &parts
 	}

@@ -4,8 +4,6 @@ import (
 	"hash/maphash"
 	"iter"
 	"math/bits"
-
-	"github.com/cepd/cepd/window"
 )
 
 // keyHash is the hash of an encoded key by which a [keyTable] finds it.
@@ -112,24 +110,22 @@ func (t *keyTable) get(h keyHash, key string) *keyState {
 	}
 }
 
-// fetch reads what a search for a key would, and what is kept of the key that it
-// would most likely find. What it returns means nothing.
-func (t *keyTable) fetch(h keyHash) uint64 {
+// likely returns the state that a search for a key would most likely find, nil
+// where it would most likely find none.
+func (t *keyTable) likely(h keyHash) *keyState {
 	p := t.part(h)
 	g := &p.groups[p.home(h)]
 	m := zeroes(g.tags ^ h.tag()*everyByte)
 	if m == 0 {
-		return g.tags
+		return nil
 	}
-	ks := g.keys[bits.TrailingZeros64(m)/8]
-	read := uint64(len(ks.key))
-	if n := len(ks.key); n > 0 {
-		read += uint64(ks.key[n-1])
-	}
-	if ws, ok := ks.first.kept.(*window.State); ok {
-		read += ws.Read()
-	}
-	return read
+	return g.keys[bits.TrailingZeros64(m)/8]
+}
+
+// home returns the tags of the group where the search for a key begins.
+func (t *keyTable) home(h keyHash) uint64 {
+	p := t.part(h)
+	return p.groups[p.home(h)].tags
 }
 
 // put adds the state of a key that is not there.

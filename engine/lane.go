@@ -188,27 +188,6 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 	}
 }
 
-// Where there are many keys, most of an event's time is spent waiting for the
-// state of its key to come from memory. Looking at the keys of some events before
-// the first of them is judged lets the processor wait for all at once.
-const (
-	fetchAhead = 16   // events
-	fetchFrom  = 4096 // keys; the states of fewer lie in a cache
-)
-
-// fetch looks at what is kept of the keys of some items.
-func (l *lane) fetch(s *Shard, items []item) {
-	for i := range items {
-		it := &items[i]
-		if it.parent != nil || it.table < 0 {
-			continue
-		}
-		if keys := l.tables[it.table].keys; keys.n >= fetchFrom {
-			s.fetched += keys.fetch(it.hash)
-		}
-	}
-}
-
 // judge shows an event to the rules of a table.
 func (l *lane) judge(s *Shard, t *table, it *item) {
 	l.judging = true
@@ -256,8 +235,15 @@ func (l *lane) sortArrived() {
 
 // fire lets the timers of a queue go off that come before a phase of a time.
 func (l *lane) fire(s *Shard, q *timerQueue, at event.Time, phase uint8) {
+	fetched := 0
 	for q.before(at, phase) { // an entry may be earlier than its deadline, never later
 		t, row := q.first()
+		if row != nil {
+			if fetched == 0 {
+				fetched = s.fetchDue(row)
+			}
+			fetched--
+		}
 		if !l.wanted(q, t, row) {
 			continue
 		}

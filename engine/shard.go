@@ -158,7 +158,7 @@ func (s *Shard) keyOf(ks *keyState) []event.Value {
 	if ks.extra != nil && ks.extra.parts != nil {
 		return *ks.extra.parts
 	}
-	s.key, _ = event.AppendKeyParts(s.key[:0], ks.key)
+	s.key, _ = event.AppendKeyParts(s.key[:0], ks.lasting())
 	return s.key
 }
 

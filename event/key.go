@@ -83,20 +83,20 @@ func appendKeyPart(dst []byte, v Value) ([]byte, error) {
 
 var errKeyEncoding = errors.New("not an encoded key")
 
-// DecodeKey returns the parts of an encoded key. Texts share key's bytes.
+// DecodeKey returns the parts of an encoded key. Texts share key's memory.
 func DecodeKey(key string) ([]Value, error) { return AppendKeyParts(nil, key) }
 
 // AppendKeyParts appends the parts of an encoded key to a list. Texts share
-// key's bytes.
+// key's memory.
 func AppendKeyParts(parts []Value, key string) ([]Value, error) {
-	for b := []byte(key); len(b) > 0; {
-		tag := b[0]
-		b = b[1:]
+	for len(key) > 0 {
+		tag := key[0]
+		key = key[1:]
 		switch tag {
 		case tagFalse, tagTrue:
 			parts = append(parts, Bool(tag == tagTrue))
 		case tagInt, tagUint, tagDouble, tagTime, tagDuration:
-			if len(b) < 8 {
+			if len(key) < 8 {
 				return nil, errKeyEncoding
 			}
 			k := KindInt + Kind(tag-tagInt)
@@ -106,17 +106,17 @@ func AppendKeyParts(parts []Value, key string) ([]Value, error) {
 			case tagDuration:
 				k = KindDuration
 			}
-			parts, b = append(parts, plain(k, binary.BigEndian.Uint64(b))), b[8:]
+			parts, key = append(parts, plain(k, binary.BigEndian.Uint64([]byte(key[:8])))), key[8:]
 		case tagString, tagBytes:
-			n, w := binary.Uvarint(b)
-			if w <= 0 || n > uint64(len(b)-w) {
+			n, w := binary.Uvarint([]byte(key[:min(len(key), binary.MaxVarintLen64)]))
+			if w <= 0 || n > uint64(len(key)-w) {
 				return nil, errKeyEncoding
 			}
-			v := StringOf(b[w : w+int(n)])
+			v := String(key[w : w+int(n)])
 			if tag == tagBytes {
-				v = Bytes(b[w : w+int(n)])
+				v = Bytes([]byte(v.AsString()))
 			}
-			parts, b = append(parts, v), b[w+int(n):]
+			parts, key = append(parts, v), key[w+int(n):]
 		default:
 			return nil, errKeyEncoding
 		}

@@ -38,11 +38,14 @@ func (s *State) Empty() bool {
 
 // Read reads what Add would, to bring it nearer. What it returns means nothing.
 func (s *State) Read() uint64 {
-	read := uint64(s.next)
+	p := s.spare
 	if n := len(s.panes); n > 0 {
-		p := s.panes[n-1]
+		p = s.panes[n-1]
+	}
+	read := uint64(s.next)
+	if p != nil {
 		read += uint64(p.n)
-		if len(p.parts) > 0 && p.parts[0] != nil {
+		if n := len(p.parts); n > 0 && p.parts[n-1] != nil {
 			read++
 		}
 	}
