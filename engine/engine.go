@@ -126,6 +126,7 @@ type Engine struct {
 
 	emitted [][]alerting.Derived // since Step began, each list as it was taken
 	order   []emittedPlace       // scratch memory of their order
+	room    []emittedPlace       // and to sort it
 }
 
 // laneClock is what all shards share of a lane: its watermark, and the highest

@@ -12,62 +12,64 @@ const (
 	fetchFrom  = 4096 // keys; the states of fewer lie in a cache
 )
 
-// fetch looks at what is kept of the keys of some items.
+// fetch looks at what is kept of the keys of some items, as many as fetchAhead.
 func (l *lane) fetch(s *Shard, items []item) {
-	var keys [fetchAhead]*keyTable
-	n := 0
 	for i := range items {
-		if it := &items[i]; it.parent == nil && it.table >= 0 {
-			if t := l.tables[it.table].keys; t.n >= fetchFrom {
-				keys[i] = t
-				s.fetched += t.home(it.hash)
-				n++
+		if t := l.fetches(&items[i]); t != nil {
+			s.fetched += t.home(items[i].hash)
+		}
+	}
+	keys := s.ahead[:0]
+	for i := range items {
+		if t := l.fetches(&items[i]); t != nil {
+			if ks := t.likely(items[i].hash); ks != nil {
+				keys = append(keys, ks)
 			}
 		}
 	}
-	if n == 0 {
-		return
+	s.fetchKeys(keys)
+}
+
+// fetches returns the keys among which that of an item is looked for, nil where
+// there are few or none.
+func (l *lane) fetches(it *item) *keyTable {
+	if it.parent != nil || it.table < 0 {
+		return nil
 	}
-	var found [fetchAhead]*keyState
-	for i, t := range keys {
-		if t != nil {
-			found[i] = t.likely(items[i].hash)
-		}
+	if t := l.tables[it.table].keys; t.n >= fetchFrom {
+		return t
 	}
-	s.fetchKeys(&found)
+	return nil
 }
 
 // fetchDue looks at what is kept of the keys of the first timers of a row that are
 // due together, and returns how many they are.
 func (s *Shard) fetchDue(r *timerRow) int {
 	due := r.list[r.next:min(r.sorted, r.next+fetchAhead)]
-	if len(due) == 1 {
-		return 1
-	}
-	var found [fetchAhead]*keyState
+	keys := s.ahead[:0]
 	for i := range due {
 		if ks := due[i].keys; ks.table.keys.n >= fetchFrom {
-			found[i] = ks
+			keys = append(keys, ks)
 		}
 	}
-	s.fetchKeys(&found)
+	if len(keys) > 1 {
+		s.fetchKeys(keys)
+	}
 	return len(due)
 }
 
-// fetchKeys looks at what is kept of some keys.
-func (s *Shard) fetchKeys(found *[fetchAhead]*keyState) {
+// fetchKeys looks at what is kept of the first of some keys, as many as fetchAhead.
+func (s *Shard) fetchKeys(keys []*keyState) {
 	var windows [fetchAhead]*window.State
-	for i, ks := range found {
-		if ks == nil {
-			continue
-		}
+	keys = keys[:min(len(keys), fetchAhead)]
+	for i, ks := range keys {
 		if n := len(ks.key); n > 0 {
 			s.fetched += uint64(ks.key[n-1])
 		}
 		s.fetched += uint64(ks.first.bits)
 		windows[i] = ks.first.window()
 	}
-	for _, ws := range windows {
+	for _, ws := range windows[:len(keys)] {
 		if ws != nil {
 			s.fetched += ws.Read()
 		}

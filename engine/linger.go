@@ -69,7 +69,10 @@ func (s *Shard) lingered(l *lane, now event.Time) {
 // letGo lets go of the keys of a rule that have not come again.
 func (s *Shard) letGo(g *lingering) {
 	back := 0
-	for _, ks := range g.keys {
+	for i, ks := range g.keys {
+		if i%fetchAhead == 0 {
+			s.fetchKeys(g.keys[i:])
+		}
 		st := ks.look(g.rule)
 		st.set(bitLingers, false)
 		if ws := st.window(); ws != nil && ws.Empty() {

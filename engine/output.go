@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/cepd/cepd/alerting"
-	"github.com/cepd/cepd/event"
 )
 
 // collect puts the output of all shards into one order.
@@ -60,8 +59,7 @@ func (e *Engine) takeOutput() {
 // emittedPlace is the place of an emitted event in the order of all, and where it
 // is among the lists of those that were taken.
 type emittedPlace struct {
-	at          event.Time
-	pos         event.Position
+	words       [2]uint64 // its position's sequence, and its time so that it is in order
 	list, index int32
 }
 
@@ -72,19 +70,10 @@ func (e *Engine) orderEmitted() []alerting.Derived {
 	for i, list := range e.emitted {
 		for j := range list {
 			d := &list[j]
-			e.order = append(e.order, emittedPlace{d.Time, d.Position, int32(i), int32(j)})
+			e.order = append(e.order, emittedPlace{[...]uint64{d.Position.Seq, uint64(d.Time) ^ 1<<63}, int32(i), int32(j)})
 		}
 	}
-	compare := func(a, b emittedPlace) int {
-		if c := cmp.Or(cmp.Compare(a.at, b.at), a.pos.Compare(b.pos)); c != 0 {
-			return c
-		}
-		d, f := &e.emitted[a.list][a.index], &e.emitted[b.list][b.index]
-		return cmp.Or(cmp.Compare(d.Rule, f.Rule), cmp.Compare(d.Key, f.Key), cmp.Compare(a.list, b.list), cmp.Compare(a.index, b.index))
-	}
-	if !slices.IsSortedFunc(e.order, compare) {
-		slices.SortFunc(e.order, compare)
-	}
+	e.sortEmitted()
 	var out []alerting.Derived
 	if len(e.order) > 0 {
 		out = make([]alerting.Derived, len(e.order))
@@ -100,6 +89,78 @@ func (e *Engine) orderEmitted() []alerting.Derived {
 	clear(e.emitted)
 	e.emitted = e.emitted[:0]
 	return out
+}
+
+// sortEmitted sorts the places of what was emitted: by time and position, and
+// where these are the same, by rule and key.
+func (e *Engine) sortEmitted() {
+	compare := func(a, b emittedPlace) int {
+		if a.words[1] != b.words[1] {
+			return cmp.Compare(a.words[1], b.words[1])
+		}
+		if a.words[0] != b.words[0] {
+			return cmp.Compare(a.words[0], b.words[0])
+		}
+		d, f := &e.emitted[a.list][a.index], &e.emitted[b.list][b.index]
+		return cmp.Or(d.Position.Compare(f.Position), cmp.Compare(d.Rule, f.Rule), cmp.Compare(d.Key, f.Key),
+			cmp.Compare(a.list, b.list), cmp.Compare(a.index, b.index))
+	}
+	if slices.IsSortedFunc(e.order, compare) {
+		return
+	}
+	if len(e.order) < manyEmitted {
+		slices.SortFunc(e.order, compare)
+		return
+	}
+	e.order, e.room = sortPlaces(e.order, e.room)
+	for from := 0; from < len(e.order); {
+		to := from + 1
+		for to < len(e.order) && e.order[from].words == e.order[to].words {
+			to++
+		}
+		slices.SortFunc(e.order[from:to], compare)
+		from = to
+	}
+	e.room = emptied(e.room)
+}
+
+// manyEmitted is from how many on it pays to count.
+const manyEmitted = 256
+
+// sortPlaces sorts places by their words, in room as large. It counts byte
+// by byte, the least first (radix sort), and passes over the bytes in which all
+// are alike: of places in the log that are near each other these are most.
+func sortPlaces(list, room []emittedPlace) (sorted, rest []emittedPlace) {
+	room = slices.Grow(room[:0], len(list))[:len(list)]
+	var apart [2]uint64 // bits in which some differ from the first
+	for i := range list {
+		for word := range apart {
+			apart[word] |= list[i].words[word] ^ list[0].words[word]
+		}
+	}
+	for word, bits := range apart {
+		for shift := 0; shift < 64; shift += 8 {
+			if byte(bits>>shift) == 0 {
+				continue
+			}
+			var from [256]int
+			for i := range list {
+				from[byte(list[i].words[word]>>shift)]++
+			}
+			sum := 0
+			for i, n := range from {
+				from[i] = sum
+				sum += n
+			}
+			for i := range list {
+				at := &from[byte(list[i].words[word]>>shift)]
+				room[*at] = list[i]
+				*at++
+			}
+			list, room = room, list
+		}
+	}
+	return list, room
 }
 
 // maxEmittedRoom is for how many emitted events memory is kept to be used again,

@@ -35,9 +35,10 @@ type Shard struct {
 	channels []float64
 	parts    []detectors.Part
 
-	key          []event.Value // parts of the key in the frame
-	fetched      uint64        // keeps what [lane.fetch] reads from being left out as useless
-	spareWindows int           // in all tables
+	key          []event.Value         // parts of the key in the frame
+	ahead        [fetchAhead]*keyState // scratch memory of fetch
+	fetched      uint64                // keeps what [lane.fetch] reads from being left out as useless
+	spareWindows int                   // in all tables
 	result       nfa.Result
 	found        []int32 // rules that the event at hand can concern
 	passed       []int32 // of them, those whose gates it opens
