@@ -12,22 +12,21 @@ const (
 	fetchFrom  = 4096 // keys; the states of fewer lie in a cache
 )
 
-// fetch looks at what is kept of the keys of some items, as many as fetchAhead.
+// fetch looks at what is kept of the keys of some items, as many as fetchAhead, and
+// notes in the shard what it has found of each.
 func (l *lane) fetch(s *Shard, items []item) {
 	for i := range items {
 		if t := l.fetches(&items[i]); t != nil {
 			s.fetched += t.home(items[i].hash)
 		}
 	}
-	keys := s.ahead[:0]
 	for i := range items {
+		s.near[i] = nil
 		if t := l.fetches(&items[i]); t != nil {
-			if ks := t.likely(items[i].hash); ks != nil {
-				keys = append(keys, ks)
-			}
+			s.near[i] = t.likely(items[i].hash)
 		}
 	}
-	s.fetchKeys(keys)
+	s.fetchKeys(s.near[:len(items)])
 }
 
 // fetches returns the keys among which that of an item is looked for, nil where
@@ -46,23 +45,28 @@ func (l *lane) fetches(it *item) *keyTable {
 // due together, and returns how many they are.
 func (s *Shard) fetchDue(r *timerRow) int {
 	due := r.list[r.next:min(r.sorted, r.next+fetchAhead)]
-	keys := s.ahead[:0]
+	if len(due) == 1 {
+		return 1
+	}
+	var keys [fetchAhead]*keyState
 	for i := range due {
 		if ks := due[i].keys; ks.table.keys.n >= fetchFrom {
-			keys = append(keys, ks)
+			keys[i] = ks
 		}
 	}
-	if len(keys) > 1 {
-		s.fetchKeys(keys)
-	}
+	s.fetchKeys(keys[:len(due)])
 	return len(due)
 }
 
-// fetchKeys looks at what is kept of the first of some keys, as many as fetchAhead.
+// fetchKeys looks at what is kept of the first of some keys, as many as fetchAhead;
+// nil stands for none.
 func (s *Shard) fetchKeys(keys []*keyState) {
 	var windows [fetchAhead]*window.State
 	keys = keys[:min(len(keys), fetchAhead)]
 	for i, ks := range keys {
+		if ks == nil {
+			continue
+		}
 		if n := len(ks.key); n > 0 {
 			s.fetched += uint64(ks.key[n-1])
 		}

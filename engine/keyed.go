@@ -305,7 +305,7 @@ func (l *lane) lateFor(s *Shard, kc *keyClock, it *item) {
 	if d := kc.table.lateness; d > 0 && it.at >= kc.mark.Add(-d) {
 		it.at, it.late = kc.mark, true
 		l.current = kc
-		s.judge(l, kc.table, it)
+		s.judge(l, kc.table, it, nil)
 		l.current = nil
 		l.runKey(s, kc)
 		return
@@ -417,7 +417,7 @@ func (l *lane) runKey(s *Shard, kc *keyClock) {
 			l.fire(s, &kc.timers, it.at, phaseEvents)
 			w := kc.waiting.pop()
 			l.held--
-			l.judge(s, kc.table, &w)
+			l.judge(s, kc.table, &w, nil)
 		}
 		l.fire(s, &kc.timers, kc.mark, phaseSteady)
 		l.current, l.latest = nil, latest

@@ -165,9 +165,18 @@ func (t *table) spareKey(key string) *keyState {
 	return ks
 }
 
+// find returns the state of a key, nil where there is none. It may be near, which
+// was of the table a moment ago.
+func (t *table) find(hash keyHash, key string, near *keyState) *keyState {
+	if near != nil && near.filed() && near.key == key {
+		return near
+	}
+	return t.keys.get(hash, key)
+}
+
 // keyStateFor returns the state of a key, or a spare one.
-func (t *table) keyStateFor(hash keyHash, key string) *keyState {
-	if ks := t.keys.get(hash, key); ks != nil {
+func (t *table) keyStateFor(hash keyHash, key string, near *keyState) *keyState {
+	if ks := t.find(hash, key, near); ks != nil {
 		return ks
 	}
 	return t.spareKey(key)

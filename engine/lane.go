@@ -142,7 +142,7 @@ func (l *lane) due() event.Time {
 // advance moves the watermark and does all that has become due.
 func (l *lane) advance(s *Shard, mark event.Time) {
 	l.sortArrived()
-	next, ahead := 0, 0
+	next, ahead, base := 0, 0, 0 // from base to ahead keys have been fetched
 	for {
 		it := l.waiting.top()
 		fromArrived := next < len(l.arrived) && (it == nil || l.arrived[next].compare(it) < 0)
@@ -161,11 +161,13 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 			continue
 		}
 		if fromArrived && next >= ahead {
-			ahead = min(next+fetchAhead, len(l.arrived))
+			base, ahead = next, min(next+fetchAhead, len(l.arrived))
 			l.fetch(s, l.arrived[next:ahead])
 		}
 		l.fire(s, &l.timers, it.at, phaseEvents)
+		var near *keyState
 		if fromArrived {
+			near = s.near[next-base]
 			next++
 		} else {
 			w := l.unhold()
@@ -175,7 +177,7 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 			s.parentChanged(l, it)
 			continue
 		}
-		l.judge(s, l.tables[it.table], it)
+		l.judge(s, l.tables[it.table], it, near)
 	}
 	for ; next < len(l.arrived); next++ {
 		l.hold(&l.arrived[next])
@@ -188,10 +190,10 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 	}
 }
 
-// judge shows an event to the rules of a table.
-func (l *lane) judge(s *Shard, t *table, it *item) {
+// judge shows an event to the rules of a table. The state of its key may be near.
+func (l *lane) judge(s *Shard, t *table, it *item, near *keyState) {
 	l.judging = true
-	s.judge(l, t, it)
+	s.judge(l, t, it, near)
 	l.judging = false
 }
 

@@ -60,7 +60,7 @@ func (e *Engine) list(lane int) {
 
 // expect begins to wait for a key.
 func (s *Shard) expect(l *lane, t *table, rule int, key string, now event.Time) {
-	ks := t.keyStateFor(hashKey(key), key)
+	ks := t.keyStateFor(hashKey(key), key, nil)
 	if ks.look(rule).alert == nil {
 		t.touch(ks, rule)
 		a := &alertState{}

@@ -36,7 +36,7 @@ type Shard struct {
 	parts    []detectors.Part
 
 	key          []event.Value         // parts of the key in the frame
-	ahead        [fetchAhead]*keyState // scratch memory of fetch
+	near         [fetchAhead]*keyState // what fetch has found
 	fetched      uint64                // keeps what [lane.fetch] reads from being left out as useless
 	spareWindows int                   // in all tables
 	result       nfa.Result
@@ -100,11 +100,12 @@ func newShard(p *plan, o *options) *Shard {
 	return s
 }
 
-// judge shows an event to the rules of a table that it can concern, in order.
-func (s *Shard) judge(l *lane, t *table, it *item) {
+// judge shows an event to the rules of a table that it can concern, in order. The
+// state of its key may be near.
+func (s *Shard) judge(l *lane, t *table, it *item, near *keyState) {
 	s.memos[it.stream].begin(it)
 	if s.options.asksAll() {
-		s.show(l, t, t.keyStateFor(it.hash, it.key), it, t.all)
+		s.show(l, t, t.keyStateFor(it.hash, it.key, near), it, t.all)
 		return
 	}
 	x, sieves, found := t.indexes[it.stream], t.sieves[it.stream], t.all
@@ -118,7 +119,7 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 	var ks *keyState
 	looks := sieves != nil || wakes
 	if looks && t.keys.n > 0 {
-		ks = t.keys.get(it.hash, it.key)
+		ks = t.find(it.hash, it.key, near)
 	}
 	if found = s.sift(sieves, ks, it, found); wakes && ks != nil {
 		found = x.withState(ks, found, &s.found)
@@ -128,7 +129,7 @@ func (s *Shard) judge(l *lane, t *table, it *item) {
 	}
 	switch {
 	case !looks:
-		ks = t.keyStateFor(it.hash, it.key)
+		ks = t.keyStateFor(it.hash, it.key, near)
 	case ks == nil:
 		ks = t.spareKey(it.key)
 	}
