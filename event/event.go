@@ -21,7 +21,8 @@ type Details struct {
 // add gives an event those details that are not empty.
 func (e *Event) add(d Details) {
 	if d.Origin != nil || d.Topic != "" || d.Raw != nil {
-		e.More = &d
+		more := d // else each d would be on the heap, whether or not it has any
+		e.More = &more
 	}
 }
 
