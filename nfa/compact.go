@@ -273,8 +273,8 @@ func (c *chains) dropDead() {
 }
 
 // step brings the chains to where the event takes them. The active states
-// before number from stay as they are, unless what comes from another adds to
-// them.
+// before number from stay as they are, and so do those behind the last that the
+// event moves, unless what comes from another adds to them.
 func (c *chains) step(begins *outcome, from int, at event.Time, out *Result) {
 	s, d := &out.compact, c.prog.compact
 	if len(s.place) < len(d.states) {
@@ -285,15 +285,21 @@ func (c *chains) step(begins *outcome, from int, at event.Time, out *Result) {
 	}
 	s.next, s.from = s.next[:0], from
 	c.begin(begins, s)
-	for i := range c.active[from:] {
-		a := &c.active[from+i]
-		if d.asked[a.state]&s.holds == 0 {
-			c.pass(s, a, 0)
-		} else {
-			c.move(d.outcome(a.state, s.holds), a, s)
+	moved := from
+	for i := from; i < len(c.active); i++ {
+		state := c.active[i].state
+		if d.asked[state]&s.holds == 0 {
+			continue
+		}
+		if o := d.outcome(state, s.holds); !o.quiet {
+			for ; moved < i; moved++ {
+				c.pass(s, &c.active[moved], 0)
+			}
+			c.move(o, &c.active[i], s)
+			moved++
 		}
 	}
-	c.active = append(c.active[:from], s.next...)
+	c.replace(s, moved)
 	if len(s.found) > 0 {
 		c.complete(at, out)
 		s.found = s.found[:0]
@@ -302,6 +308,23 @@ func (c *chains) step(begins *outcome, from int, at event.Time, out *Result) {
 		c.reduce(out)
 	}
 	c.findEnd()
+}
+
+// replace puts the active states to be in the place of those that were looked
+// at, up to number to. What is behind stays, or is added to one of them.
+func (c *chains) replace(s *compactScratch, to int) {
+	n := to
+	for i := to; i < len(c.active); i++ {
+		if a := &c.active[i]; c.target(s, a.state) != nil {
+			c.pass(s, a, 0)
+			continue
+		}
+		if n < i {
+			c.active[n] = c.active[i]
+		}
+		n++
+	}
+	c.active = slices.Replace(c.active[:n], s.from, to, s.next...)
 }
 
 // keep returns what is kept of the event at hand.
