@@ -64,6 +64,8 @@ func (s *Shard) setMachine(l *lane, ks *keyState, rule int, m nfa.Machine) {
 		return
 	}
 	r := t.rules[rule]
+	s.out.stats.Matches.add(r.Name, "", int64(len(res.Matches)))
+	s.out.stats.Timeouts.add(r.Name, "", int64(len(res.Timeouts)))
 	s.out.stats.Evictions.add(r.Name, "runs", int64(res.Evicted))
 	for i := range res.Matches {
 		s.matched(l, ks, rule, &res.Matches[i])
@@ -77,7 +79,6 @@ func (s *Shard) setMachine(l *lane, ks *keyState, rule int, m nfa.Machine) {
 // matched does what the rule says of a match.
 func (s *Shard) matched(l *lane, ks *keyState, rule int, m *nfa.Match) {
 	r := ks.table.rules[rule]
-	s.out.stats.Matches.add(r.Name, "", 1)
 	s.record(ks, r, m, false)
 	s.report(l, ks, rule, alertMain, m, r.Emit != nil, alerting.ReasonMatch)
 }
@@ -85,7 +86,6 @@ func (s *Shard) matched(l *lane, ks *keyState, rule int, m *nfa.Match) {
 // timedOut does what the rule says of a partial match that time ended.
 func (s *Shard) timedOut(l *lane, ks *keyState, rule int, m *nfa.Match) {
 	r := ks.table.rules[rule]
-	s.out.stats.Timeouts.add(r.Name, "", 1)
 	s.record(ks, r, m, true)
 	s.report(l, ks, rule, alertTimeout, m, r.Pattern.Timeout.Emit != nil, alerting.ReasonTimeout)
 }

@@ -46,6 +46,9 @@ func (c *chains) completeFirst(at event.Time, out *Result) {
 }
 
 func compareMatches(a, b Match) int {
+	if c := cmp.Compare(a.Start, b.Start); c != 0 {
+		return c // that of the first event
+	}
 	return cmp.Or(compareFirst(a.First(), b.First()), compareChains(a.last, b.last))
 }
 
@@ -107,9 +110,9 @@ func (c *chains) walk(id uint32, s *compactScratch) {
 
 // matchOf makes the match of a path.
 func (c *chains) matchOf(path []pathStep, at event.Time) Match {
-	var last *node
-	for _, x := range slices.Backward(path) {
-		last = c.prog.extend(last, int(x.step), c.events[x.event].event)
+	nodes, last := make([]node, len(path)), (*node)(nil)
+	for i, x := range slices.Backward(path) {
+		last = c.prog.extendAs(&nodes[i], last, int(x.step), c.events[x.event].event)
 	}
 	return Match{c.events[path[len(path)-1].event].time, at, History{c.prog, last}}
 }

@@ -59,7 +59,12 @@ const tableEvery = 16
 // extend returns a new chain: prev, then an event of a step. values are left
 // to the caller.
 func (p *Prog) extend(prev *node, step int, e *event.Event) *node {
-	n := &node{event: e, step: uint16(step)}
+	return p.extendAs(&node{}, prev, step, e)
+}
+
+// extendAs is extend with a node that is empty.
+func (p *Prog) extendAs(n, prev *node, step int, e *event.Event) *node {
+	n.event, n.step = e, uint16(step)
 	if prev == nil {
 		return n
 	}
