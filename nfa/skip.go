@@ -171,12 +171,15 @@ func (m *runSet) advance(t event.Time, out *Result) {
 	m.endAll(out)
 }
 
-// endAll ends the runs in ended, in the order of their deadlines.
+// endAll ends the runs in ended, in the order of their deadlines. They are sorted
+// the other way round, so that those that are done are cut off at the end.
 func (m *runSet) endAll(out *Result) {
 	s := &out.scratch
-	slices.SortStableFunc(s.ended, func(a, b ended) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), compareWaiting(waiting{run: a.run}, waiting{run: b.run}))
-	})
+	if len(s.ended) > 1 {
+		slices.SortFunc(s.ended, func(a, b ended) int {
+			return cmp.Or(cmp.Compare(b.at, a.at), compareWaiting(waiting{run: b.run}, waiting{run: a.run}), b.state-a.state)
+		})
+	}
 	for len(s.ended) > 0 {
 		m.endFirst(out)
 	}
@@ -249,12 +252,19 @@ func (m *runSet) lapse(t event.Time, out *Result) {
 // ending. What completes by it may skip others that would have ended later.
 func (m *runSet) endFirst(out *Result) {
 	s := &out.scratch
-	at, n := s.ended[0].at, 0
-	m.tick()
-	for ; n < len(s.ended) && s.ended[n].at == at; n++ {
-		s.ended[n].last.mark = 0 // tick knows only of runs that are in buckets
+	last := len(s.ended) - 1
+	at, from := s.ended[last].at, last
+	for from > 0 && s.ended[from-1].at == at {
+		from--
 	}
-	for _, x := range s.ended[:n] {
+	first := s.ended[from:]
+	if m.prog.timeout {
+		m.tick()
+		for _, x := range first {
+			x.last.mark = 0 // tick knows only of runs that are in buckets
+		}
+	}
+	for _, x := range slices.Backward(first) {
 		if m.prog.flat[x.state].pending {
 			m.finish(x.run, at, s)
 			continue
@@ -266,7 +276,8 @@ func (m *runSet) endFirst(out *Result) {
 			out.Timeouts = append(out.Timeouts, Match{x.first.Time, at, History{m.prog, x.last}})
 		}
 	}
-	s.ended = slices.Delete(s.ended, 0, n)
+	clear(first)
+	s.ended = s.ended[:from]
 	if len(s.done) > 0 || len(m.waiting) > 0 {
 		m.complete(out)
 	}
