@@ -17,9 +17,9 @@ type guardIndex struct {
 // guardedField holds the conditions that want a field to be a certain value.
 type guardedField struct {
 	slot  int
-	all   []uint64            // a bit for each condition
-	texts map[string][]uint64 // those that a value leaves open
-	ints  map[int64][]uint64
+	all   []uint64   // a bit for each condition
+	under constants  // the number of those that a value leaves open
+	open  [][]uint64 // the first is of none
 }
 
 // One look at a field pays from so many conditions on. Beyond the most, setting
@@ -56,7 +56,7 @@ func newGuardIndex(s *rules.Stream) *guardIndex {
 		if !ok {
 			n = int8(len(x.fields))
 			place[g.Slot] = n
-			x.fields = append(x.fields, guardedField{slot: g.Slot, texts: map[string][]uint64{}, ints: map[int64][]uint64{}})
+			x.fields = append(x.fields, guardedField{slot: g.Slot, open: make([][]uint64, 1)})
 		}
 		x.of[i] = n
 		x.fields[n].add(i, g.Values, len(s.Conditions))
@@ -77,11 +77,12 @@ func (f *guardedField) add(condition int, values []event.Value, conditions int) 
 	}
 	f.all = set(f.all)
 	for _, v := range values {
-		if v.Kind() == event.KindString {
-			f.texts[v.AsString()] = set(f.texts[v.AsString()])
-		} else {
-			f.ints[v.AsInt()] = set(f.ints[v.AsInt()])
+		n := f.under.file(v)
+		if *n == 0 {
+			*n = int32(len(f.open))
+			f.open = append(f.open, nil)
 		}
+		f.open[*n] = set(f.open[*n])
 	}
 }
 
@@ -98,10 +99,11 @@ func (m *memo) look(condition int, e *event.Event) {
 
 // exclude notes that the conditions which a field's value rules out do not hold.
 func (m *memo) exclude(f *guardedField, v event.Value) {
-	open, ok := byValue(v, f.texts, f.ints)
+	n, ok := f.under.find(v)
 	if !ok {
 		return
 	}
+	open := f.open[n]
 	for i, all := range f.all {
 		a := &m.answers[i]
 		out := all &^ a.known

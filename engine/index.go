@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"math"
 	"slices"
 
 	"github.com/cepd/cepd/event"
@@ -33,8 +32,7 @@ type indexed struct {
 // fieldIndex files rules under the values of one field.
 type fieldIndex struct {
 	slot  int
-	texts map[string]filed
-	ints  map[int64]filed
+	under constants // what is filed, see [filed]
 	lists [][]int32 // of rules; the first is empty
 	all   []int32   // for a field that is missing or neither text nor number: an error in each, to be counted
 }
@@ -80,16 +78,13 @@ func (x *ruleIndex) file(rule int32, g *expr.Guard) {
 	k := slices.IndexFunc(x.fields, func(f fieldIndex) bool { return f.slot == g.Slot })
 	if k < 0 {
 		k = len(x.fields)
-		x.fields = append(x.fields, fieldIndex{slot: g.Slot, texts: map[string]filed{}, ints: map[int64]filed{}, lists: make([][]int32, 1)})
+		x.fields = append(x.fields, fieldIndex{slot: g.Slot, lists: make([][]int32, 1)})
 	}
 	f := &x.fields[k]
 	f.all = addRule(f.all, rule)
 	for _, v := range g.Values {
-		if v.Kind() == event.KindString {
-			f.texts[v.AsString()] = f.add(f.texts[v.AsString()], rule)
-		} else {
-			f.ints[v.AsInt()] = f.add(f.ints[v.AsInt()], rule)
-		}
+		to := f.under.file(v)
+		*to = int32(f.add(filed(*to), rule))
 	}
 }
 
@@ -175,7 +170,7 @@ func merge(a, b []int32, buf *[]int32) []int32 {
 // rules returns those that are filed under a value. numbers are those of all
 // rules.
 func (f *fieldIndex) rules(v event.Value, numbers []int32) []int32 {
-	switch found, ok := byValue(v, f.texts, f.ints); {
+	switch found, ok := f.under.find(v); {
 	case !ok:
 		return f.all
 	case found < 0:
@@ -183,28 +178,6 @@ func (f *fieldIndex) rules(v event.Value, numbers []int32) []int32 {
 	default:
 		return f.lists[found]
 	}
-}
-
-// byValue returns what is filed under the constants of guards that a value
-// equals, and false for one of another kind, which says nothing.
-func byValue[T any](v event.Value, texts map[string]T, ints map[int64]T) (found T, ok bool) {
-	switch v.Kind() {
-	case event.KindString:
-		return texts[v.AsString()], true
-	case event.KindInt:
-		return ints[v.AsInt()], true
-	case event.KindUint:
-		if u := v.AsUint(); u <= math.MaxInt64 {
-			return ints[int64(u)], true
-		}
-		return found, true
-	case event.KindDouble:
-		if d := v.AsDouble(); d == math.Trunc(d) && d >= math.MinInt64 && d < math.MaxInt64 {
-			return ints[int64(d)], true
-		}
-		return found, true
-	}
-	return found, false
 }
 
 // withState adds to rules found those that are shown every event of a key for
