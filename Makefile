@@ -2,7 +2,7 @@
 # make test    every test, with the race detector
 # make lint    gofmt, go vet, staticcheck
 # make bench   cepd against its baselines, MQTT where mosquitto is: a table, and bench.out for benchstat
-# make bench-peers     cepd and, in turn with it, Flink CEP and Siddhi, through Maven: the table of docs/performance.md, and peers.out for benchstat
+# make bench-peers     cepd and, in turn with it, Flink CEP, Siddhi and eKuiper, where they can be fetched: the table of docs/performance.md, and peers.out for benchstat
 # make bench-packages  the benchmarks of every package
 # make fuzz    every fuzz target for FUZZTIME (default 30s)
 # make cover   test coverage by function

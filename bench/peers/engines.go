@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -96,14 +97,8 @@ type program struct {
 // patience is how long a peer may take with one workload, all passes together.
 const patience = 5 * time.Minute
 
-// newProgram starts the class of a peer for a workload.
-func newProgram(class, classpath, name, csv string, events int) (*program, error) {
-	cmd := exec.Command("java",
-		// One thread collects, as one runs the rules: the collector that took the
-		// least processor time with all of them.
-		"-XX:+UseSerialGC", "-Xms2g", "-Xmx2g", "-Xmn1g",
-		"--add-opens=java.base/java.util=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED", "--add-opens=java.base/java.time=ALL-UNNAMED",
-		"-cp", classpath, "peers."+class, name, csv)
+// newProgram starts a peer for a workload over so many events.
+func newProgram(cmd *exec.Cmd, events int) (*program, error) {
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -161,8 +156,11 @@ func (p *program) await(say, word string) (string, error) {
 		}
 	}
 	for p.lines.Scan() {
-		if first, rest, _ := strings.Cut(p.lines.Text(), " "); first == word {
+		switch first, rest, _ := strings.Cut(p.lines.Text(), " "); first {
+		case word:
 			return rest, nil
+		case "failed":
+			return "", errors.New(rest)
 		}
 	}
 	return "", fmt.Errorf("it has ended before it said %s", strconv.Quote(word))

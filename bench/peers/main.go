@@ -6,20 +6,17 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // peer is another engine.
 type peer struct {
 	name  string // in names of benchmarks
-	class string // of its program
 	title string // in the table
 }
 
-var peers = []peer{{"siddhi", "Siddhi", "Siddhi 5.1"}, {"flink", "Flink", "Flink CEP 2.3"}}
+var peers = []peer{{"siddhi", "Siddhi 5.1"}, {"flink", "Flink CEP 2.3"}, {"ekuiper", "eKuiper 1.14"}}
 
 // warm is how often each engine goes over a stream before it is measured.
 const warm = 5
@@ -47,19 +44,16 @@ func main() {
 }
 
 func run(out io.Writer, dir, only string, count, events int) error {
-	classpath, err := build(dir)
-	if err != nil {
-		// Not a failure: there is nothing to be held against here.
-		fmt.Fprintf(out, "SKIPPED: Siddhi and Flink CEP: %v\n", err)
+	programs := build(out, dir)
+	if len(programs) == 0 {
 		return nil
 	}
-	fmt.Fprintln(out, "SKIPPED: eKuiper, which could not be fetched when this was written, see bench/peers/README.md")
 	var rows []row
 	for _, w := range workloads(events) {
 		if only != "" && w.name != only {
 			continue
 		}
-		r, err := measure(out, w, classpath, dir, count)
+		r, err := measure(out, w, programs, dir, count)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
@@ -70,29 +64,8 @@ func run(out io.Writer, dir, only string, count, events int) error {
 	return disagreements(rows)
 }
 
-// build compiles the programs of the peers, and returns the path of their
-// classes.
-func build(dir string) (string, error) {
-	for _, tool := range []string{"java", "mvn"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return "", fmt.Errorf("they need java and mvn: %w", err)
-		}
-	}
-	list := filepath.Join(dir, "target", "classpath.txt")
-	cmd := exec.Command("mvn", "-q", "-B", "-f", filepath.Join(dir, "pom.xml"), "compile", "dependency:build-classpath", "-Dmdep.outputFile=target/classpath.txt")
-	if said, err := cmd.CombinedOutput(); err != nil {
-		lines := strings.Split(strings.TrimSpace(string(said)), "\n")
-		return "", fmt.Errorf("they could not be fetched or built, mvn: %w\n%s", err, strings.Join(lines[:min(3, len(lines))], "\n"))
-	}
-	jars, err := os.ReadFile(list)
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, "target", "classes") + string(os.PathListSeparator) + strings.TrimSpace(string(jars)), nil
-}
-
 // measure runs one workload on all engines in turn.
-func measure(out io.Writer, w workload, classpath, dir string, count int) (row, error) {
+func measure(out io.Writer, w workload, programs map[string]command, dir string, count int) (row, error) {
 	csv := filepath.Join(dir, "target", "stream.csv")
 	if err := os.WriteFile(csv, w.stream.csv, 0o666); err != nil {
 		return row{}, err
@@ -103,10 +76,11 @@ func measure(out io.Writer, w workload, classpath, dir string, count int) (row, 
 	}
 	names, runners := []string{"cepd"}, []runner{cepd}
 	for _, p := range peers {
-		if slices.Contains(w.unlike, p.name) {
+		command := programs[p.name]
+		if command == nil || slices.Contains(w.unlike, p.name) {
 			continue
 		}
-		r, err := newProgram(p.class, classpath, w.name, csv, len(w.stream.payloads))
+		r, err := newProgram(command(w.name, csv), len(w.stream.payloads))
 		if err != nil {
 			return row{}, err
 		}

@@ -55,14 +55,14 @@ func TestTable(t *testing.T) {
 	}
 	var out strings.Builder
 	rows := []row{
-		{workload{what: "one"}, map[string]result{"cepd": own, "siddhi": times(0.5, 1234), "flink": times(20.4, 1234)}},
+		{workload{what: "one"}, map[string]result{"cepd": own, "siddhi": times(0.5, 1234), "flink": times(20.4, 1234), "ekuiper": times(9.96, 1234)}},
 		{workload{what: "two"}, map[string]result{"cepd": own, "flink": times(20, 1233)}},
 	}
 	printTable(&out, rows)
-	const want = `| workload | results | cepd | Siddhi 5.1 | Flink CEP 2.3 |
-| --- | --- | --- | --- | --- |
-| one | 1,234 | 100 ns | 50 ns, 0.5 times | 2,040 ns, 20 times |
-| two | 1,234 | 100 ns | – | other results: 1,233 |
+	const want = `| workload | results | cepd | Siddhi 5.1 | Flink CEP 2.3 | eKuiper 1.14 |
+| --- | --- | --- | --- | --- | --- |
+| one | 1,234 | 100 ns | 50 ns, 0.5 times | 2,040 ns, 20 times | 996 ns, 10.0 times |
+| two | 1,234 | 100 ns | – | other results: 1,233 | – |
 `
 	if out.String() != want {
 		t.Errorf("got:\n%s", out.String())

@@ -102,18 +102,18 @@ func workloads(n int) []workload {
 	for i := range 100 {
 		fmt.Fprintf(&hundred, "  - {name: r%02d, from: trades, where: 'e.name == \"S%02d\" && e.volume > 990', emit: {name: e.name, x: e.volume}}\n", i, i)
 	}
-	siddhi := []string{"siddhi"}
+	sequence, past := []string{"ekuiper"}, []string{"ekuiper", "siddhi"}
 	return []workload{
 		{"filter", "a filter, `temperature > 80`", pumps,
 			"  - {name: hot, from: readings, where: e.temperature > 80, emit: {device: e.device, x: e.temperature}}\n", nil},
 		{"rules", "100 filters, each for trades of one name and a volume", many, hundred.String(), nil},
 		{"window", "count, mean and maximum by device and minute", pumps,
 			"  - {name: mean, from: readings, by: e.device, window: {tumbling: 1m}, emit: {device: key, n: count(), mean: avg(e.temperature), top: max(e.temperature)}}\n", nil},
-		{"sequence", "three steps by device, the last linked, every match", pumps, fmt.Sprintf(stopRule, "", "none"), nil},
+		{"sequence", "three steps by device, the last linked, every match", pumps, fmt.Sprintf(stopRule, "", "none"), sequence},
 		{"sequence-filtered", "the same behind a filter by hand", pumps,
-			fmt.Sprintf(stopRule, "\n    where: e.temperature > 80 || e.vibration > 2 || e.status == \"stopped\"", "none"), nil},
-		{"sequence-past", "the same without the filter, one match per story", pumps, fmt.Sprintf(stopRule, "", "past_last"), siddhi},
-		{"trades", "three steps of trades within 1,000, one key, every match", few, fmt.Sprintf(abcRule, "none"), nil},
-		{"trades-past", "the same, one match per story", few, fmt.Sprintf(abcRule, "past_last"), siddhi},
+			fmt.Sprintf(stopRule, "\n    where: e.temperature > 80 || e.vibration > 2 || e.status == \"stopped\"", "none"), sequence},
+		{"sequence-past", "the same without the filter, one match per story", pumps, fmt.Sprintf(stopRule, "", "past_last"), past},
+		{"trades", "three steps of trades within 1,000, one key, every match", few, fmt.Sprintf(abcRule, "none"), sequence},
+		{"trades-past", "the same, one match per story", few, fmt.Sprintf(abcRule, "past_last"), past},
 	}
 }

@@ -42,7 +42,8 @@ func (f goFile) imports(t *testing.T) []string {
 
 func (f goFile) at(p token.Pos) string { return f.fset.Position(p).String() }
 
-// load parses every Go file of the module but those under testdata.
+// load parses every Go file of the module but those under testdata. A folder
+// with a go.mod is another module.
 func load(t *testing.T) []goFile {
 	t.Helper()
 	root := filepath.Join("..", "..")
@@ -58,7 +59,11 @@ func load(t *testing.T) []goFile {
 		rel, _ := filepath.Rel(root, name)
 		rel = filepath.ToSlash(rel)
 		if d.IsDir() {
-			if base := d.Name(); rel != "." && (base == "testdata" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")) {
+			if rel == "." {
+				return nil
+			}
+			base := d.Name()
+			if _, err := os.Stat(filepath.Join(name, "go.mod")); err == nil || base == "testdata" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") {
 				return filepath.SkipDir
 			}
 			return nil
