@@ -10,7 +10,6 @@ import (
 	"io"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,20 +20,12 @@ import (
 	"github.com/cepd/cepd/scenario"
 )
 
-// cpuTime returns what the process has used of processors so far. On a machine
-// that others use as well it says more than a clock.
 func cpuTime(b testing.TB) time.Duration {
-	used, err := rusage()
+	used, err := CPUTime()
 	if err != nil {
 		b.Fatal(err)
 	}
 	return used
-}
-
-func rusage() (time.Duration, error) {
-	var u syscall.Rusage
-	err := syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), err
 }
 
 // measure runs what prepare returns again and again, and reports what one of

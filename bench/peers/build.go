@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// command makes a peer's program for a workload over a stream in a file.
-type command func(workload, csv string) *exec.Cmd
+// command makes a peer's program, of which the arguments are mostly a workload and
+// a file with its stream.
+type command func(args ...string) *exec.Cmd
 
 // build returns the programs of the peers that can be fetched and compiled, and
 // says which cannot. That is not a failure: there is nothing to be held against
@@ -73,22 +74,23 @@ func compile(tool string, args ...string) error {
 }
 
 func java(classpath, class string) command {
-	return func(workload, csv string) *exec.Cmd {
-		return exec.Command("java",
+	return func(args ...string) *exec.Cmd {
+		return exec.Command("java", append([]string{
 			// One thread collects, as one runs the rules: the collector that took the
 			// least processor time with all of them.
 			"-XX:+UseSerialGC", "-Xms2g", "-Xmx2g", "-Xmn1g",
 			"--add-opens=java.base/java.util=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED", "--add-opens=java.base/java.time=ALL-UNNAMED",
-			"-cp", classpath, "peers."+class, workload, csv)
+			"-cp", classpath, "peers." + class}, args...)...)
 	}
 }
 
 func ekuiper(program string) command {
-	return func(workload, csv string) *exec.Cmd {
-		cmd := exec.Command(program, workload, csv)
+	return func(args ...string) *exec.Cmd {
+		cmd := exec.Command(program, args...)
 		// Garbage is collected when two gigabytes are full, as by the others, and
 		// one thread does all: each operator has a goroutine, and to wake another
 		// thread for each event costs more than it helps.
+		cmd.Stderr = io.Discard // its log; why it fails it says otherwise
 		cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=2GiB")
 		return cmd
 	}

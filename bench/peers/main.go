@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/cepd/cepd/bench/overmqtt"
 )
 
 // peer is another engine.
@@ -22,10 +24,11 @@ var peers = []peer{{"siddhi", "Siddhi 5.1"}, {"flink", "Flink CEP 2.3"}, {"ekuip
 const warm = 5
 
 func main() {
+	overmqtt.Main() // where this process is one of that section
 	dir := flag.String("dir", "bench/peers", "where pom.xml is")
 	count := flag.Int("count", 5, "passes that are measured, of which the table takes the least")
 	events := flag.Int("events", 400_000, "events of each stream, of which the second half is measured")
-	only := flag.String("only", "", "the workload to run, if not all")
+	only := flag.String("only", "", "the workload to run, or mqtt, if not all")
 	name := flag.String("o", "", "a file to write to as well")
 	flag.Parse()
 	out := io.Writer(os.Stdout)
@@ -48,6 +51,9 @@ func run(out io.Writer, dir, only string, count, events int) error {
 	if len(programs) == 0 {
 		return nil
 	}
+	if only == "mqtt" {
+		return overMQTT(out, programs["ekuiper"], count)
+	}
 	var rows []row
 	for _, w := range workloads(events) {
 		if only != "" && w.name != only {
@@ -61,7 +67,11 @@ func run(out io.Writer, dir, only string, count, events int) error {
 	}
 	fmt.Fprintln(out)
 	printTable(out, rows)
-	return disagreements(rows)
+	if only != "" {
+		return disagreements(rows)
+	}
+	fmt.Fprintln(out)
+	return errors.Join(disagreements(rows), overMQTT(out, programs["ekuiper"], count))
 }
 
 // measure runs one workload on all engines in turn.

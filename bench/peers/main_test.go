@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cepd/cepd/bench"
+	"github.com/cepd/cepd/bench/overmqtt"
 )
 
 // TestResults holds what cepd gives for the filters and the window against what
@@ -69,5 +70,21 @@ func TestTable(t *testing.T) {
 	}
 	if err := disagreements(rows); err == nil || !strings.Contains(err.Error(), "flink gave 1233 results") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestReaders(t *testing.T) {
+	var out strings.Builder
+	printReaders(&out, []reader{
+		{title: "one", cost: overmqtt.Cost{CPU: 5000, Rate: 30_000}},
+		{title: "peer", cost: overmqtt.Cost{CPU: 20_100, Rate: 20_000}},
+	})
+	const want = `| over MQTT | processor time for a message | of which eKuiper takes | messages a second | of eKuiper's |
+| --- | --- | --- | --- | --- |
+| one | 5,000 ns | 4.0 times | 30,000 | 1.5 times |
+| peer | 20,100 ns | 1.0 times | 20,000 | 1.0 times |
+`
+	if out.String() != want {
+		t.Errorf("got:\n%s", out.String())
 	}
 }

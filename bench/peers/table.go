@@ -30,6 +30,16 @@ func printTable(out io.Writer, rows []row) {
 	}
 }
 
+// printReaders prints the table over MQTT of docs/performance.md, of which the last
+// row is what the others are held against.
+func printReaders(out io.Writer, readers []reader) {
+	peer := readers[len(readers)-1].cost
+	fmt.Fprintln(out, "| over MQTT | processor time for a message | of which eKuiper takes | messages a second | of eKuiper's |\n| --- | --- | --- | --- | --- |")
+	for _, r := range readers {
+		fmt.Fprintf(out, "| %s | %s | %.1f times | %s | %.1f times |\n", r.title, nanoseconds(r.cost.CPU), peer.CPU/r.cost.CPU, thousands(int64(r.cost.Rate)), r.cost.Rate/peer.Rate)
+	}
+}
+
 // cell says what a peer took, and how much of what cepd took.
 func cell(got, own result) string {
 	switch {

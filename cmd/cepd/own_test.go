@@ -27,7 +27,12 @@ sinks:
 // is another. Both are told once, to the sink that is to be told.
 func TestBrokerForgets(t *testing.T) {
 	broker := mosquitto.New(t)
-	broker.Start()
+	listen := func() {
+		if err := broker.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listen()
 	hook := newHook(t)
 	dir := t.TempDir()
 	write(t, dir, "cepd.yaml", fmt.Sprintf(ownConfig, hook.url))
@@ -44,7 +49,7 @@ func TestBrokerForgets(t *testing.T) {
 		t.Fatalf("got %q %q", down.what, down.summary)
 	}
 	cepd.stop(t, syscall.SIGTERM)
-	broker.Start()
+	listen()
 	cepd = start(t, dir, "BROKER="+broker.Address)
 	checkAll(t, hook, "cepd:source-down resolved", "cepd:session-lost firing")
 

@@ -2,6 +2,7 @@ package mosquitto
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -17,27 +18,51 @@ import (
 func Start(t testing.TB, lines ...string) (address string) {
 	t.Helper()
 	b := New(t, lines...)
-	b.Start()
+	if err := b.Start(); err != nil {
+		t.Fatal(err)
+	}
 	return b.Address
 }
 
-// Broker is a mosquitto that a test may stop and start again, with the same
+// New prepares a broker that does not run yet, and that ends with the test.
+func New(t testing.TB, lines ...string) *Broker {
+	t.Helper()
+	b, err := Prepare(t.TempDir(), lines...)
+	if errors.Is(err, ErrNotInstalled) && os.Getenv("CEPD_REQUIRE_EXTERNAL") != "1" {
+		t.Skip("SKIPPED: ", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Kill)
+	return b
+}
+
+// Broker is a mosquitto that may be stopped and started again, with the same
 // address and the same folder.
 type Broker struct {
 	Address string // host:port
 
-	t      testing.TB
 	bin    string
 	conf   string
 	cancel context.CancelFunc
 	ended  chan struct{}
 }
 
-// New prepares a broker that does not run yet.
-func New(t testing.TB, lines ...string) *Broker {
-	t.Helper()
-	dir := t.TempDir()
-	b := &Broker{t: t, bin: find(t), Address: freeAddress(t), conf: filepath.Join(dir, "mosquitto.conf")}
+// ErrNotInstalled says that there is no such program here.
+var ErrNotInstalled = errors.New("mosquitto is not installed")
+
+// Prepare prepares a broker that does not run yet, and keeps its files in a folder.
+func Prepare(dir string, lines ...string) (*Broker, error) {
+	bin, err := find()
+	if err != nil {
+		return nil, err
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	b := &Broker{bin: bin, Address: address, conf: filepath.Join(dir, "mosquitto.conf")}
 	_, port, _ := net.SplitHostPort(b.Address)
 	text := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\n", port)
 	if strings.Contains(strings.Join(lines, "\n"), "persistence true") {
@@ -46,36 +71,25 @@ func New(t testing.TB, lines ...string) *Broker {
 	if os.Geteuid() == 0 { // it would become a user who may not write the folder
 		text += "user root\n"
 	}
-	if err := os.WriteFile(b.conf, []byte(text+strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Kill)
-	return b
+	return b, os.WriteFile(b.conf, []byte(text+strings.Join(lines, "\n")+"\n"), 0o600)
 }
 
-// find returns the program, or ends the test.
-func find(t testing.TB) string {
-	t.Helper()
+func find() (string, error) {
 	for _, name := range []string{"mosquitto", "/usr/sbin/mosquitto"} { // not in everybody's PATH
 		if bin, err := exec.LookPath(name); err == nil {
-			return bin
+			return bin, nil
 		}
 	}
-	if os.Getenv("CEPD_REQUIRE_EXTERNAL") == "1" {
-		t.Fatal("mosquitto is not installed, and CEPD_REQUIRE_EXTERNAL=1")
-	}
-	t.Skip("SKIPPED: mosquitto is not installed")
-	return ""
+	return "", ErrNotInstalled
 }
 
-func freeAddress(t testing.TB) string {
-	t.Helper()
+func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer l.Close()
-	return l.Addr().String()
+	return l.Addr().String(), nil
 }
 
 // patience is how long a broker may take to listen.
@@ -83,38 +97,37 @@ const patience = 20 * time.Second
 
 // Start runs the broker and returns when it listens. Another process may take
 // the free port first, so it tries a few times.
-func (b *Broker) Start() {
-	b.t.Helper()
+func (b *Broker) Start() error {
 	for range 5 {
-		if b.try() {
-			return
+		if listens, err := b.try(); listens || err != nil {
+			return err
 		}
 	}
-	b.t.Fatal("mosquitto does not start")
+	return errors.New("mosquitto does not start")
 }
 
-func (b *Broker) try() bool {
+func (b *Broker) try() (listens bool, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, b.bin, "-c", b.conf)
 	if err := cmd.Start(); err != nil {
 		cancel()
-		b.t.Fatal(err)
+		return false, err
 	}
 	b.cancel, b.ended = cancel, make(chan struct{})
 	go func(ended chan struct{}) { _ = cmd.Wait(); close(ended) }(b.ended)
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		if c, err := net.DialTimeout("tcp", b.Address, time.Second); err == nil {
 			c.Close()
-			return true
+			return true, nil
 		}
 		select {
 		case <-b.ended:
-			return false
+			return false, nil
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
 	b.Kill()
-	return false
+	return false, nil
 }
 
 // Kill ends the broker at once, as a loss of power would. It may run already

@@ -11,7 +11,9 @@ import (
 func TestBroker(t *testing.T) {
 	b := mosquitto.New(t, "persistence true")
 	for range 2 {
-		b.Start()
+		if err := b.Start(); err != nil {
+			t.Fatal(err)
+		}
 		c, err := net.Dial("tcp", b.Address)
 		if err != nil {
 			t.Fatal(err)

@@ -2,7 +2,10 @@ module github.com/cepd/cepd/bench/peers/ekuiper
 
 go 1.26.8
 
-require github.com/lf-edge/ekuiper v1.14.7
+require (
+	github.com/eclipse/paho.mqtt.golang v1.4.3
+	github.com/lf-edge/ekuiper v1.14.7
+)
 
 require (
 	github.com/Masterminds/goutils v1.1.1 // indirect
@@ -21,7 +24,6 @@ require (
 	github.com/dlclark/regexp2 v1.11.0 // indirect
 	github.com/dop251/goja v0.0.0-20240516125602-ccbae20bcec2 // indirect
 	github.com/dustin/go-humanize v1.0.1 // indirect
-	github.com/eclipse/paho.mqtt.golang v1.4.3 // indirect
 	github.com/edgexfoundry/go-mod-core-contracts/v3 v3.1.0 // indirect
 	github.com/edgexfoundry/go-mod-messaging/v3 v3.1.0 // indirect
 	github.com/felixge/httpsnoop v1.0.4 // indirect

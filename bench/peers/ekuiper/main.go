@@ -2,17 +2,26 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: ekuiper WORKLOAD STREAM.csv")
-		os.Exit(2)
+	var err error
+	switch args := os.Args[1:]; {
+	case len(args) == 2:
+		err = serve(args[0], args[1])
+	case len(args) == 4 && args[0] == "mqtt":
+		var events, results int
+		if _, err = fmt.Sscan(args[2]+" "+args[3], &events, &results); err == nil {
+			err = subscribe(args[1], events, results)
+		}
+	default:
+		err = errors.New("usage: ekuiper WORKLOAD STREAM.csv, or ekuiper mqtt ADDRESS EVENTS RESULTS")
 	}
-	if err := serve(os.Args[1], os.Args[2]); err != nil {
+	if err != nil {
 		fmt.Println("failed", err)
 		os.Exit(1)
 	}
@@ -24,10 +33,8 @@ func serve(workload, file string) error {
 	if err != nil {
 		return err
 	}
-	s, err := startServer()
-	if s != nil {
-		defer s.stop()
-	}
+	s, err := startServer(map[string]string{})
+	defer s.stop()
 	if err != nil {
 		return err
 	}

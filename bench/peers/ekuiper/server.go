@@ -29,14 +29,14 @@ const settings = `basic: {logLevel: error, fileLog: true, restIp: 127.0.0.1, res
 store: {type: sqlite, extStateType: sqlite}
 `
 
-// startServer returns when the server answers. What it is told is in a folder of
-// its own, which becomes the working one.
-func startServer() (*server, error) {
+// startServer returns when the server answers. It has files of settings, by name,
+// and what it is told in a folder of its own, which becomes the working one.
+func startServer(files map[string]string) (*server, error) {
 	home, err := os.MkdirTemp("", "ekuiper")
-	if err != nil {
-		return nil, err
-	}
 	s := &server{home: home}
+	if err != nil {
+		return s, err
+	}
 	for _, dir := range []string{"data", "log", "plugins", "etc/sources", "etc/sinks", "etc/functions", "etc/connections"} {
 		if err := os.MkdirAll(filepath.Join(home, dir), 0o777); err != nil {
 			return s, err
@@ -49,8 +49,11 @@ func startServer() (*server, error) {
 	s.url = "http://" + l.Addr().String()
 	l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	if err := os.WriteFile(filepath.Join(home, "etc", "kuiper.yaml"), fmt.Appendf(nil, settings, port), 0o666); err != nil {
-		return s, err
+	files["kuiper.yaml"] = fmt.Sprintf(settings, port)
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(home, "etc", name), []byte(text), 0o666); err != nil {
+			return s, err
+		}
 	}
 	if err := os.Chdir(home); err != nil {
 		return s, err
