@@ -3,6 +3,7 @@ package nfa
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -51,10 +52,18 @@ func checkWindows(t *rapid.T) {
 	}
 	events := randomEvents(t, 14)
 	want := findAll(t, prog, events, variant{})
-	for name, v := range map[string]variant{
+	variants := map[string]variant{
 		"with time in between": {ticks: true}, "advanced at its deadlines": {lazy: true}, "written and read back": {reread: true},
 		"traced": {traced: true}, "its epochs begin anew": {wraps: true}, "not shown what it sleeps over": {drowsy: true},
-	} {
+	}
+	if prog.Compact() {
+		for _, name := range slices.Collect(maps.Keys(variants)) {
+			v := variants[name]
+			v.compact, v.traced = true, false
+			variants["compact, "+name] = v
+		}
+	}
+	for name, v := range variants {
 		if got := findAll(t, prog, events, v); !slices.Equal(got, want) {
 			t.Fatalf("%s  within %v skip %v %s order %v\non %v\n%s %q\nelse %q\n%s", p, o.Within, o.Skip, o.SkipTo, o.Order, events, name, got, want, prog)
 		}
@@ -62,15 +71,18 @@ func checkWindows(t *rapid.T) {
 }
 
 // variant says how a machine is treated between events.
-type variant struct{ ticks, lazy, reread, traced, drowsy, wraps bool }
+type variant struct{ compact, ticks, lazy, reread, traced, drowsy, wraps bool }
 
 type noTracer struct{}
 
 func (noTracer) Trace(Trace) {}
 
-// findAll lists all that a run machine finds.
+// findAll lists all that a machine finds.
 func findAll(t failer, prog *Prog, events []scenarioEvent, v variant) (all []string) {
 	var m Machine = newRunMachine(prog)
+	if v.compact {
+		m = NewMachine(prog)
+	}
 	env, out := &letterEnv{}, &Result{}
 	if v.traced {
 		out.Trace = noTracer{}
@@ -111,14 +123,8 @@ func findAll(t failer, prog *Prog, events []scenarioEvent, v variant) (all []str
 			m.Step(env.e, env, out)
 		}
 		tell()
-		if r := m.(*runMachine).runs; v.wraps && r != nil {
-			before := m.AppendBinary(nil)
-			for range 2 {
-				if r.epoch = math.MaxUint32; !bytes.Equal(m.AppendBinary(nil), before) {
-					t.Fatalf("%s: with epochs that begin anew %x, else %x", prog, m.AppendBinary(nil), before)
-				}
-			}
-			r.epoch = math.MaxUint32
+		if v.wraps {
+			beginEpochs(t, m)
 		}
 		if v.reread {
 			m = reread(t, prog, m, letterSchema)
@@ -126,4 +132,22 @@ func findAll(t failer, prog *Prog, events []scenarioEvent, v variant) (all []str
 	}
 	advance(event.MaxTime)
 	return all
+}
+
+// beginEpochs lets the epochs of a run machine begin anew, which must be nothing
+// to its bytes, nor to what it does next.
+func beginEpochs(t failer, m Machine) {
+	t.Helper()
+	before := m.AppendBinary(nil)
+	r, ok := m.(*runMachine)
+	if !ok || r.runs == nil {
+		return
+	}
+	for range 2 {
+		r.runs.epoch = math.MaxUint32
+		if after := m.AppendBinary(nil); !bytes.Equal(after, before) {
+			t.Fatalf("with epochs that begin anew %x, else %x", after, before)
+		}
+	}
+	r.runs.epoch = math.MaxUint32
 }
