@@ -13,7 +13,7 @@ type Machine interface {
 	// Advance ends what ends up to and including a time: partial matches past
 	// their window, and trailing negations that held until their deadline.
 	Advance(t event.Time, out *Result)
-	// Deadline returns a time up to which Advance would change nothing that
+	// Deadline returns a time before which Advance would change nothing that
 	// can be told, [event.MaxTime] if it never does.
 	Deadline() event.Time
 	// Empty reports whether there is nothing to remember.
