@@ -68,7 +68,8 @@ func compile(tool string, args ...string) error {
 	said, err := exec.Command(tool, args...).CombinedOutput()
 	if err != nil {
 		lines := strings.Split(strings.TrimSpace(string(said)), "\n")
-		return fmt.Errorf("could not be fetched or built, %s: %w\n%s", tool, err, strings.Join(lines[:min(3, len(lines))], "\n"))
+		why := strings.TrimSpace(err.Error() + "\n" + strings.Join(lines[:min(3, len(lines))], "\n"))
+		return fmt.Errorf("could not be fetched or built, %s: %s", tool, why)
 	}
 	return nil
 }
