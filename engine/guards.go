@@ -29,15 +29,15 @@ const (
 	maxGuarded = 512
 )
 
-// newGuardIndex returns the index of a stream's conditions, nil where it would be
-// of no use.
-func newGuardIndex(s *rules.Stream) *guardIndex {
+// newGuardIndex returns the index of those conditions of a stream that are sought,
+// nil where it would be of no use.
+func newGuardIndex(s *rules.Stream, sought []bool) *guardIndex {
 	if len(s.Conditions) < minGuarded || len(s.Conditions) > maxGuarded {
 		return nil
 	}
 	count := map[int]int{}
-	for _, c := range s.Conditions {
-		if g := c.Guard(); g != nil {
+	for i, c := range s.Conditions {
+		if g := c.Guard(); g != nil && sought[i] {
 			count[g.Slot]++
 		}
 	}
@@ -46,7 +46,7 @@ func newGuardIndex(s *rules.Stream) *guardIndex {
 	for i, c := range s.Conditions {
 		x.of[i] = -1
 		g := c.Guard()
-		if g == nil || count[g.Slot] < minGuarded {
+		if g == nil || !sought[i] || count[g.Slot] < minGuarded {
 			continue
 		}
 		n, ok := place[g.Slot]
@@ -65,6 +65,37 @@ func newGuardIndex(s *rules.Stream) *guardIndex {
 		return nil
 	}
 	return x
+}
+
+// sought returns which conditions of a stream are asked of events of which nothing
+// is known. The `where` of a rule that is filed under its constants is asked only
+// of events that have one of them.
+func (p *plan) sought(s *streamPlan) []bool {
+	sought := make([]bool, len(s.Conditions))
+	note := func(conditions ...int) {
+		for _, c := range conditions {
+			if c >= 0 {
+				sought[c] = true
+			}
+		}
+	}
+	for _, l := range p.lanes {
+		for _, t := range l.tables {
+			x := t.indexes[s.number]
+			for i, r := range t.rules {
+				in := r.inputs[s.number]
+				if in == nil {
+					continue
+				}
+				note(in.When, in.Clear)
+				note(in.Plain...)
+				if x == nil || !x.rules[i].filed {
+					note(in.Where)
+				}
+			}
+		}
+	}
+	return sought
 }
 
 func (f *guardedField) add(condition int, values []event.Value, conditions int) {

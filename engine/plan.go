@@ -149,7 +149,7 @@ func (r *rulePlan) input(kept *event.Event) *rules.Input {
 func newPlan(set *rules.Set) *plan {
 	p := &plan{set: set, streams: map[string]*streamPlan{}, places: map[string]place{}, children: map[string][]int{}}
 	for i, s := range set.Streams {
-		sp := &streamPlan{Stream: s, number: i, keys: make([][]target, len(s.Keys)), guards: newGuardIndex(s)}
+		sp := &streamPlan{Stream: s, number: i, keys: make([][]target, len(s.Keys))}
 		if s.Time != nil {
 			if f := newPlainField(s.Time); f.kind == event.KindTime {
 				sp.time = f
@@ -171,6 +171,7 @@ func newPlan(set *rules.Set) *plan {
 		}
 	}
 	for _, s := range p.order {
+		s.guards = newGuardIndex(s.Stream, p.sought(s))
 		p.aim(s)
 	}
 	for _, r := range set.Rules {
