@@ -70,6 +70,16 @@ func (a *alertState) more() *alertExtra {
 	return a.extra
 }
 
+// copy returns an alert of which what is told can be changed.
+func (a *alertState) copy() *alertState {
+	b := *a
+	if a.extra != nil {
+		x := *a.extra
+		b.extra = &x
+	}
+	return &b
+}
+
 // keep keeps an event, and what the rule's detector said of it.
 func (a *alertState) keep(e, scored *event.Event) {
 	if a.kept = e; scored != nil || a.extra != nil {

@@ -127,6 +127,8 @@ type Engine struct {
 	emitted [][]alerting.Derived // since Step began, each list as it was taken
 	order   []emittedPlace       // scratch memory of their order
 	room    []emittedPlace       // and to sort it
+
+	replace func(next *machinery, lose map[string]part) // [Engine.carryOver], but in tests
 }
 
 // laneClock is what all shards share of a lane: its watermark, and the highest
@@ -149,7 +151,8 @@ func New(c Config) *Engine {
 			}
 		}
 	}
-	e := &Engine{config: c, until: event.MinTime, own: own{}}
+	e := &Engine{config: c, until: event.MinTime, own: own{}, whole: true}
+	e.replace = e.carryOver
 	e.options = options{
 		logID: c.LogID, shards: c.Shards, standIns: c.StandIns, matches: c.Matches, emitted: c.Emitted, tracer: c.Tracer,
 		started: map[string]event.Position{},
@@ -175,14 +178,13 @@ func (e *Engine) prepare(set *rules.Set) (*machinery, error) {
 	return &machinery{p, r}, err
 }
 
-// install puts a machinery in the place of what runs now.
+// install puts a machinery in the place of what runs now, without any state.
 func (e *Engine) install(m *machinery) {
 	e.plan, e.router = m.plan, m.router
 	e.shards = make([]*Shard, e.options.shards)
 	for i := range e.shards {
 		e.shards[i] = newShard(m.plan, &e.options)
 	}
-	e.whole = true // nothing of this is stored
 	e.link()
 	e.clocks = make([]laneClock, len(m.plan.lanes))
 	for i := range e.clocks {

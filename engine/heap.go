@@ -48,3 +48,16 @@ func (h *heap[T]) pop() T {
 		i = down
 	}
 }
+
+// retain leaves only the items that are wanted. What is asked may change them, as
+// long as their order stays.
+func (h *heap[T]) retain(wanted func(x *T) bool) {
+	all := h.items
+	h.items = all[:0]
+	for i := range all {
+		if wanted(&all[i]) {
+			h.push(all[i])
+		}
+	}
+	clear(all[len(h.items):])
+}

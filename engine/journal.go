@@ -149,12 +149,17 @@ func (j *journal) touch(u unit) {
 	if t.gen == j.gen {
 		return
 	}
-	if j.under != nil && j.under.units.holds(t) {
-		j.under.encode(u)
-	}
+	j.spare(u)
 	t.gen = j.gen
 	if t.place == 0 {
 		j.dirty.add(u)
+	}
+}
+
+// spare encodes a unit for the snapshot under way, if that waits for it.
+func (j *journal) spare(u unit) {
+	if j.under != nil && j.under.units.holds(u.tagged()) {
+		j.under.encode(u)
 	}
 }
 

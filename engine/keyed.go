@@ -133,14 +133,20 @@ func (t *table) newClock(key string) *keyClock {
 	if ks := t.keys.get(hashKey(key), key); ks != nil {
 		ks.setClock(kc)
 	}
+	kc.follow()
+	return kc
+}
+
+// follow notes whose time that of the key follows.
+func (kc *keyClock) follow() {
+	t := kc.table
 	for i := range t.lane.plan.streams {
 		if parts := t.follows[i]; parts != nil {
-			if k := t.producerKey(parts, key); k != key {
+			if k := t.producerKey(parts, kc.key); k != kc.key {
 				t.lane.follow(i, k, kc)
 			}
 		}
 	}
-	return kc
 }
 
 // begin sets a clock that knows nothing.
@@ -552,6 +558,15 @@ func (l *lane) runAll(s *Shard) {
 			if !kc.gone {
 				l.runKey(s, kc)
 			}
+		}
+	}
+}
+
+// lookAll looks at all keys.
+func (l *lane) lookAll(s *Shard) {
+	for _, t := range l.tables {
+		for _, kc := range inOrderOf(maps.Values(t.clocks), t.limited) {
+			l.look(s, kc)
 		}
 	}
 }

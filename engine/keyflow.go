@@ -195,6 +195,18 @@ func (e *Engine) lookOut() {
 	}
 }
 
+// lookAtKeys does what has become due of keys whose time has moved without an
+// event.
+func (e *Engine) lookAtKeys() {
+	for lane, p := range e.plan.lanes {
+		if p.keyed {
+			for _, s := range e.shards {
+				s.lanes[lane].lookAll(s)
+			}
+		}
+	}
+}
+
 // settleKeys moves the keys of a source that went on with the clock: while it is
 // down they stand still.
 func (e *Engine) settleKeys(source string) {

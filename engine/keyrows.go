@@ -71,11 +71,11 @@ func (r *restoring) key(name, value *event.Reader) error {
 	if err := name.Err(); err != nil {
 		return err
 	}
-	lane := slices.IndexFunc(e.plan.lanes, func(l *lanePlan) bool { return l.level == level && l.name == streams })
+	lane := e.plan.laneOf(level, streams)
 	if lane < 0 {
 		return r.bequeath(r.heirs(level, streams), value)
 	}
-	at := slices.IndexFunc(e.plan.lanes[lane].tables, func(t *tablePlan) bool { return t.sig == sig })
+	at := e.plan.lanes[lane].tableOf(sig)
 	if at < 0 || !e.plan.lanes[lane].keyed {
 		r.leftOut = true
 		return nil
@@ -107,7 +107,7 @@ func (r *restoring) bequeath(lanes []int, value *event.Reader) error {
 		value.Varint()
 	}
 	return r.engine.readWaiting(value, func(s *streamPlan, ev *event.Event, quiet bool) error {
-		r.inherit(lanes, s, ev, string(appendWho(nil, ev)), item{at: ev.Time, quiet: quiet})
+		r.inherit(lanes, s, ev, string(appendWho(nil, ev)), item{at: ev.Time, quiet: quiet, gen: stored})
 		return nil
 	})
 }

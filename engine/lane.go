@@ -203,12 +203,6 @@ func (l *lane) hold(it *item) {
 	l.waiting.push(it)
 }
 
-// holdStored keeps an item that was stored.
-func (l *lane) holdStored(it item) {
-	it.gen = stored
-	l.waiting.push(&it)
-}
-
 // unhold takes the item out that is due first.
 func (l *lane) unhold() item {
 	it := *l.waiting.top()

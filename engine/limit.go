@@ -48,6 +48,7 @@ type keyLimit struct {
 type keyOrder struct {
 	first, last *keyPlace
 	n           int
+	restored    bool // places were put in as they came: it is to be sorted
 }
 
 // newLimits returns the limits of a table's rules, by number; nil for those
@@ -180,6 +181,7 @@ func (t *table) restorePlace(ks *keyState, rule int) {
 	}
 	o.last = p
 	o.n++
+	o.restored = true
 }
 
 // sortPlaces ends a restore.
@@ -192,7 +194,9 @@ func (e *Engine) sortPlaces() {
 						continue
 					}
 					for i := range limit.groups {
-						limit.groups[i].sort()
+						if o := &limit.groups[i]; o.restored {
+							o.sort()
+						}
 					}
 				}
 			}

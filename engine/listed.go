@@ -102,6 +102,7 @@ func (e *Engine) forget(at place, key string) {
 	}
 	t.touch(ks, at.rule)
 	s.env.begin(t.rules[at.rule], nil, nil, nil)
+	s.obey(e.position)
 	a := ks.at(at.rule).alert
 	if a.Told {
 		d := alerting.Decision{Change: alerting.Cleared, Reason: alerting.ReasonForgotten, Time: max(e.clocks[at.lane].mark, a.Since)}

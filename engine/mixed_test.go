@@ -47,6 +47,7 @@ const mixedRules = `
   - {name: idle, from: t, by: e.k, when: e.x > 65, limits: {idle: 20s}, alert: {summary: "${key}"}}
   - {name: absent, from: t, by: e.k, where: 'e.kind == "b"', absent: {for: 12s, forget: 60s}, alert: {summary: "${key} is gone"}}
   - {name: held, from: t, by: e.d, when: e.x > 40, unless: {firing: hot}, alert: {summary: "${key}"}}
+  - {name: held-k, from: t, by: e.k, when: e.x > 45, unless: {firing: hot-k}, alert: {summary: "${key}"}}
   - {name: data, from: t, by: e.k, when: e.code == 5, no_data: {after: 9s, do: raise}, alert: {summary: "${e.x}"}}
   - {name: flap, from: t, by: e.site, when: e.x > 90, clear_after: 4s, flap: {changes: 4, within: 40s}, alert: {summary: "${e.x}"}}
   - {name: peak, from: t, by: e.k, where: e.x > 85, emit: {site: e.site, k: e.k, x: e.x, all: key}}
@@ -57,6 +58,7 @@ const mixedRules = `
   - {name: tens, from: t, by: e.k, where: 'e.kind == "b"', window: {count: 3}, emit: {k: key, x: sum(e.x)}, when: count() > 0}
   - {name: ten-keys, from: tens, by: e.k, when: e.x > 100, clear_after: 5s, alert: {summary: "${key} ${e.x}"}}
   - {name: odd, from: t, by: e.d, detect: {value: e.x, method: range, with: {high: 85}, quiet: 4s}, for: 1s, clear_after: 20s, emit: {score: score, x: value}, alert: {summary: "${value} ${reason}"}}
+  - {name: drift, from: t, by: e.k, detect: {value: e.x, method: ewma, with: {threshold: 0.9}}, alert: {summary: "${value} ${score}"}}
   - {name: ack, from: [t, w], by: e.k, pattern: low -> !ack, define: {low: {from: t, where: e.x < 20}, ack: {from: w, where: e.ok}}, within: 10s, alert: {summary: "${low.x}"}}
   - {name: both, from: [t, u], by: e.k, pattern: a -> b, define: {a: {from: t, where: e.x > 90}, b: {from: u, where: e.x < 10}}, within: 20s, alert: {summary: "${a.x} ${b.d}"}}
   - {name: u-hot, from: u, by: e.d, when: e.x > 90, clear_after: 7s, alert: {summary: "${key} ${e.k}"}}
@@ -65,6 +67,24 @@ const mixedRules = `
   - {name: a-off, from: a, by: e.k, when: e.ok == false, clear: e.ok, for: 2s, alert: {summary: "${key}"}}
   - {name: late, from: stragglers, by: e.k, when: e.x > 50, clear_after: 30s, alert: {summary: "${key} ${e.x}"}}
 `
+
+// variations are changes of rules that people make, most of which keep the state.
+var variations = [][2]string{
+	{"e.x > 50", "e.x > 45"}, {"e.x > 60", "e.x > 65"}, {"e.x < 40", "e.x < 35"}, {"for: 2s", "for: 6s"}, {"for: 7s", "for: 1s"}, {"clear_for: 3s", "clear_for: 8s"},
+	{"clear_after: 4s", "clear_after: 9s"}, {"after: 9s", "after: 14s"}, {"forget: 60s", "forget: 20s"}, {"within: 20s", "within: 9s"}, {"within: 30s", "within: 45s"},
+	{"idle: 20s", "idle: 5s"}, {"idle: 15s", "idle: 40s"}, {"keys: 1", "keys: 400"}, {"changes: 4", "changes: 3"}, {"high: 85", "high: 70"}, {"threshold: 0.9", "threshold: 0.7"}, {"{n: count(), usual", "{n: count(), more: n + 1, usual"}, {"within: 30s, timeout", "within: 30s, limits: {runs: 3}, timeout"}, {`summary: "${e.x}"`, `summary: "${e.x} ${e.code}"`},
+	{"${a.x}", "${a.x} ${a.kind}"}, {"${b.x}", "${b.code}"}, {"count() > 1", "count() > 2"}, {"lateness: 5s", "lateness: 2s"}, {"from: t, by", "from: t, mode: shadow, by"},
+}
+
+// vary changes a rule now and then.
+func vary(rng *rand.Rand, rule string) string {
+	for _, v := range variations {
+		if rng.Intn(6) == 0 {
+			rule = strings.Replace(rule, v[0], v[1], 1)
+		}
+	}
+	return rule
+}
 
 // mixedSets draws streams, and some sets of rules over them.
 func mixedSets(t *testing.T, rng *rand.Rand, n int) []*rules.Set {
@@ -79,11 +99,11 @@ func mixedSets(t *testing.T, rng *rand.Rand, n int) []*rules.Set {
 		var some []string
 		most := []int{3, 6, len(all)}[rng.Intn(3)]
 		for _, i := range rng.Perm(len(all))[:most] {
-			some = append(some, strings.TrimSpace(all[i]))
+			some = append(some, vary(rng, strings.TrimSpace(all[i])))
 		}
 		text := head + "  " + strings.Join(some, "\n  ") + "\n"
 		has := func(name string) bool { return strings.Contains(text, "{name: "+name+",") }
-		for _, needs := range [][2]string{{"peaks", "peak"}, {"peak-window", "peak"}, {"ten-keys", "tens"}, {"held", "hot"}} {
+		for _, needs := range [][2]string{{"peaks", "peak"}, {"peak-window", "peak"}, {"ten-keys", "tens"}, {"held", "hot"}, {"held-k", "hot-k"}} {
 			if has(needs[0]) && !has(needs[1]) {
 				i := slices.IndexFunc(all, func(r string) bool { return strings.Contains(r, "{name: "+needs[1]+",") })
 				text += "  " + strings.TrimSpace(all[i]) + "\n"

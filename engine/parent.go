@@ -25,7 +25,7 @@ type parentChange struct {
 // about. It does not depend on what else was judged before.
 type changeOrder struct {
 	cause  cause
-	pos    event.Position // of the event, or of the record of a reload
+	pos    event.Position // of the event, or of the record that orders the change
 	number int            // among the changes of one judgment
 }
 
@@ -37,12 +37,15 @@ const (
 	causeEvent
 	causeRelease
 	causeSteady
-	causeReload
+	causeReload // or another record that changes alerts
 )
 
 func (o changeOrder) compare(p changeOrder) int {
 	return cmp.Or(cmp.Compare(o.cause, p.cause), o.pos.Compare(p.pos), cmp.Compare(o.number, p.number))
 }
+
+// obey notes that a record changes alerts by itself.
+func (s *Shard) obey(record event.Position) { s.cause, s.obeyed = causeReload, record }
 
 // announce notes a change of an alert that children look at. That of a rule in
 // shadow mode holds nobody back.
@@ -52,7 +55,10 @@ func (s *Shard) announce(ks *keyState, slot alertSlot, d alerting.Decision) {
 		return
 	}
 	o := changeOrder{cause: s.cause, number: s.env.told}
-	if s.env.event != nil {
+	switch {
+	case s.cause == causeReload:
+		o.pos = s.obeyed
+	case s.env.event != nil:
 		o.pos = s.env.event.Pos
 	}
 	s.out.parents = append(s.out.parents, item{at: d.Time, parent: &parentChange{
@@ -73,6 +79,10 @@ func (e *Engine) carry(changes []item) {
 	told := map[parentKey]int{}
 	for _, it := range changes {
 		p := it.parent
+		children := e.plan.children[p.rule]
+		if len(children) == 0 { // after a reload the rule may be gone
+			continue
+		}
 		keyed := e.plan.lanes[e.parentLane(p.rule)].keyed
 		if keyed {
 			// They come in the order in which they take effect, whatever their times.
@@ -80,7 +90,7 @@ func (e *Engine) carry(changes []item) {
 			p.order = changeOrder{cause: causeEvent, pos: e.position, number: told[who]}
 			told[who]++
 		}
-		for _, lane := range e.plan.children[p.rule] {
+		for _, lane := range children {
 			it := it
 			if keyed && !e.plan.lanes[lane].keyed {
 				it.at = max(it.at, e.clocks[lane].mark)

@@ -88,6 +88,20 @@ type lanePlan struct {
 	tables    []*tablePlan
 }
 
+// is reports whether the lane is the one of a level over streams.
+func (l *lanePlan) is(level int, name string) bool { return l.level == level && l.name == name }
+
+// laneOf returns the number of the lane of a level over streams, -1 where there
+// is none.
+func (p *plan) laneOf(level int, name string) int {
+	return slices.IndexFunc(p.lanes, func(l *lanePlan) bool { return l.is(level, name) })
+}
+
+// tableOf returns the number of the table of a signature, -1 where there is none.
+func (l *lanePlan) tableOf(sig string) int {
+	return slices.IndexFunc(l.tables, func(t *tablePlan) bool { return t.sig == sig })
+}
+
 // own reports whether a stream of the lane is derived and has a watermark of its
 // own, since it comes out of keys that have each a time of their own.
 func (l *lanePlan) own(i int) bool { return l.streams[i].Unordered && l.marks[i] == rules.MarksStream }
@@ -138,8 +152,8 @@ func (r *rulePlan) takesLate() bool { return r.Window != nil && r.Window.Spec.La
 
 // input returns the input that an event which the rule kept came by.
 func (r *rulePlan) input(kept *event.Event) *rules.Input {
-	for _, in := range r.Inputs {
-		if in.Keep == kept.Schema {
+	for _, in := range r.Inputs { // the schema may be one of the rules before a reload
+		if in.Stream.Name == kept.Schema.Stream() {
 			return in
 		}
 	}
@@ -271,7 +285,7 @@ func (p *plan) place(r *rules.Rule) {
 		rp.output.producer = li
 	}
 	sig := tableSignature(r)
-	ti := slices.IndexFunc(l.tables, func(t *tablePlan) bool { return t.sig == sig })
+	ti := l.tableOf(sig)
 	if ti < 0 {
 		ti = len(l.tables)
 		t := &tablePlan{sig: sig, follows: make([][]int, len(l.streams))}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"iter"
 	"slices"
 
 	"github.com/cepd/cepd/alerting"
@@ -26,8 +25,8 @@ func (e *Engine) reload(rec *event.Record) {
 	}
 	re.compare(e.plan.set, set)
 	e.unlist(re.Kept, set)
-	rows := e.Rows()
-	lose := re.losses(e.plan.set, set)
+	was := e.plan.set
+	lose := re.losses(was, set)
 	e.clearAlerts(re.Removed, alerting.ReasonRuleRemoved, rec.Pos, everySlot)
 	e.clearAlerts(re.Restarted, alerting.ReasonRuleChanged, rec.Pos, everySlot)
 	for _, name := range re.Kept {
@@ -43,16 +42,7 @@ func (e *Engine) reload(rec *event.Record) {
 	for _, s := range e.shards {
 		parents = append(parents, s.out.parents...)
 	}
-	e.install(next)
-	// What was read a moment ago from live state reads back, or the encoding is
-	// broken.
-	r := restoring{engine: e, skip: lose}
-	if err := r.rows(inOrder(rows)); err != nil {
-		panic("engine: " + err.Error())
-	}
-	if len(r.damage) > 0 {
-		panic(fmt.Sprintf("engine: restoring the state of rule %s: %v", r.damage[0].Rule, r.damage[0].Err))
-	}
+	e.replace(next, lose)
 	e.carry(parents)
 	e.reconnect(rec)
 	for _, name := range re.Kept {
@@ -63,23 +53,15 @@ func (e *Engine) reload(rec *event.Record) {
 	for i := range e.plan.lanes {
 		e.list(i)
 	}
+	if lagFell(was, set) {
+		e.lookAtKeys()
+	}
 	for _, name := range re.Removed {
 		delete(e.options.started, name)
 	}
 	for _, names := range [][]string{re.Added, re.Restarted} {
 		for _, name := range names {
 			e.options.started[name] = rec.Pos
-		}
-	}
-}
-
-// inOrder yields rows as [Restore] takes them.
-func inOrder(rows []Row) iter.Seq2[Row, error] {
-	return func(yield func(Row, error) bool) {
-		for _, row := range rows {
-			if !yield(row, nil) {
-				return
-			}
 		}
 	}
 }
@@ -94,7 +76,7 @@ func (e *Engine) release(name string) {
 			for slot, a := range ks.look(at.rule).alerts() {
 				if a.Phase == alerting.Firing && !a.Told {
 					s.env.begin(t.rules[at.rule], nil, nil, nil)
-					s.cause = causeReload
+					s.obey(e.position)
 					t.touch(ks, at.rule)
 					now := max(ks.now(e.clocks[at.lane].mark), a.Since)
 					s.release(l, ks, slot, a, now)
@@ -116,6 +98,16 @@ func (e *Engine) reconnect(rec *event.Record) {
 			}
 		}
 	}
+}
+
+// lagFell reports whether keys have a time of their own that is less far behind
+// their events than it was.
+func lagFell(old, set *rules.Set) bool {
+	return slices.ContainsFunc(set.Streams, func(s *rules.Stream) bool {
+		return s.Watermark.PerKey && slices.ContainsFunc(old.Streams, func(was *rules.Stream) bool {
+			return was.Name == s.Name && s.Watermark.Lag < was.Watermark.Lag
+		})
+	})
 }
 
 // part is the part of a rule's state that a reload does away with.
@@ -226,7 +218,8 @@ func shapeOf(r *rules.Rule) string {
 	return shape
 }
 
-// clearAlerts clears what fires of rules that go, at the record that says so.
+// clearAlerts clears what fires of rules that go, at the record that says so. What
+// is known of the alerts themselves stays as it is.
 func (e *Engine) clearAlerts(names []string, reason string, pos event.Position, slots [alertSlots]bool) {
 	for _, name := range names {
 		at := e.plan.places[name]
@@ -234,12 +227,11 @@ func (e *Engine) clearAlerts(names []string, reason string, pos event.Position, 
 			t := s.lanes[at.lane].tables[at.table]
 			for ks := range t.keys.all() { // what is put out is sorted by key
 				s.env.begin(t.rules[at.rule], nil, nil, nil)
-				s.cause = causeReload
+				s.obey(e.position)
 				for slot, a := range ks.look(at.rule).alerts() {
 					if a.Told && slots[slot] {
-						t.touch(ks, at.rule)
 						now := max(ks.now(e.clocks[at.lane].mark), a.Since)
-						s.tell(ks, slot, a, alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now}, grounds{last: pos})
+						s.tell(ks, slot, a.copy(), alerting.Decision{Change: alerting.Cleared, Reason: reason, Time: now}, grounds{last: pos})
 					}
 				}
 			}

@@ -55,8 +55,7 @@ type restoring struct {
 }
 
 func (r *restoring) rows(rows iter.Seq2[Row, error]) error {
-	e := r.engine
-	r.old = oldLanes{names: map[string]bool{}, taken: map[string]bool{}}
+	r.old = newOldLanes()
 	r.small = map[string]string{}
 	var last []byte
 	for row, err := range rows {
@@ -71,15 +70,21 @@ func (r *restoring) rows(rows iter.Seq2[Row, error]) error {
 		}
 		last = append(last[:0], row.Name...)
 	}
+	r.settle()
+	return nil
+}
+
+// settle does what can be done only when all of the state is there.
+func (r *restoring) settle() {
+	e := r.engine
 	e.sortPlaces()
 	e.router.stats = newStats() // what waits was counted when it came
 	e.lookOut()
 	for i, l := range e.plan.lanes {
-		if len(l.parents) > 0 && !r.old.names[string(l.rowName(rowLane)[1:])] {
+		if len(l.parents) > 0 && !r.old.names[l.id()] {
 			e.learn(i)
 		}
 	}
-	return nil
 }
 
 // bear notes damage of which it can be said what is lost, and reports whether
@@ -206,7 +211,7 @@ func (e *Engine) restoreClock(value *event.Reader) {
 
 func (e *Engine) laneByName(name *event.Reader) int {
 	level, text := int(name.Byte()), name.Text()
-	return slices.IndexFunc(e.plan.lanes, func(l *lanePlan) bool { return l.level == level && l.name == text })
+	return e.plan.laneOf(level, text)
 }
 
 func (m *marks) read(r *event.Reader) {
@@ -382,13 +387,15 @@ type oldLanes struct {
 	taken map[string]bool // number of a new lane, and an event that it has
 }
 
+func newOldLanes() oldLanes { return oldLanes{names: map[string]bool{}, taken: map[string]bool{}} }
+
 // heirs returns the lanes that take what waited in an old one: itself, and those
 // over the same streams that were not there, at another level or by another
 // time.
 func (r *restoring) heirs(level int, name string) []int {
 	var lanes []int
 	for i, l := range r.engine.plan.lanes {
-		if l.name == name && l.level == level || l.plain == plainName(name) && !r.old.names[string(l.rowName(rowLane)[1:])] {
+		if l.is(level, name) || l.plain == plainName(name) && !r.old.names[l.id()] {
 			lanes = append(lanes, i)
 		}
 	}
@@ -419,7 +426,7 @@ func (r *restoring) waiting(name, value *event.Reader) {
 	if len(lanes) > 1 || e.plan.lanes[lanes[0]].name != streams || e.plan.lanes[lanes[0]].level != level {
 		r.leftOut = true // it has rows of other names now
 	}
-	r.inherit(lanes, s, ev, who, item{at: at, late: late, quiet: quiet})
+	r.inherit(lanes, s, ev, who, item{at: at, late: late, quiet: quiet, gen: stored})
 }
 
 // inherit puts an event among those that lanes hold back, in each once.
@@ -446,8 +453,8 @@ func (e *Engine) wait(lane int, s *streamPlan, ev *event.Event, like item) (take
 			e.deliver(shard, it)
 			return
 		}
-		it.at, it.late, it.quiet = like.at, like.late, like.quiet
-		e.shards[shard].lanes[lane].holdStored(*it)
+		it.at, it.late, it.quiet, it.gen = like.at, like.late, like.quiet, like.gen
+		e.shards[shard].lanes[lane].waiting.push(it)
 	})
 	return taken
 }
@@ -513,7 +520,7 @@ func (e *Engine) restoreParent(name, value *event.Reader) {
 func (r *restoring) change(name, value *event.Reader) {
 	e := r.engine
 	lane := e.laneByName(name)
-	it := item{at: name.Time(), parent: &parentChange{
+	it := item{gen: stored, at: name.Time(), parent: &parentChange{
 		rule: name.Text(), key: name.Text(), order: readOrder(name), fires: value.Byte() == 1,
 	}}
 	if lane < 0 || !slices.Contains(e.plan.children[it.parent.rule], lane) {
@@ -521,19 +528,29 @@ func (r *restoring) change(name, value *event.Reader) {
 		return
 	}
 	for _, s := range e.shards {
-		s.lanes[lane].holdStored(it)
+		s.lanes[lane].waiting.push(&it)
 	}
 }
 
-// take takes over what was stored of a state.
+// take takes over what was read of a state.
 func (st *ruleState) take(from *ruleState) {
 	st.kept, st.alert = from.kept, from.alert
-	if x := from.extra; x != nil {
-		more := st.more()
-		more.timeout, more.place = x.timeout, x.place
+	if from.extra != nil || st.extra != nil {
+		x := st.more()
+		x.timeout, x.place = from.at(alertTimeout), from.place()
 	}
-	st.changed = stored
-	st.set(bitStored, true)
+}
+
+// lose takes away what a reload does away with.
+func (st *ruleState) lose(p part) {
+	for slot, a := range st.alerts() {
+		switch {
+		case p.slots[slot]:
+			st.put(slot, nil)
+		case p.told:
+			a.Gate = alerting.Gate{}
+		}
+	}
 }
 
 // state puts the state of one rule and key back, all of it or, where it cannot
@@ -564,15 +581,7 @@ func (r *restoring) state(name, value *event.Reader) error {
 	if value.Len() > 0 {
 		return event.ErrEncoding
 	}
-	for slot, a := range st.alerts() {
-		switch {
-		case lose.slots[slot]:
-			st.put(slot, nil)
-		case lose.told:
-			a.Gate = alerting.Gate{}
-		}
-	}
-	if st.empty() {
+	if st.lose(lose); st.empty() {
 		return nil
 	}
 	if t.clocks != nil && t.clocks[key] == nil {
@@ -590,21 +599,30 @@ func (r *restoring) state(name, value *event.Reader) error {
 		to = ks.insert(at.rule)
 	}
 	to.take(&st)
-	t.restorePlace(ks, at.rule)
-	if t.rules[at.rule].Idle > 0 {
-		l.arm(ks, at.rule, timerIdle, idle)
+	to.changed = stored
+	to.set(bitStored, true)
+	l.revive(ks, to, idle, e.clocks[at.lane].mark)
+	return nil
+}
+
+// revive gives a state that was read its place among those of other keys, and
+// arms its deadlines; idle is the one that was read with it.
+func (l *lane) revive(ks *keyState, st *ruleState, idle, now event.Time) {
+	rule := st.rule()
+	ks.table.restorePlace(ks, rule)
+	if ks.table.rules[rule].Idle > 0 {
+		l.arm(ks, rule, timerIdle, idle)
 	}
 	if m := st.machine(); m != nil {
-		l.arm(ks, at.rule, timerRuns, m.Deadline())
+		l.arm(ks, rule, timerRuns, m.Deadline())
 	}
 	if ws := st.window(); ws != nil {
-		l.arm(ks, at.rule, timerWindow, ws.Deadline())
+		l.arm(ks, rule, timerWindow, ws.Deadline())
 	}
 	if ds := st.detect(); ds != nil {
-		l.arm(ks, at.rule, timerWindow, ds.d.Due())
+		l.arm(ks, rule, timerWindow, ds.d.Due())
 	}
 	for slot, a := range st.alerts() {
-		l.armAlert(ks, at.rule, slot, a, ks.now(e.clocks[at.lane].mark))
+		l.armAlert(ks, rule, slot, a, ks.now(now))
 	}
-	return nil
 }

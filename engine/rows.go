@@ -102,6 +102,9 @@ func (l *lanePlan) rowName(kind byte) []byte {
 	return event.AppendText([]byte{kind, byte(l.level)}, l.name)
 }
 
+// id is what tells the lane apart from others in the names of rows.
+func (l *lanePlan) id() string { return string(l.rowName(rowLane)[1:]) }
+
 func (m *marks) appendBinary(v []byte) []byte {
 	v = binary.AppendVarint(binary.AppendVarint(v, int64(m.mark)), int64(m.latest))
 	v = binary.AppendVarint(binary.AppendVarint(v, int64(m.paused)), int64(m.up))

@@ -18,14 +18,15 @@ type Shard struct {
 	lanes   []*lane
 	out     shardOutput
 
-	memos []memo // of the event at hand, by number of the stream
-	quiet bool   // the event at hand raises no alert
-	cause cause  // what is at work: an event, or a timer of which kind
-	blank bool   // texts have nothing to read: what they are about is not kept
-	frame expr.Frame
-	env   env
-	texts event.Texts // of events that are kept
-	kept  keptMemory  // of events that are emitted
+	memos  []memo         // of the event at hand, by number of the stream
+	quiet  bool           // the event at hand raises no alert
+	cause  cause          // what is at work: an event, or a timer of which kind
+	obeyed event.Position // the record that changes alerts by itself, where one does
+	blank  bool           // texts have nothing to read: what they are about is not kept
+	frame  expr.Frame
+	env    env
+	texts  event.Texts // of events that are kept
+	kept   keptMemory  // of events that are emitted
 
 	// Scratch memory of windows.
 	windows             window.Out

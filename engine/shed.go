@@ -170,7 +170,7 @@ func (e *Engine) evictKey(at place, key string, pos event.Position) {
 	}
 	t.touch(ks, at.rule)
 	s.env.begin(t.rules[at.rule], nil, nil, nil)
-	s.cause = causeReload
+	s.obey(pos)
 	s.forget(l, ks, at.rule, ks.now(e.clocks[at.lane].mark), alerting.ReasonMemory, evictedMemory, grounds{last: pos})
 	if kc := ks.clock(); kc != nil {
 		l.dropTimers(&kc.timers)

@@ -28,7 +28,7 @@ type Snapshot struct {
 	Full bool
 
 	engine  *Engine
-	plan    *plan             // that the state belongs to
+	void    bool              // a reload has since made some of what is stored useless
 	rows    []Row             // encoded when it was taken
 	small   map[string]string // all of them, by name
 	taken   []*taken
@@ -53,7 +53,7 @@ func (e *Engine) Snapshot(full bool) *Snapshot {
 		panic("engine: a snapshot is under way")
 	}
 	full = full || e.whole
-	s := &Snapshot{Position: e.position, Full: full, engine: e, plan: e.plan, small: map[string]string{}, leavers: map[*lane][][]byte{}, seen: map[string]bool{}}
+	s := &Snapshot{Position: e.position, Full: full, engine: e, small: map[string]string{}, leavers: map[*lane][][]byte{}, seen: map[string]bool{}}
 	e.globals(func(name, value []byte) {
 		s.small[string(name)] = string(value)
 		if old, ok := e.small[string(name)]; full || !ok || old != string(value) {
@@ -170,11 +170,8 @@ func (s *Snapshot) nextHeld() (Row, bool) {
 // snapshot builds on this one.
 func (s *Snapshot) Committed() {
 	e := s.end()
-	if s.plan != e.plan {
-		return // of state that a reload has replaced since
-	}
 	e.small = s.small
-	if s.Full {
+	if s.Full && !s.void {
 		e.whole = false
 	}
 	for _, t := range s.taken {
@@ -185,9 +182,7 @@ func (s *Snapshot) Committed() {
 // Abandoned says that the snapshot was not stored: the next one takes what it
 // took.
 func (s *Snapshot) Abandoned() {
-	if e := s.end(); s.plan != e.plan {
-		return
-	}
+	s.end()
 	for _, t := range s.taken {
 		t.abandon()
 	}

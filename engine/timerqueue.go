@@ -145,3 +145,22 @@ func (q *timerQueue) all() iter.Seq[*timer] {
 		}
 	}
 }
+
+// retain leaves only the timers that are wanted. What is asked may change them, as
+// long as their order stays.
+func (q *timerQueue) retain(wanted func(t *timer) bool) {
+	for i := range q.rows {
+		r := &q.rows[i]
+		left, sorted := r.list[:0], 0
+		for j := r.next; j < len(r.list); j++ {
+			if t := r.list[j]; wanted(&t) {
+				if left = append(left, t); j < r.sorted {
+					sorted = len(left)
+				}
+			}
+		}
+		clear(r.list[len(left):])
+		*r = timerRow{list: left, sorted: sorted}
+	}
+	q.others.retain(wanted)
+}
