@@ -200,6 +200,25 @@ func TestCaptured(t *testing.T) {
 	}
 }
 
+// A name clashes with a field's if it differs from it in case only, by all that
+// Unicode knows of case.
+func TestFolded(t *testing.T) {
+	names := []string{"", "i", "id", "ID", "kelvin", "KELVIN", "\u212aelvin", "speed", "Speed", "\u017fpeed", "masks", "MAS\u212a\u017f", "_a", "\x7fa", "été", "ÉTÉ"}
+	for _, field := range names {
+		f := newFields(schemaOf(nil, field), nil)
+		for _, name := range names {
+			slot, ok := f.slot(name)
+			wantSlot, wantOK := -1, !strings.EqualFold(name, field)
+			if name == field {
+				wantSlot, wantOK = 0, true
+			}
+			if slot != wantSlot || ok != wantOK {
+				t.Errorf("%q beside the field %q: got %d %v, want %d %v", name, field, slot, ok, wantSlot, wantOK)
+			}
+		}
+	}
+}
+
 // The slots of an event are reused, whatever they held.
 func TestSlots(t *testing.T) {
 	d, _ := New("json", schemaOf(nil, "a", "b"))

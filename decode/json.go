@@ -32,12 +32,8 @@ func (d *jsonDecoder) Decode(payload []byte, e *event.Event) (int, error) {
 		payload = withoutSpace(payload)
 	}
 	p, n, odd := d.usual(payload, 0, d.trie.start(), e.Slots)
-	for odd {
-		end := plain(payload, p, n, e.Slots)
-		if end == 0 {
-			break
-		}
-		p, n, odd = d.usual(payload, end, n, e.Slots)
+	if p < len(payload)-1 {
+		p, n, odd = d.nearlyUsual(payload, p, n, odd, e.Slots)
 	}
 	if p == len(payload)-1 && p < MaxPayload && payload[p] == '}' && !odd && n.parent != nil {
 		d.fields.clearRest(e.Slots, n.filled)
@@ -45,7 +41,7 @@ func (d *jsonDecoder) Decode(payload []byte, e *event.Event) (int, error) {
 	}
 	d.begin(payload)
 	if p > 0 && len(payload) <= MaxPayload || d.isObject() {
-		p = d.object(p, n, odd, e.Slots)
+		p = d.object(p, n, odd, 1, e.Slots)
 	}
 	if p >= 0 {
 		if p = d.space(p); p < len(payload) {
@@ -122,50 +118,115 @@ func (d *jsonDecoder) isObject() bool {
 	return false
 }
 
-// object goes on with the object at the top from where [jsonDecoder.usual] left
-// it.
-func (d *jsonDecoder) object(p int, n *node, odd bool, slots []event.Value) int {
+// object goes on with an object from where [jsonDecoder.usual] left it. depth is
+// how deep its values stand. What is not at the top has no slots.
+func (d *jsonDecoder) object(p int, n *node, odd bool, depth int, slots []event.Value) int {
+	top := depth == 1
 	for {
 		for odd {
-			if p = d.readValue(p, n, int(n.slot), slots); p < 0 {
+			if p = d.readValue(p, n, int(n.slot), depth, slots); p < 0 {
 				return -1
 			}
 			p, n, odd = d.usual(d.b, p, n, slots)
 		}
-		o, more := object{at: n, begun: n.parent != nil, slot: -1, top: true}, false
+		o, more := object{at: n, begun: n.parent != nil, slot: -1, top: top}, false
 		if p, more = d.member(p, &o); p < 0 {
 			return -1
 		}
-		if !more || o.at == nil { // from here on, slots are as they should be
+		if top && (!more || o.at == nil) { // from here on, slots are as they should be
 			d.fields.clearRest(slots, n.filled)
 		}
 		if !more {
 			return p
 		}
 		if o.at == nil {
-			return d.strange(p, &o, slots)
+			return d.strange(p, &o, depth, slots)
 		}
 		n, odd = o.at, true
 	}
 }
 
-// strange reads the rest of the object at the top, from a value on whose name
-// the trie does not have.
-func (d *jsonDecoder) strange(p int, o *object, slots []event.Value) int {
+// strange reads the rest of an object, from a value on whose name the trie does
+// not have.
+func (d *jsonDecoder) strange(p int, o *object, depth int, slots []event.Value) int {
 	for more := true; more; {
-		if p = d.readValue(p, nil, o.slot, slots); p < 0 {
+		if p = d.readValue(p, nil, o.slot, depth, slots); p < 0 {
 			return -1
 		}
 		p, more = d.member(p, o)
 	}
+	d.close(o)
 	return p
+}
+
+// skip checks the value at p and passes over it. depth is how deep the value
+// stands, n is its name in the trie.
+func (d *jsonDecoder) skip(p, depth int, n *node) int {
+	if p >= len(d.b) {
+		return d.unexpected(p, "a value")
+	}
+	switch c := d.b[p]; c {
+	case '"':
+		end, _ := d.text(p + 1)
+		if end < 0 {
+			return -1
+		}
+		return end + 1
+	case '{':
+		return d.skipObject(p, depth, n)
+	case '[':
+		return d.skipArray(p, depth, n)
+	case 't':
+		return d.literal(p, "true")
+	case 'f':
+		return d.literal(p, "false")
+	case 'n':
+		return d.literal(p, "null")
+	default:
+		return d.skipNumber(p)
+	}
+}
+
+func (d *jsonDecoder) skipArray(p, depth int, n *node) int {
+	if depth >= MaxDepth {
+		return d.tooDeep(p)
+	}
+	p = d.space(p + 1)
+	if p < len(d.b) && d.b[p] == ']' {
+		return p + 1
+	}
+	for {
+		if p = d.skip(p, depth+1, n); p < 0 {
+			return -1
+		}
+		var more bool
+		if p, more = d.comma(p, ']'); !more {
+			return p
+		}
+	}
+}
+
+func (d *jsonDecoder) skipObject(p, depth int, n *node) int {
+	if depth >= MaxDepth {
+		return d.tooDeep(p)
+	}
+	o, odd := d.open(n), false
+	if o.at != nil {
+		p, n, odd = d.usual(d.b, p, o.at, nil)
+		return d.object(p, n, odd, depth+1, nil)
+	}
+	p, more := d.member(p, &o)
+	if !more {
+		return p
+	}
+	return d.strange(p, &o, depth+1, nil)
 }
 
 // readValue reads the value at p, or behind the white space there, for a slot, if it
 // has one. n is its name in the trie.
-func (d *jsonDecoder) readValue(p int, n *node, slot int, slots []event.Value) int {
+func (d *jsonDecoder) readValue(p int, n *node, slot, depth int, slots []event.Value) int {
 	if p = d.space(p); slot < 0 {
-		return d.skip(p, 1, n)
+		return d.skip(p, depth, n)
 	}
 	return d.field(p, n, d.fields.types[slot], &slots[slot])
 }

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"math/bits"
+	"unicode/utf8"
 
 	"github.com/cepd/cepd/event"
 )
@@ -14,6 +15,7 @@ type fields struct {
 	own    []bool              // by slot: not captured, so ours to fill
 	others bool                // some slot is captured
 	ours   uint64              // the slots that are ours, as a set, where there are 64 at most
+	shapes uint64              // of their names, as a set
 	buf    []byte
 }
 
@@ -36,7 +38,9 @@ func newFields(schema *event.Schema, captured []string) *fields {
 		}
 	}
 	for name := range f.slots {
-		f.folded[string(foldName(nil, name))] = struct{}{}
+		folded := string(foldName(nil, name))
+		f.folded[folded] = struct{}{}
+		f.shapes |= 1 << shape(folded)
 	}
 	for i, own := range f.own {
 		if own && !f.many() {
@@ -52,12 +56,34 @@ func (f *fields) many() bool { return len(f.types) > 64 }
 // slot returns the slot of a name, -1 where it has none. The name is not well
 // chosen if it differs from a field's name in case only.
 func (f *fields) slot(name string) (slot int, ok bool) {
+	if f.shapes>>shape(name)&1 == 0 && isASCII(name) {
+		return -1, true
+	}
 	if i, found := f.slots[name]; found {
 		return i, true
 	}
 	f.buf = foldName(f.buf[:0], name)
 	_, clash := f.folded[string(f.buf)]
 	return -1, !clash
+}
+
+// shape returns a number below 64, which is the same for names in ASCII that
+// differ in case only.
+func shape(name string) uint {
+	n := len(name)
+	if n == 0 {
+		return 0
+	}
+	return (uint(n) + 3*uint(name[0]&^0x20) + 5*uint(name[n-1]&^0x20)) & 63
+}
+
+func isASCII(name string) bool {
+	for i := range len(name) {
+		if name[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // clear makes the slots of e that the decoder fills missing.

@@ -95,11 +95,13 @@ func (s *scanner) oddText(p int) (end int, plain bool) {
 		case c < ' ':
 			return s.fail(ReasonSyntax, p, "a control character stands in a text; write it as an escape"), false
 		default:
-			r, n := utf8.DecodeRune(b[p:])
-			if r == utf8.RuneError && n == 1 {
-				return s.fail(ReasonInvalidUTF8, p, "a text is not valid UTF-8"), false
+			for p < len(b) && b[p] >= utf8.RuneSelf {
+				r, n := utf8.DecodeRune(b[p:])
+				if r == utf8.RuneError && n == 1 {
+					return s.fail(ReasonInvalidUTF8, p, "a text is not valid UTF-8"), false
+				}
+				p += n
 			}
-			p += n
 		}
 	}
 }
@@ -213,70 +215,6 @@ func (s *scanner) badValue(p int) int {
 		return s.fail(ReasonNaN, p, "JSON has no NaN and no infinity")
 	}
 	return s.unexpected(p, "a value")
-}
-
-// skip checks the value at p and passes over it. depth is how deep the value
-// stands, at is its name in the trie.
-func (s *scanner) skip(p, depth int, at *node) int {
-	if p >= len(s.b) {
-		return s.unexpected(p, "a value")
-	}
-	switch c := s.b[p]; c {
-	case '"':
-		end, _ := s.text(p + 1)
-		if end < 0 {
-			return -1
-		}
-		return end + 1
-	case '{':
-		return s.skipObject(p, depth, at)
-	case '[':
-		return s.skipArray(p, depth, at)
-	case 't':
-		return s.literal(p, "true")
-	case 'f':
-		return s.literal(p, "false")
-	case 'n':
-		return s.literal(p, "null")
-	default:
-		return s.skipNumber(p)
-	}
-}
-
-func (s *scanner) skipArray(p, depth int, at *node) int {
-	if depth >= MaxDepth {
-		return s.tooDeep(p)
-	}
-	p = s.space(p + 1)
-	if p < len(s.b) && s.b[p] == ']' {
-		return p + 1
-	}
-	for {
-		if p = s.skip(p, depth+1, at); p < 0 {
-			return -1
-		}
-		var more bool
-		if p, more = s.comma(p, ']'); !more {
-			return p
-		}
-	}
-}
-
-func (s *scanner) skipObject(p, depth int, at *node) int {
-	if depth >= MaxDepth {
-		return s.tooDeep(p)
-	}
-	o := s.open(at)
-	for {
-		var more bool
-		if p, more = s.member(p, &o); !more {
-			s.close(&o)
-			return p
-		}
-		if p = s.skip(p, depth+1, o.at); p < 0 {
-			return -1
-		}
-	}
 }
 
 func (s *scanner) tooDeep(p int) int {

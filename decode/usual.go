@@ -6,8 +6,8 @@ import (
 	"github.com/cepd/cepd/event"
 )
 
-// usual reads members of the object at the top of b that come as they did in the
-// last messages: from p on, which is before the bracket or behind a value, of
+// usual reads members of an object that come as they did in the last messages:
+// from p on, which is before the bracket or behind a value, of
 // which n is the name. It returns the same of where it cannot go on; odd if that
 // is before a value and not behind one.
 //
@@ -154,6 +154,25 @@ func (d *jsonDecoder) usual(b []byte, p int, n *node, slots []event.Value) (next
 			default:
 				return at, n, true
 			}
+		}
+	}
+}
+
+// nearlyUsual goes on where [jsonDecoder.usual] could not: at a name that has come
+// at its place before, and at values that are simple. It returns the same of where
+// it cannot go on either.
+func (d *jsonDecoder) nearlyUsual(b []byte, p int, n *node, odd bool, slots []event.Value) (next int, last *node, isOdd bool) {
+	for {
+		from := p
+		if odd {
+			if from = plain(b, p, n, slots); from == 0 {
+				return p, n, true
+			}
+		} else if _, value := n.predict(b, p); value == 0 { // else it is now the first that may follow
+			return p, n, false
+		}
+		if p, n, odd = d.usual(b, from, n, slots); p == from && !odd {
+			return p, n, false
 		}
 	}
 }
