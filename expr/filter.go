@@ -220,8 +220,20 @@ func prefixFilter(a, b code) filter {
 // before returns a condition that is evaluated only where its test does not show
 // that it does not hold.
 func (t test) before(run boolFn) boolFn {
-	if t.ask == askNumber && !t.not {
-		slot, least, most := int(t.slot), t.least(), t.most()
+	slot := int(t.slot)
+	switch {
+	case t.ask == askInt && !t.not:
+		least, most := int64(t.word), t.want.AsInt()
+		return func(f *Frame) Truth {
+			if s := f.Event.Slots; slot < len(s) && s[slot].Is(event.KindInt) {
+				if i := s[slot].AsInt(); i < least || i > most {
+					return no
+				}
+			}
+			return run(f)
+		}
+	case t.ask == askNumber && !t.not:
+		least, most := t.least(), t.most()
 		return func(f *Frame) Truth {
 			if s := f.Event.Slots; slot < len(s) && s[slot].Is(event.KindDouble) {
 				if x := s[slot].AsDouble(); !(least <= x && x <= most) {
