@@ -47,6 +47,13 @@
 // and reads it back in restore.go. [Restore] gives an engine that goes on as if
 // it had never stopped.
 //
+// # Reloads
+//
+// A rule set comes into force at the position of its record. State stays where it
+// is as far as it can, and comes to what a restart with the new rules would make of
+// it. Who adds state that refers to a rule, a table or a stream by pointer or
+// number sees to that in carry.go.
+//
 // An Engine may be used by one goroutine at a time. [Config.Do] may run its
 // shards on several.
 package engine

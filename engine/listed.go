@@ -71,11 +71,11 @@ func (s *Shard) expect(l *lane, t *table, rule int, key string, now event.Time) 
 }
 
 // unlist forgets the keys that rules listed and, in a new set, do not list any
-// more.
+// more. The names of the rules are sorted: there may be thousands.
 func (e *Engine) unlist(names []string, set *rules.Set) {
 	forgotten := false
 	for _, r := range set.Rules {
-		if !slices.Contains(names, r.Name) {
+		if _, kept := slices.BinarySearch(names, r.Name); !kept {
 			continue
 		}
 		at := e.plan.places[r.Name]
