@@ -291,10 +291,6 @@ func NewAnyOf(programs []*Program) *AnyOf {
 	return a
 }
 
-// NoneOf reports whether the fields alone show that none of the conditions holds,
-// or fails, for an event. Where they do not, [AnyOf.None] decides.
-func (a *AnyOf) NoneOf(slots []event.Value) bool { return len(a.rest) == 0 && a.tests.fail(slots) }
-
 // None reports whether each of the conditions does not hold. One that fails may
 // hold.
 func (a *AnyOf) None(f *Frame) bool {
