@@ -35,6 +35,7 @@ var rows = []row{
 	{"1,000 rules with a guard each", "Rules/rules=1000", "Rules/rules=1", cpu, "3 of one rule"},
 	{"10,000 rules with a guard each", "Rules/rules=10000", "Rules/rules=1", cpu, "4 of one rule"},
 	{"two shards, events per second", "Shards/shards=2", "Shards/shards=1", wall, "at least 1.8 of one"},
+	{"two engines that share nothing", "Shards/apart", "Shards/shards=1", wall, "what the machine allows"},
 	{"3 steps, window of 10,000", "Sequence/follow=->/steps=3/window=10000", "Sequence/follow=->/steps=3/window=100", cpu, "6 of a window of 100"},
 	{"25 steps, window of 10,000", "Sequence/follow=->/steps=25/window=10000", "Sequence/follow=->/steps=25/window=100", cpu, "6 of a window of 100"},
 	{"25 steps, any follow, window of 10,000", "Sequence/follow=~>/steps=25/window=10000", "Sequence/follow=~>/steps=25/window=100", cpu, "6 of a window of 100"},
