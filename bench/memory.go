@@ -81,6 +81,8 @@ type Runner struct {
 	engine  *engine.Engine
 	load    *Workload
 	records []event.Record // of a batch, which are used again as those of a file are
+	parts   int            // of a batch, which come by themselves
+	do      func(n int, f func(i int))
 	output  func(*engine.Output)
 	Matches int64 // of all rules, so far
 	Alerts  int   // raised and cleared
@@ -89,7 +91,10 @@ type Runner struct {
 
 // Start returns a runner that has seen no event.
 func (w *Workload) Start(o Options) *Runner {
-	r := &Runner{load: w, output: o.Output, records: make([]event.Record, cmp.Or(o.Batch, 1000))}
+	r := &Runner{load: w, output: o.Output, parts: 1, do: o.Do, records: make([]event.Record, cmp.Or(o.Batch, 1000))}
+	if o.Do != nil {
+		r.parts = max(o.Shards, 1)
+	}
 	for i := range r.records {
 		r.records[i] = event.Record{Kind: event.KindMessage, Source: source, Payload: make([]byte, 4)}
 	}
@@ -114,10 +119,7 @@ func (w *Workload) Decode(payload []byte, e *event.Event) (int, error) {
 func (r *Runner) Run(from, to int) {
 	for from < to {
 		records := r.records[:min(len(r.records), to-from)]
-		for i := range records {
-			records[i].Pos.Seq = uint64(from + i + 2)
-			binary.LittleEndian.PutUint32(records[i].Payload, uint32(from+i))
-		}
+		r.fill(records, from)
 		out := r.engine.Step(engine.Input{Records: records})
 		r.Matches += sum(out.Stats.Matches)
 		r.Evicted += sum(out.Stats.Evictions)
@@ -127,6 +129,25 @@ func (r *Runner) Run(from, to int) {
 		}
 		from += len(records)
 	}
+}
+
+// fill makes the messages of a batch from an event on. Where there are several
+// goroutines for shards each makes a part, as so many sources do: made by one they
+// would lie in the cache of its processor, and to get them from there is no matter
+// of the engine.
+func (r *Runner) fill(records []event.Record, from int) {
+	size := (len(records) + r.parts - 1) / r.parts
+	fill := func(part int) {
+		for i := part * size; i < min((part+1)*size, len(records)); i++ {
+			records[i].Pos.Seq = uint64(from + i + 2)
+			binary.LittleEndian.PutUint32(records[i].Payload, uint32(from+i))
+		}
+	}
+	if r.parts == 1 {
+		fill(0)
+		return
+	}
+	r.do(r.parts, fill)
 }
 
 func sum(c engine.Counter) int64 {

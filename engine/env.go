@@ -27,8 +27,9 @@ type answers struct{ known, holds, failed uint64 }
 
 func (m *memo) init(s *streamPlan) {
 	m.conditions, m.guards = expr.NewConditions(s.Conditions), s.guards
-	m.answers = make([]answers, (len(s.Conditions)+63)/64)
-	m.errs = make([]error, len(s.Conditions))
+	m.answers = apart[answers]((len(s.Conditions) + 63) / 64)
+	m.used = apart[int32](len(m.answers))[:0]
+	m.errs = apart[error](len(s.Conditions))
 }
 
 func (m *memo) forget() {

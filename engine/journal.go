@@ -140,7 +140,7 @@ func moveLast[U unit](list []U, i, place uint32) []U {
 }
 
 func newJournal() *journal {
-	return &journal{gen: stored + 1, base: stored, shown: stored, dirty: &unitList{}}
+	return alone(journal{gen: stored + 1, base: stored, shown: stored, dirty: &unitList{}})
 }
 
 // touch notes that a unit is about to change.

@@ -75,7 +75,7 @@ const (
 func room(groups int) int { return 7 * groups }
 
 func newKeyTable() *keyTable {
-	return &keyTable{parts: []*keyPart{{groups: make([]keyGroup, 1)}}, hash: hashKey}
+	return alone(keyTable{parts: []*keyPart{{groups: make([]keyGroup, 1)}}, hash: hashKey})
 }
 
 func (t *keyTable) part(h keyHash) *keyPart { return t.parts[h>>(64-t.depth)] }

@@ -106,7 +106,7 @@ type table struct {
 }
 
 func newLane(p *lanePlan, j *journal) *lane {
-	l := &lane{
+	l := alone(lane{
 		plan:    p,
 		journal: j,
 		waiting: newQueue(),
@@ -114,13 +114,13 @@ func newLane(p *lanePlan, j *journal) *lane {
 		fires:   map[parentKey]since{},
 		latest:  event.MinTime,
 		keyLane: keyLane{time: event.MinTime},
-	}
+	})
 	if p.keyed {
 		l.keyLane = newKeyLane(p)
 	}
 	for _, t := range p.tables {
-		l.tables = append(l.tables, &table{tablePlan: t, lane: l, keys: newKeyTable(), spares: make([]nfa.Machine, len(t.rules)),
-			spareWindows: make([][]*window.State, len(t.rules)), lingering: make([]*lingering, len(t.rules)), limits: newLimits(t)})
+		l.tables = append(l.tables, alone(table{tablePlan: t, lane: l, keys: newKeyTable(), spares: apart[nfa.Machine](len(t.rules)),
+			spareWindows: apart[[]*window.State](len(t.rules)), lingering: apart[*lingering](len(t.rules)), limits: newLimits(t)}))
 	}
 	if p.keyed {
 		for _, t := range l.tables {

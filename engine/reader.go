@@ -85,10 +85,10 @@ const (
 
 func newReader(r *router, number int) *reader {
 	n := len(r.plan.order)
-	by := &reader{
-		number: number, router: r, plan: r.plan, options: r.options, keyBytes: keyBytes, extras: make([]extra, 1),
-		memos: make([]memo, n), spare: make([]*event.Event, n), mismatched: make([]int64, n), shut: make([]uint8, len(r.plan.lanes)), stats: newStats(),
-	}
+	by := alone(reader{
+		number: number, router: r, plan: r.plan, options: r.options, keyBytes: keyBytes, extras: apart[extra](1),
+		memos: apart[memo](n), spare: apart[*event.Event](n), mismatched: apart[int64](n), shut: apart[uint8](len(r.plan.lanes)), stats: newStats(),
+	})
 	for i, s := range r.plan.order {
 		by.memos[i].init(s)
 	}

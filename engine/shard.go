@@ -89,11 +89,11 @@ type derived struct {
 }
 
 func newShard(p *plan, o *options) *Shard {
-	s := &Shard{plan: p, options: o, journal: newJournal(), out: shardOutput{stats: newStats()}}
+	s := alone(Shard{plan: p, options: o, journal: newJournal(), out: shardOutput{stats: newStats()}})
 	for _, l := range p.lanes {
 		s.lanes = append(s.lanes, newLane(l, s.journal))
 	}
-	s.memos = make([]memo, len(p.order))
+	s.memos = apart[memo](len(p.order))
 	for i, st := range p.order {
 		s.memos[i].init(st)
 	}
