@@ -35,21 +35,22 @@ const (
 	ReasonEmpty          Reason = "empty"            // nothing in it
 	ReasonTooLarge       Reason = "too_large"        // more than MaxPayload bytes
 	ReasonTooDeep        Reason = "too_deep"         // nested more than MaxDepth levels
-	ReasonSyntax         Reason = "syntax"           // no JSON
-	ReasonNotObject      Reason = "not_object"       // JSON, but no object
+	ReasonSyntax         Reason = "syntax"           // not of the format: no JSON
+	ReasonNotObject      Reason = "not_object"       // JSON, but no object; CBOR, but no map
 	ReasonTrailingData   Reason = "trailing_data"    // something after the object
 	ReasonDuplicateName  Reason = "duplicate_name"   // two fields of one object have the same name
 	ReasonCaseFoldedName Reason = "case_folded_name" // a name differs from a used field in case only
+	ReasonNameType       Reason = "name_type"        // a key of CBOR that is neither a text nor an integer
 	ReasonInvalidUTF8    Reason = "invalid_utf8"     // bytes that are no UTF-8
 	ReasonInvalidEscape  Reason = "invalid_escape"   // unknown escape, or half of a surrogate pair
-	ReasonNaN            Reason = "nan"              // NaN or Infinity, which JSON does not have
+	ReasonNaN            Reason = "nan"              // NaN or Infinity, which JSON does not have; of CBOR, in what is used
 	ReasonNumberRange    Reason = "number_range"     // a used number that neither 64-bit integers nor doubles hold
 )
 
 // Reasons returns all reasons, in a fixed order.
 func Reasons() []Reason {
 	return []Reason{ReasonEmpty, ReasonTooLarge, ReasonTooDeep, ReasonSyntax, ReasonNotObject, ReasonTrailingData,
-		ReasonDuplicateName, ReasonCaseFoldedName, ReasonInvalidUTF8, ReasonInvalidEscape, ReasonNaN, ReasonNumberRange}
+		ReasonDuplicateName, ReasonCaseFoldedName, ReasonNameType, ReasonInvalidUTF8, ReasonInvalidEscape, ReasonNaN, ReasonNumberRange}
 }
 
 // Error says why and where a payload was rejected.
@@ -63,7 +64,7 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("%s (at byte %d)", e.Message, e.Offset) }
 
 // Formats returns the names of the formats that [New] knows.
-func Formats() []string { return []string{"json", "csv", "value", "influx"} }
+func Formats() []string { return []string{"json", "csv", "value", "influx", "cbor"} }
 
 // FixedFields returns the names of the only fields that events of a format
 // can have beside captured ones; nil where a payload names its own fields.
@@ -85,6 +86,8 @@ func New(format string, schema *event.Schema, captured ...string) (Decoder, erro
 		return newValue(schema, captured), nil
 	case "influx":
 		return newInflux(schema, captured), nil
+	case "cbor":
+		return newCBOR(schema, captured), nil
 	}
 	return nil, fmt.Errorf("unknown format %q; formats are %s", format, strings.Join(Formats(), ", "))
 }

@@ -103,7 +103,7 @@ func TestReasons(t *testing.T) {
 	for _, r := range Reasons() {
 		seen[r] = true
 	}
-	if len(seen) != 12 {
+	if len(seen) != 13 {
 		t.Errorf("%d reasons", len(seen))
 	}
 }
@@ -305,7 +305,7 @@ func TestValue(t *testing.T) {
 
 func TestUnknownFormat(t *testing.T) {
 	_, err := New("xml", schemaOf(nil))
-	if err == nil || err.Error() != `unknown format "xml"; formats are json, csv, value, influx` {
+	if err == nil || err.Error() != `unknown format "xml"; formats are json, csv, value, influx, cbor` {
 		t.Error(err)
 	}
 }

@@ -12,6 +12,9 @@
 //   - json: an object, as strict as RFC 8259 and I-JSON have it. See [Reason]
 //     for what is rejected.
 //   - csv: a row that the file source has made an object; decoded as json.
+//   - influx: a line of InfluxDB's protocol; written as JSON and decoded as that.
+//   - cbor: a map of CBOR, whose keys are texts or integers. Byte strings are
+//     bytes, and tags 0 and 1 make timestamps.
 //   - value: a bare number, true, false, a JSON string or any other text,
 //     which becomes the field `value`.
 //
@@ -23,8 +26,8 @@
 //
 //   - double takes any number, int and uint take numbers without a fraction
 //     that are in range;
-//   - string takes texts, and of a number its literal text;
-//   - timestamp takes RFC 3339 text, duration text like 1h30m;
+//   - string takes texts, and of a number its literal text (of CBOR, the shortest);
+//   - timestamp takes RFC 3339 text and CBOR's times, duration text like 1h30m;
 //   - bool, list and map take their own kind only;
 //   - null leaves the field missing.
 //

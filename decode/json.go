@@ -64,8 +64,11 @@ func withoutSpace(payload []byte) []byte {
 	return payload
 }
 
-// Object returns all members of a payload that is a JSON object.
+// Object returns all members of a payload that is a JSON object or a map of CBOR.
 func Object(payload []byte) ([]event.Entry, error) {
+	if IsCBOR(payload) {
+		return cborEntries(payload)
+	}
 	d := newJSON(event.NewSchema("", nil), nil)
 	d.begin(payload)
 	p := d.space(0)

@@ -216,12 +216,22 @@ func (s *scanner) newName(p int, o *object) int {
 	if end < 0 {
 		return -1
 	}
-	name := s.value(p, end, plain)
-	o.slot, o.plain = -1, plain
+	o.plain = plain
+	if !s.enter(p, s.value(p, end, plain), plain, o) { // an escaped name must not be compared with raw bytes
+		return -1
+	}
+	return end
+}
+
+// enter takes in a name at p that the trie does not know at its place, and
+// learns it if it may. It reports whether o can have the name.
+func (s *scanner) enter(p int, name string, learn bool, o *object) bool {
+	o.slot = -1
 	if o.top {
 		slot, ok := s.fields.slot(name)
 		if !ok {
-			return s.fail(ReasonCaseFoldedName, p, "a name differs in case only from a field that the rules use")
+			s.fail(ReasonCaseFoldedName, p, "a name differs in case only from a field that the rules use")
+			return false
 		}
 		o.slot = slot
 	}
@@ -230,18 +240,15 @@ func (s *scanner) newName(p int, o *object) int {
 		if double {
 			return s.duplicate(p)
 		}
-		if plain { // an escaped name must not be compared with raw bytes
+		if learn {
 			if next := s.trie.learn(o.at, length, name, o.slot, s.typeOf(o.slot)); next != nil {
 				o.at = next
-				return end
+				return true
 			}
 		}
 		s.leave(o)
 	}
-	if !s.seen.add(o, name) {
-		return s.duplicate(p)
-	}
-	return end
+	return s.seen.add(o, name) || s.duplicate(p)
 }
 
 func (s *scanner) typeOf(slot int) event.Type {
@@ -261,6 +268,7 @@ func (s *scanner) leave(o *object) {
 	o.at = nil
 }
 
-func (s *scanner) duplicate(p int) int {
-	return s.fail(ReasonDuplicateName, p, "an object has two fields of the same name")
+func (s *scanner) duplicate(p int) bool {
+	s.fail(ReasonDuplicateName, p, "an object has two fields of the same name")
+	return false
 }

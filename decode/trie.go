@@ -135,6 +135,19 @@ func (n *node) prefer(c, before *node) {
 	}
 }
 
+// find looks for a name among those that may follow n, however it was written.
+func (n *node) find(name string) *node {
+	if n == nil {
+		return nil
+	}
+	for c := n.next; c != nil; c = c.alt {
+		if c.name == name {
+			return c
+		}
+	}
+	return nil
+}
+
 // path returns how many names lie on the way to n, and whether name is one of
 // them.
 func (n *node) path(name string) (length int, found bool) {

@@ -21,7 +21,7 @@ const (
 )
 
 // laterFormats are formats of the language that this version does not read.
-var laterFormats = []string{"senml", "sparkplug", "cbor", "protobuf"}
+var laterFormats = []string{"senml", "sparkplug", "protobuf"}
 
 // streamDecl is a stream as it is declared.
 type streamDecl struct {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/decode"
 	"github.com/cepd/cepd/detectors"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
@@ -191,7 +192,7 @@ func (x *explainer) note(key string) {
 // its fields.
 func payload(e *event.Event) []byte {
 	if len(e.Raw()) > 0 {
-		return e.Raw()
+		return decode.JSON(e.Raw())
 	}
 	var fields []event.Entry
 	for i, f := range e.Schema.Fields() {

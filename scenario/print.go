@@ -9,6 +9,7 @@ import (
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/alerting/notify"
 	"github.com/cepd/cepd/alerting/notify/text"
+	"github.com/cepd/cepd/decode"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 )
@@ -100,7 +101,7 @@ func (p *jsonPrinter) Match(m *engine.Match) error {
 			if j > 0 {
 				p.buf = append(p.buf, ',')
 			}
-			p.buf = append(p.buf, e.Raw()...)
+			p.buf = append(p.buf, decode.JSON(e.Raw())...)
 		}
 		p.buf = append(p.buf, ']')
 	}
@@ -163,7 +164,7 @@ func (p *textPrinter) Match(m *engine.Match) error {
 	b = append(b, '\n')
 	for _, s := range m.Steps {
 		for _, e := range s.Events {
-			b = append(append(append(append(b, "    "...), s.Name...), "  "...), e.Raw()...)
+			b = append(append(append(append(b, "    "...), s.Name...), "  "...), decode.JSON(e.Raw())...)
 			b = append(b, '\n')
 		}
 	}

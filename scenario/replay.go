@@ -67,7 +67,8 @@ type Options struct {
 	// Source delivers the events. Its records need no time of arrival.
 	Source ingest.Source
 	// Objects says that messages are JSON objects also where those of the stream
-	// are lines of InfluxDB's protocol.
+	// are lines of InfluxDB's protocol. Where those are CBOR, which no file holds,
+	// they always are.
 	Objects bool
 	// Log, if not nil, is read in place of Source: what a daemon logged, with
 	// its sources, topics and clock. Stream is not used then. The rule sets that
@@ -251,7 +252,7 @@ func (r *replayer) standIns() (map[string]engine.StandIn, error) {
 		return nil, err
 	}
 	in := engine.StandIn{Stream: s.Name}
-	if r.Objects && s.Format == "influx" {
+	if s.Format == "cbor" || s.Format == "influx" && r.Objects {
 		in.Format = "json"
 	}
 	return map[string]engine.StandIn{replaySource: in}, nil

@@ -87,3 +87,79 @@ func TestReplayLog(t *testing.T) {
 		}
 	}
 }
+
+const hotCBOR = `
+streams:
+  telemetry: {source: plant, topic: "{device}", format: cbor, time: e.ts, late: warehouse}
+rules:
+  - name: hot
+    from: telemetry
+    by: e.device
+    when: e.temp > 80
+    alert: {summary: "${key} is at ${e.temp}", evidence: all}
+  - name: up
+    from: telemetry
+    by: e.device
+    pattern: low -> high
+    define: {low: e.temp < 80, high: e.temp > 80}
+    within: 1h
+    emit: {device: key}
+`
+
+// What came as CBOR is shown as JSON, wherever an event is shown; and a file that
+// stands in for its source has JSON.
+func TestCBOR(t *testing.T) {
+	log := records{{Kind: event.KindStart}, {Kind: event.KindRuleSet}, {Kind: event.KindSourceUp, Source: "plant"}}
+	for _, payload := range []string{
+		"\xa2\x62ts\xc1\x1a\x69\xa4\x2a\x40\x64temp\x18\x46",
+		"\xa3\x62ts\xc1\x1a\x69\xa4\x2a\x41\x64temp\xf9\x55\x48\x62id\x42\x01\x02",
+		"\xa3\x62ts\xc1\x1a\x69\xa4\x2a\x40\x64temp\x18\x46\x01\x02",
+	} {
+		log = append(log, event.Record{Kind: event.KindMessage, Source: "plant", Topic: "p1", Payload: []byte(payload)})
+	}
+	for i := range log {
+		log[i].Pos, log[i].Arrival = event.Position{Seq: uint64(i + 1)}, 1_772_366_400_000_000_000
+	}
+	set := loadSet(t, "hot.yaml", hotCBOR)
+	shown := `{"ts":"2026-03-01T12:00:01Z","temp":84.5,"id":"AQI="}`
+	for _, c := range []struct {
+		name string
+		run  func(out *bytes.Buffer) error
+		want []string
+	}{
+		{"replay", func(out *bytes.Buffer) error {
+			_, err := Replay(t.Context(), Options{Rules: set, Log: log, Print: NewJSON(out)})
+			return err
+		}, []string{
+			`"evidence":[{"events":[{"time":"2026-03-01T12:00:01Z","temp":84.5,"ts":"2026-03-01T12:00:01Z","id":"AQI="}]}]`,
+			`{"kind":"late","stream":"telemetry","time":"2026-03-01T12:00:00Z","event":{"device":"p1","ts":"2026-03-01T12:00:00Z","temp":70,"1":2}}`,
+		}},
+		{"matches", func(out *bytes.Buffer) error {
+			_, err := Replay(t.Context(), Options{Rules: set, Log: log, Matches: true, Print: NewJSON(out)})
+			return err
+		}, []string{`"high":[` + shown + `]`}},
+		{"matches for people", func(out *bytes.Buffer) error {
+			_, err := Replay(t.Context(), Options{Rules: set, Log: log, Matches: true, Print: NewText(out, text.Options{})})
+			return err
+		}, []string{"    high  " + shown + "\n"}},
+		{"explain", func(out *bytes.Buffer) error {
+			_, err := Explain(t.Context(), Options{Rules: set, Log: log}, "hot", "", out)
+			return err
+		}, []string{"p1  " + shown + "\n    `when` holds"}},
+		{"a file", func(out *bytes.Buffer) error {
+			in := readingsOf(t, "-", `{"ts":"2026-03-01T12:00:01Z","device":"p2","temp":84.5}`)
+			_, err := Replay(t.Context(), Options{Rules: set, Stream: "telemetry", Source: in, Print: NewJSON(out)})
+			return err
+		}, []string{`"summary":"p2 is at 84.5"`}},
+	} {
+		var out bytes.Buffer
+		if err := c.run(&out); err != nil {
+			t.Fatal(c.name, err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: no %s in\n%s", c.name, want, out.String())
+			}
+		}
+	}
+}

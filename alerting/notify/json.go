@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cepd/cepd/alerting"
+	"github.com/cepd/cepd/decode"
 	"github.com/cepd/cepd/event"
 )
 
@@ -189,8 +190,8 @@ type Field struct {
 
 // Fields returns the fields that an event of some evidence holds, but for one
 // called time, in order: those in its slots, then, where the event kept its
-// payload, the payload's others. A payload that is no JSON object counts as a
-// field of the name payload.
+// payload, the payload's others. A payload that is neither a JSON object nor a map of CBOR
+// counts as a field of the name payload.
 func Fields(e *event.Event) []Field {
 	var out []Field
 	if e.Schema != nil {
@@ -203,9 +204,10 @@ func Fields(e *event.Event) []Field {
 	if len(e.Raw()) == 0 {
 		return out
 	}
-	rest, ok := members(e.Raw())
+	raw := decode.JSON(e.Raw())
+	rest, ok := members(raw)
 	if !ok {
-		return append(out, Field{"payload", payload(e.Raw())})
+		return append(out, Field{"payload", payload(raw)})
 	}
 	slots := out
 	for _, f := range rest {

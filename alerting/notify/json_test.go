@@ -84,6 +84,8 @@ func TestEvidencePayload(t *testing.T) {
 		"on \xff":                                `{"time":"1970-01-01T00:00:00Z","payload":"on ` + "\ufffd" + `"}`,
 		`{"a":`:                                  `{"time":"1970-01-01T00:00:00Z","payload":"{\"a\":"}`,
 		`{"a":1} trailing`:                       `{"time":"1970-01-01T00:00:00Z","payload":"{\"a\":1} trailing"}`,
+		"\xa2\x01\x02\x61b\x42hi":                `{"time":"1970-01-01T00:00:00Z","1":2,"b":"aGk="}`,
+		"\xa1\x01":                               `{"time":"1970-01-01T00:00:00Z","payload":"` + "\ufffd" + `\u0001"}`,
 		`{"big":123456789012345678901234567890}`: `{"time":"1970-01-01T00:00:00Z","big":123456789012345678901234567890}`,
 	} {
 		e := &event.Event{More: &event.Details{Raw: []byte(raw)}}

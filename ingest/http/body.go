@@ -20,7 +20,7 @@ import (
 
 // posted is one event of a request.
 type posted struct {
-	payload []byte // a JSON object
+	payload []byte // a JSON object, or a map of CBOR
 	id      string // that its sender gave it, if so
 }
 
@@ -87,10 +87,10 @@ func readAll(in io.Reader, size int64, room func(bytes int) error) ([]byte, erro
 	}
 }
 
-// parse finds the events in a body. CloudEvents are told by their headers, and
-// lines by their type; all other bodies are JSON values one after the other,
-// whatever their type says, since tools such as curl give a type that nobody
-// chose.
+// parse finds the events in a body. CloudEvents are told by their headers, lines
+// by their type, and CBOR by its type or its first byte; all other bodies are JSON
+// values one after the other, whatever their type says, since tools such as curl
+// give a type that nobody chose.
 func parse(h nethttp.Header, body []byte) ([]posted, error) {
 	if h.Get("Ce-Specversion") != "" {
 		return binaryCloudEvent(h, body)
@@ -101,6 +101,11 @@ func parse(h nethttp.Header, body []byte) ([]posted, error) {
 		return cloudEvents(body)
 	case "application/jsonl", "application/x-ndjson", "application/ndjson", "application/jsonlines":
 		return lines(body)
+	case "application/cbor", "application/cbor-seq":
+		return maps(body)
+	}
+	if decode.IsCBOR(body) {
+		return maps(body)
 	}
 	return values(body, func(string, []byte) (string, error) { return "", nil })
 }
@@ -111,10 +116,10 @@ type checker struct {
 	event   event.Event
 }
 
-func newChecker() *checker {
-	d, err := decode.New("json", event.NewSchema("", []event.Field{}))
+func newChecker(format string) *checker {
+	d, err := decode.New(format, event.NewSchema("", []event.Field{}))
 	if err != nil {
-		panic(fmt.Sprintf("decoder of JSON: %v", err))
+		panic(fmt.Sprintf("decoder of %s: %v", format, err))
 	}
 	return &checker{decoder: d}
 }
@@ -130,7 +135,7 @@ func (c *checker) check(where string, payload []byte) error {
 // lines takes an event from each line that is not empty.
 func lines(body []byte) ([]posted, error) {
 	events := make([]posted, 0, bytes.Count(body, []byte{'\n'})+1)
-	c, n := newChecker(), 0
+	c, n := newChecker("json"), 0
 	for line := range bytes.Lines(body) {
 		n++
 		if line = bytes.TrimSpace(line); len(line) == 0 {
@@ -144,11 +149,30 @@ func lines(body []byte) ([]posted, error) {
 	return events, nil
 }
 
+// maps takes an event from each map of CBOR.
+func maps(body []byte) ([]posted, error) {
+	var events []posted
+	c := newChecker("cbor")
+	for len(body) > 0 {
+		where := fmt.Sprintf("event %d", len(events)+1)
+		payload, rest, err := decode.CutCBOR(body)
+		if err != nil {
+			return nil, refuse(nethttp.StatusBadRequest, "%s: %v", where, err)
+		}
+		if err := c.check(where, payload); err != nil {
+			return nil, err
+		}
+		events = append(events, posted{payload: payload})
+		body = rest
+	}
+	return events, nil
+}
+
 // values takes an event from each JSON object, whether they follow each other
 // or stand in an array. identify finds the name that a sender gave one.
 func values(body []byte, identify func(where string, payload []byte) (string, error)) ([]posted, error) {
 	var events []posted
-	c := newChecker()
+	c := newChecker("json")
 	add := func(payload []byte) error {
 		where := fmt.Sprintf("event %d", len(events)+1)
 		if err := c.check(where, payload); err != nil {
@@ -251,7 +275,7 @@ func binaryCloudEvent(h nethttp.Header, body []byte) ([]posted, error) {
 	if err != nil {
 		return nil, refuse(nethttp.StatusBadRequest, "no CloudEvent: %v", err)
 	}
-	if err := newChecker().check("the CloudEvent", payload); err != nil {
+	if err := newChecker("json").check("the CloudEvent", payload); err != nil {
 		return nil, err
 	}
 	id, err := cloudID("the CloudEvent", ce["source"].(string), ce["id"].(string))

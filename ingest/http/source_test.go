@@ -130,6 +130,8 @@ func TestBodies(t *testing.T) {
 		{"an array", `[{"a":1}, {"a":2}]`, nil, []string{`{"a":1}`, `{"a":2}`}},
 		{"lines", "{\"a\":1}\n\n{\"a\":2}\r\n", []string{"Content-Type: application/x-ndjson"}, []string{`{"a":1}`, `{"a":2}`}},
 		{"gzip", zipped(`{"a":1}`), []string{"Content-Encoding: gzip"}, []string{`{"a":1}`}},
+		{"CBOR", "\xa1\x61a\x01", []string{"Content-Type: application/cbor"}, []string{"\xa1\x61a\x01"}},
+		{"CBOR as curl --data-binary sends it", "\xa1\x61a\x01\xbf\xff\xd9\xd9\xf7\xa0", []string{"Content-Type: application/x-www-form-urlencoded"}, []string{"\xa1\x61a\x01", "\xbf\xff", "\xd9\xd9\xf7\xa0"}},
 		{"a CloudEvent", ce, []string{"Content-Type: application/cloudevents+json; charset=utf-8"}, []string{ce}},
 		{"a batch of CloudEvents", "[" + ce + "]", []string{"Content-Type: application/cloudevents-batch+json"}, []string{ce}},
 		{"a CloudEvent in headers", `{"temp":1}`,
@@ -163,6 +165,9 @@ func TestRefused(t *testing.T) {
 		{"no object", "", `{"a":1} 7`, nil, 400, "event 2: the payload is no JSON object"},
 		{"a name twice", "", `[{"a":1},{"b":1,"b":2}]`, nil, 400, "event 2: "},
 		{"a line", "", "{\"a\":1}\n{\"a\":1", []string{"Content-Type: application/jsonl"}, 400, "line 2: "},
+		{"half of CBOR", "", "\xa0\xa1\x61", nil, 400, "event 2: the CBOR ends too early (at byte 2)"},
+		{"no map", "", "\x01", []string{"Content-Type: application/cbor"}, 400, "event 1: the payload is CBOR, but no map"},
+		{"a name twice in CBOR", "", "\xa2\x01\x01\x01\x02", nil, 400, "event 1: an object has two fields of the same name (at byte 3)"},
 		{"too large", "", `{"a":"` + strings.Repeat("x", 100) + `"}`, nil, 413, "larger than 100 bytes"},
 		{"too large when unpacked", "", zipped(`{"a":"` + strings.Repeat("x", 1000) + `"}`), []string{"Content-Encoding: gzip"}, 413, "larger than 100 bytes"},
 		{"not gzip", "", `{}`, []string{"Content-Encoding: gzip"}, 400, "not gzip"},
@@ -337,7 +342,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		c := newChecker()
+		c := newChecker("json")
 		for _, e := range events {
 			if err := c.check("event", e.payload); err != nil {
 				t.Fatalf("taken: %q: %v", e.payload, err)

@@ -35,7 +35,7 @@ var imports = map[string]string{
 	"ingest/file":             "event ingest",
 	"ingest/http":             "event decode ingest",
 	"ingest/mqtt":             "event ingest mqttconn",
-	"alerting/notify":         "event alerting internal/failpoint",
+	"alerting/notify":         "event decode alerting internal/failpoint",
 	"alerting/notify/file":    "event alerting/notify",
 	"alerting/notify/format":  "event expr decode alerting alerting/notify alerting/notify/text",
 	"alerting/notify/mqtt":    "event alerting alerting/notify alerting/notify/format mqttconn",
@@ -56,7 +56,7 @@ var imports = map[string]string{
 	"bench/peers":    "event engine bench bench/overmqtt internal/mosquitto",
 	"bench/overmqtt": "bench config daemon ingest/mqtt internal/mosquitto mqttconn",
 	"bench/table":    "",
-	"scenario":       "event expr detectors nfa window rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
+	"scenario":       "event decode expr detectors nfa window rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
 	"web":            "event alerting",
 	"doctor":         "config mqttconn rules state/vfs",
 
