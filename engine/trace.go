@@ -9,7 +9,7 @@ import (
 )
 
 // Tracer is told what rules do with events, for `cepd explain`. An engine with
-// a tracer has one shard.
+// a tracer has one shard. The memory of keys is used again.
 type Tracer interface {
 	// Judged says that a rule saw an event of a key, and whether it passed the
 	// rule's `where`. What else the rule does with the event follows.

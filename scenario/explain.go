@@ -184,7 +184,7 @@ func (x *explainer) note(key string) {
 		x.keys = map[string]bool{}
 	}
 	if len(x.keys) <= maxKeys {
-		x.keys[key] = true
+		x.keys[strings.Clone(key)] = true
 	}
 }
 
