@@ -239,6 +239,8 @@ func (t test) before(run boolFn) boolFn {
 				if x := s[slot].AsDouble(); !(least <= x && x <= most) {
 					return no
 				}
+			} else if t.fails(s) { // it may be an int
+				return no
 			}
 			return run(f)
 		}
@@ -336,6 +338,9 @@ func (ts *tests) fail(slots []event.Value) bool {
 	for i := range numbers {
 		t := &numbers[i]
 		if int(t.slot) >= len(slots) || !slots[t.slot].Is(event.KindDouble) {
+			if t.fails(slots) { // it may be an int
+				continue
+			}
 			return false
 		}
 		if x := slots[t.slot].AsDouble(); t.least() <= x && x <= t.most() {
