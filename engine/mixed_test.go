@@ -65,6 +65,13 @@ const mixedRules = `
   - {name: u-many, from: u, by: {k: e.k, d: e.d}, where: e.code == 4, pattern: a -> b, define: {a: e.x > 40, b: e.x < 40}, within: 40s, alert: {summary: "${key}"}}
   - {name: w-off, from: w, by: e.k, when: e.ok == false, for: 2s, alert: {summary: "${key}"}}
   - {name: a-off, from: a, by: e.k, when: e.ok == false, clear: e.ok, for: 2s, alert: {summary: "${key}"}}
+  - {name: few-emit, from: t, by: e.k, when: e.x > 60, limits: {keys: 1}, emit: {x: e.x, n: e.code}, alert: {summary: "${key}"}}
+  - {name: few-window, from: t, by: e.k, window: {tumbling: 4s}, limits: {keys: 1}, when: count() > 1, emit: {n: count()}, alert: {summary: "${count()}"}}
+  - {name: few-session, from: t, by: e.k, where: e.x > 20, window: {session: 2s}, limits: {keys: 1, idle: 9s}, emit: {n: count(), x: sum(e.x)}}
+  - {name: few-runs, from: t, by: e.k, pattern: a -> b, define: {a: e.x > 50, b: e.x < 20}, within: 25s, limits: {keys: 1}, timeout: {emit: {x: a.x}, alert: {summary: "${a.x}"}}, emit: {x: b.x}, alert: {summary: "${a.x} ${b.x}"}}
+  - {name: few-absent, from: t, by: e.k, absent: {for: 6s, forget: 30s}, limits: {keys: 1}, emit: {at: 1}, alert: {summary: "${key} is gone"}}
+  - {name: few-runs-read, from: few-runs, by: e.x, when: e.x > 10, clear_after: 6s, limits: {keys: 1}, alert: {summary: "${key} ${e.x}"}}
+  - {name: slow-window, from: t, by: e.k, window: {sliding: 9s, every: 3s}, lateness: 3s, emit: {n: count(), x: avg(e.x), l: last(e.kind)}}
   - {name: late, from: stragglers, by: e.k, when: e.x > 50, clear_after: 30s, alert: {summary: "${key} ${e.x}"}}
 `
 
@@ -73,6 +80,8 @@ var variations = [][2]string{
 	{"e.x > 50", "e.x > 45"}, {"e.x > 60", "e.x > 65"}, {"e.x < 40", "e.x < 35"}, {"for: 2s", "for: 6s"}, {"for: 7s", "for: 1s"}, {"clear_for: 3s", "clear_for: 8s"},
 	{"clear_after: 4s", "clear_after: 9s"}, {"after: 9s", "after: 14s"}, {"forget: 60s", "forget: 20s"}, {"within: 20s", "within: 9s"}, {"within: 30s", "within: 45s"},
 	{"idle: 20s", "idle: 5s"}, {"idle: 15s", "idle: 40s"}, {"keys: 1", "keys: 400"}, {"changes: 4", "changes: 3"}, {"high: 85", "high: 70"}, {"threshold: 0.9", "threshold: 0.7"}, {"{n: count(), usual", "{n: count(), more: n + 1, usual"}, {"within: 30s, timeout", "within: 30s, limits: {runs: 3}, timeout"}, {`summary: "${e.x}"`, `summary: "${e.x} ${e.code}"`},
+	{`emit: {x: e.x, n: e.code}, alert: {summary: "${key}"}`, `emit: {x: e.x}`}, {`emit: {n: count()}, alert: {summary: "${count()}"}`, `emit: {n: count()}`}, {`emit: {x: a.x}, alert: {summary: "${a.x}"}`, `emit: {x: a.x}`}, {`emit: {x: b.x}, alert: {summary: "${a.x} ${b.x}"}`, `emit: {x: b.x, k: a.kind}`}, {`emit: {at: 1}, alert: {summary: "${key} is gone"}`, `alert: {summary: "${key} went"}`},
+	{"limits: {keys: 1}, ", ""}, {"limits: {keys: 1, idle: 9s}", "limits: {idle: 9s}"}, {"limits: {keys: 1, idle: 9s}", "limits: {keys: 1, idle: 3s}"}, {", lateness: 3s, emit", ", emit"},
 	{"${a.x}", "${a.x} ${a.kind}"}, {"${b.x}", "${b.code}"}, {"count() > 1", "count() > 2"}, {"lateness: 5s", "lateness: 2s"}, {"from: t, by", "from: t, mode: shadow, by"},
 }
 
@@ -103,7 +112,7 @@ func mixedSets(t *testing.T, rng *rand.Rand, n int) []*rules.Set {
 		}
 		text := head + "  " + strings.Join(some, "\n  ") + "\n"
 		has := func(name string) bool { return strings.Contains(text, "{name: "+name+",") }
-		for _, needs := range [][2]string{{"peaks", "peak"}, {"peak-window", "peak"}, {"ten-keys", "tens"}, {"held", "hot"}, {"held-k", "hot-k"}} {
+		for _, needs := range [][2]string{{"peaks", "peak"}, {"peak-window", "peak"}, {"ten-keys", "tens"}, {"held", "hot"}, {"held-k", "hot-k"}, {"few-runs-read", "few-runs"}} {
 			if has(needs[0]) && !has(needs[1]) {
 				i := slices.IndexFunc(all, func(r string) bool { return strings.Contains(r, "{name: "+needs[1]+",") })
 				text += "  " + strings.TrimSpace(all[i]) + "\n"
@@ -127,6 +136,7 @@ func mixedStory(rng *rand.Rand, sets []*rules.Set, n int) []event.Record {
 		{Kind: event.KindSourceUp, Source: "in", Arrival: clock}, {Kind: event.KindSourceUp, Source: "other", Arrival: clock}}
 	pick := func(values ...string) string { return values[rng.Intn(len(values))] }
 	partitions := 1 + rng.Intn(2)
+	keys := [][]string{{`"k0"`, `"k1"`, `"k\u0031"`, `"k2"`, `"k3"`, `"k\n4"`, `7`}, oneGroup}[rng.Intn(2)]
 	for i := range n {
 		step := time.Duration(rng.Intn(900)) * time.Millisecond
 		at, clock = at.Add(step), clock.Add(step)
@@ -170,7 +180,7 @@ func mixedStory(rng *rand.Rand, sets []*rules.Set, n int) []event.Record {
 		if rec.Kind == event.KindMessage {
 			fields := []string{fmt.Sprintf(`"ts":"%s"`, ts)}
 			for _, f := range []string{
-				`"k":` + pick(`"k0"`, `"k1"`, `"k\u0031"`, `"k2"`, `"k3"`, `"k\n4"`, `7`), `"kind":` + pick(`"a"`, `"b"`, `"c"`), `"code":` + pick("3", "4", "5", "6", `"three"`),
+				`"k":` + pick(keys...), `"kind":` + pick(`"a"`, `"b"`, `"c"`), `"code":` + pick("3", "4", "5", "6", `"three"`),
 				`"free":` + pick(`"x"`, `"y\tz"`, "7", "3.0", "true", "[1]"), fmt.Sprintf(`"x":%d`, rng.Intn(101)),
 				fmt.Sprintf(`"id":"i%d"`, i-rng.Intn(2)*rng.Intn(30)), fmt.Sprintf(`"ok":%t`, rng.Intn(2) == 0),
 			} {
@@ -191,6 +201,17 @@ func mixedStory(rng *rand.Rand, sets []*rules.Set, n int) []event.Record {
 	}
 	return records
 }
+
+// oneGroup are keys of one group, more than fit into it under a limit of one key.
+var oneGroup = func() (keys []string) {
+	for i := 0; len(keys) < 12; i++ {
+		key, _ := event.AppendKey(nil, event.String(fmt.Sprint("g", i)))
+		if event.Group(key) == 0 {
+			keys = append(keys, fmt.Sprintf(`"g%d"`, i))
+		}
+	}
+	return keys
+}()
 
 // told is what comes of records: the output in words, all counts, and the state
 // at some of them.

@@ -541,7 +541,8 @@ func (st *ruleState) take(from *ruleState) {
 	}
 }
 
-// lose takes away what a reload does away with.
+// lose takes away what a reload does away with. Where nothing is left, the key has
+// no place among others.
 func (st *ruleState) lose(p part) {
 	for slot, a := range st.alerts() {
 		switch {
@@ -550,6 +551,9 @@ func (st *ruleState) lose(p part) {
 		case p.told:
 			a.Gate = alerting.Gate{}
 		}
+	}
+	if st.extra != nil && st.empty() {
+		st.extra.place = nil
 	}
 }
 
