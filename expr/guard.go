@@ -1,11 +1,18 @@
 package expr
 
-import "github.com/cepd/cepd/event"
+import (
+	"slices"
+
+	"github.com/cepd/cepd/event"
+)
 
 // Guard is what must be so for a condition to hold: a field of the event equals
 // one of some constants, texts or whole numbers. An event whose field is another
 // text or number is one for which the condition is false, without an error. So
 // an index of guards finds the conditions that an event can meet.
+//
+// Whole numbers so great that a double equals several of them are constants of
+// guards only where the field is an int.
 type Guard struct {
 	Slot   int
 	Values []event.Value // of kind string or int
@@ -19,7 +26,7 @@ func equalGuard(op compareOp, a, b code) *Guard {
 	if op != opEqual || a.slot == 0 || !b.constant {
 		return nil
 	}
-	return guardOf(a.slot-1, b.value())
+	return guardOf(a, b.value())
 }
 
 // inGuard returns the guard of a value that is one of a list.
@@ -27,16 +34,18 @@ func inGuard(a, list code) *Guard {
 	if a.slot == 0 || !list.constant {
 		return nil
 	}
-	return guardOf(a.slot-1, list.value().AsList()...)
+	return guardOf(a, list.value().AsList()...)
 }
 
-func guardOf(slot int, values ...event.Value) *Guard {
+// guardOf returns the guard of a field that is one of some constants.
+func guardOf(field code, values ...event.Value) *Guard {
 	for _, v := range values {
-		if v.Kind() != event.KindString && v.Kind() != event.KindInt {
+		whole := v.Kind() == event.KindInt && (field.form == formInt || isExact(v.AsInt()))
+		if !whole && v.Kind() != event.KindString {
 			return nil
 		}
 	}
-	return &Guard{slot, values}
+	return &Guard{field.slot - 1, values}
 }
 
 // both returns the guard of a conjunction: one will do, and the narrower one is
@@ -53,5 +62,5 @@ func (g *Guard) either(h *Guard) *Guard {
 	if g == nil || h == nil || g.Slot != h.Slot {
 		return nil
 	}
-	return guardOf(g.Slot, append(append([]event.Value(nil), g.Values...), h.Values...)...)
+	return &Guard{g.Slot, slices.Concat(g.Values, h.Values)}
 }

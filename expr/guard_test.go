@@ -18,6 +18,10 @@ func TestGuard(t *testing.T) {
 		{`e.kind in ["a", "b"] && e.n == 7`, "n [7]"},
 		{`e.free == "a"`, "free [a]"},
 		{`e.free == 3`, "free [3]"},
+		{`e.n == 9007199254740993`, "n [9007199254740993]"},
+		{`e.free == 9007199254740991`, "free [9007199254740991]"},
+		{`e.free == 9007199254740993`, "none"}, // and so is the double next to it
+		{`e.free in [3, -9007199254740993]`, "none"},
 		{`e.n == 3 ? true : false`, "none"},
 		{`e.kind == "a" || e.n == 7`, "none"},
 		{`!(e.kind == "a")`, "none"},
