@@ -59,3 +59,21 @@ func TestSerial(t *testing.T) {
 		t.Error(order)
 	}
 }
+
+// TestMoreCalls: there may be more calls than goroutines. Each is made once, and
+// by the caller of Do where the others are busy or asleep.
+func TestMoreCalls(t *testing.T) {
+	p := New(3)
+	defer p.Stop()
+	for n := range 20 {
+		for range 100 {
+			calls := make([]atomic.Int32, n)
+			p.Do(n, func(i int) { calls[i].Add(1) })
+			for i := range calls {
+				if c := calls[i].Load(); c != 1 {
+					t.Fatalf("%d of %d: %d calls", i, n, c)
+				}
+			}
+		}
+	}
+}
