@@ -254,7 +254,9 @@ func unmarshal(b *testing.B, data []byte) {
 // BenchmarkShards is the same work on one shard and on two that run at the same
 // time: ten patterns, so that what is shared by all shards does not decide. Two
 // engines that share nothing, with the same work each, are what the machine allows.
+// Batches are as large as those of cepd replay.
 func BenchmarkShards(b *testing.B) {
+	const batch = 1 << 14
 	readings := Telemetry(200_000, Devices, 1)
 	var text strings.Builder
 	text.WriteString(PumpRule)
@@ -268,14 +270,14 @@ func BenchmarkShards(b *testing.B) {
 	for _, shards := range []int{1, 2} {
 		b.Run(fmt.Sprintf("shards=%d", shards), func(b *testing.B) {
 			measure(b, len(readings), func() func() {
-				r := w.Start(Options{Shards: shards, Do: both.Do, Batch: 4_000})
+				r := w.Start(Options{Shards: shards, Do: both.Do, Batch: batch})
 				return func() { r.Run(0, len(readings)) }
 			})
 		})
 	}
 	b.Run("apart", func(b *testing.B) {
 		measure(b, 2*len(readings), func() func() {
-			r := [2]*Runner{w.Start(Options{Batch: 4_000}), w.Start(Options{Batch: 4_000})}
+			r := [2]*Runner{w.Start(Options{Batch: batch}), w.Start(Options{Batch: batch})}
 			return func() { both.Do(2, func(i int) { r[i].Run(0, len(readings)) }) }
 		})
 	})

@@ -257,12 +257,22 @@ func (e *Engine) read(records []event.Record) []event.Record {
 	if n == 1 {
 		return records
 	}
-	records = records[:ahead(records)]
+	for _, by := range r.readers {
+		by.take(&e.out.Stats) // stays, whatever becomes of what is read now
+	}
 	part := (len(records) + n - 1) / n
 	e.config.Do(n, func(i int) {
 		from := min(i*part, len(records))
 		r.readers[i].readAll(records[from:min(from+part, len(records))], from)
 	})
+	for i, by := range r.readers {
+		if by.stopped {
+			for _, behind := range r.readers[i+1:] {
+				behind.discard()
+			}
+			return records[:max(by.end, 1)]
+		}
+	}
 	return records
 }
 

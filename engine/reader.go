@@ -23,6 +23,8 @@ type reader struct {
 	plan    *plan
 	options *options
 
+	end      int       // number in the batch of the record up to which it was read
+	stopped  bool      // that one changes the rules
 	readings []reading // of the batch, in log order
 	at       int       // the next that the router takes
 	items    []item    // of the readings
@@ -135,14 +137,29 @@ func (r *reader) note(rd *reading) *extra {
 }
 
 // readAll reads the messages among records, of which the first has a number in
-// the batch, and finds out who wants them.
+// the batch, and finds out who wants them. What is behind a record that changes the
+// rules cannot be read before that takes effect.
 func (r *reader) readAll(records []event.Record, first int) {
 	r.forget()
+	r.end, r.stopped = first+len(records), false
 	for i := 0; i < len(records); i++ {
-		if i += r.passOver(records[i:], first+i); i < len(records) {
-			r.readOne(&records[i], first+i)
+		if i += r.passOver(records[i:], first+i); i == len(records) {
+			return
 		}
+		if records[i].Kind == event.KindRuleSet {
+			r.end, r.stopped = first+i, true
+			return
+		}
+		r.readOne(&records[i], first+i)
 	}
+}
+
+// discard drops what was read of records that have to be read again, under other
+// rules.
+func (r *reader) discard() {
+	r.forget()
+	clear(r.mismatched)
+	r.stats = newStats()
 }
 
 // readEach reads messages of which none is to be passed over.

@@ -138,17 +138,6 @@ func (r *router) batch(until, now event.Time) {
 	}
 }
 
-// ahead returns how many of the records, at least one, can be read before any
-// of them takes effect: none behind a record that changes the rules.
-func ahead(records []event.Record) int {
-	for i := range records {
-		if records[i].Kind == event.KindRuleSet {
-			return max(i, 1)
-		}
-	}
-	return len(records)
-}
-
 // foresee tells the readers of a batch which events may be held back.
 func (r *router) foresee() {
 	r.part = 0
