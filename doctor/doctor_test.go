@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cepd/cepd/alerting/notify/webhook"
 	"github.com/cepd/cepd/config"
 	"github.com/cepd/cepd/internal/mosquitto"
 	"github.com/cepd/cepd/rules"
@@ -119,9 +120,12 @@ func TestEverythingElse(t *testing.T) {
 	defer secure.Close()
 	sink := func(name, typ string) config.Sink { return config.Sink{Name: name, Type: typ} }
 	hooks, trusted, gone, files := sink("hooks", "webhook"), sink("trusted", "webhook"), sink("gone", "webhook"), sink("files", "file")
+	page, chat := sink("page", "webhook"), sink("chat", "webhook")
 	hooks.Webhook.Config.URL = hook.URL + "/x"
 	trusted.Webhook.Config.URL = secure.URL
 	gone.Webhook.Config.URL = "http://" + closedPort(t)
+	page.Webhook.Config = webhook.Config{URL: hook.URL, Format: "pagerduty", RoutingKeyFile: filepath.Join(dir, "key")}
+	chat.Webhook.Config = webhook.Config{URLFile: filepath.Join(dir, "url"), Format: "slack"}
 	files.File.Path = filepath.Join(dir, "new", "{rule}.jsonl")
 	cfg := &config.Config{
 		Sources: append(plant("mqtt://"+closedPort(t)),
@@ -129,7 +133,7 @@ func TestEverythingElse(t *testing.T) {
 			config.Source{Name: "busy", Type: "http", HTTP: config.HTTPSource{Listen: strings.TrimPrefix(hook.URL, "http://")}},
 			config.Source{Name: "lines", Type: "file", File: config.FileSource{Path: filepath.Join(dir, "none.jsonl")}},
 		),
-		Sinks: []config.Sink{hooks, trusted, gone, files, sink("out", "stdout")},
+		Sinks: []config.Sink{hooks, trusted, gone, page, chat, files, sink("out", "stdout")},
 	}
 	worst, got := examine(t, cfg, 0)
 	if worst != Fail {
@@ -151,6 +155,8 @@ func TestEverythingElse(t *testing.T) {
 		"sink hooks: ok: http://… answers; nothing was posted",
 		"sink trusted: fail: TLS with …: tls: failed to verify certificate: x509: certificate signed by unknown authority",
 		"sink gone: fail: dial tcp …: connect: connection refused",
+		"sink page: fail: setting up a webhook: reading routing_key_file: open DIR/key: no such file or directory",
+		"sink chat: fail: setting up a webhook: reading url_file: open DIR/url: no such file or directory",
 		"sink files: ok: DIR can be written",
 		"sink out: ok: writes to the standard output",
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cepd/cepd/alerting/notify/webhook"
 	"github.com/cepd/cepd/config"
 	"github.com/cepd/cepd/state/vfs"
 )
@@ -131,22 +131,15 @@ func (x *examination) intake(h config.HTTPSource) {
 	}
 }
 
-// webhook connects to a receiver, without posting.
+// webhook sets a sink up, as a start does, and connects to its receiver, without
+// posting.
 func (x *examination) webhook(ctx context.Context, w config.WebhookSink) {
-	address := w.Config.URL
-	if w.Config.URLFile != "" {
-		b, err := os.ReadFile(w.Config.URLFile)
-		if err != nil {
-			x.fail(fmt.Errorf("url_file: %w", err))
-			return
-		}
-		address = strings.TrimSpace(string(b))
-	}
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		x.fail(errors.New("the url is not a URL like https://hooks.example/cepd"))
+	sink, err := webhook.New(w.Config)
+	if err != nil {
+		x.fail(err)
 		return
 	}
+	u := sink.URL()
 	ctx, cancel := context.WithTimeout(ctx, x.Timeout)
 	defer cancel()
 	port := u.Port()

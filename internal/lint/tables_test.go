@@ -58,7 +58,7 @@ var imports = map[string]string{
 	"bench/table":    "",
 	"scenario":       "event decode expr detectors nfa window rules engine alerting alerting/notify alerting/notify/text ingest ingest/file state/wal",
 	"web":            "event alerting",
-	"doctor":         "config mqttconn rules state/vfs",
+	"doctor":         "alerting/notify/webhook config mqttconn rules state/vfs",
 
 	"durable": "internal/failpoint event rules engine alerting alerting/notify state state/vfs",
 

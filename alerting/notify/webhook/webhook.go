@@ -216,6 +216,9 @@ func New(cfg Config) (*Sink, error) {
 	return s, nil
 }
 
+// URL returns the address that s posts to. It may hold a secret.
+func (s *Sink) URL() *url.URL { return s.url }
+
 func newSink(cfg Config) (*Sink, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
