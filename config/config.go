@@ -324,7 +324,7 @@ func checkListen(addr string) error {
 	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return fmt.Errorf("%q is no address like %s", addr, DefaultListen)
+		return fmt.Errorf("%q is no address like %s; write off for none", addr, DefaultListen)
 	}
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil

@@ -72,7 +72,11 @@ func RuleFiles(patterns []string) ([]string, error) {
 	var names []string
 	var errs []error
 	for _, p := range patterns {
-		if _, err := os.Stat(p); err == nil { // also a name that would be a pattern
+		if info, err := os.Stat(p); err == nil { // also a name that would be a pattern
+			if info.IsDir() {
+				errs = append(errs, fmt.Errorf("rules: %s is a directory; name its files, such as %s", p, filepath.Join(p, "*.yaml")))
+				continue
+			}
 			names = append(names, p)
 			continue
 		}

@@ -9,6 +9,15 @@ import (
 // suggest says what may have been meant by an unknown key.
 func suggest[V any](key string, known map[string]V) string {
 	names := slices.Sorted(maps.Keys(known))
+	if near := nearest(key, names); near != "" {
+		return "; did you mean `" + near + "`?"
+	}
+	return "; known are " + strings.Join(names, ", ")
+}
+
+// nearest returns the name that a mistyped one is closest to, empty if none is
+// close.
+func nearest(key string, names []string) string {
 	best, least := "", 3
 	for _, name := range names {
 		d := distance(key, name)
@@ -19,10 +28,7 @@ func suggest[V any](key string, known map[string]V) string {
 			best, least = name, d
 		}
 	}
-	if best != "" {
-		return "; did you mean `" + best + "`?"
-	}
-	return "; known are " + strings.Join(names, ", ")
+	return best
 }
 
 // letters returns the bytes of s in order.

@@ -14,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
+	"github.com/cepd/cepd/alerting/notify/format"
 	"github.com/cepd/cepd/event"
 	js "github.com/cepd/cepd/internal/jsonschema"
 	"github.com/cepd/cepd/rules"
@@ -171,7 +172,14 @@ func choice(to *string, words ...string) set {
 		switch {
 		case !ok:
 		case !slices.Contains(words, s):
-			r.add(n.GetToken(), "%s: %q is none of %s", path, s, strings.Join(words, ", "))
+			advice := ""
+			switch near := nearest(s, words); {
+			case near != "":
+				advice = "; did you mean `" + near + "`?"
+			case slices.Equal(words, sinkTypes) && slices.Contains(format.Names(), s):
+				advice = "; write type: webhook, and format: " + s
+			}
+			r.add(n.GetToken(), "%s: %q is none of %s%s", path, s, strings.Join(words, ", "), advice)
 		default:
 			*to = s
 		}

@@ -260,9 +260,9 @@ func (c *compilation) undeclaredFunction(e ast.Expr, name string) {
 		advice = "expressions have no clock, so that a replay gives what was; the time of an event is time(e)"
 	}
 	if _, ok := windowForms[name]; ok {
-		advice = "it is an aggregate of a rule with `window`"
+		advice = ofWindows
 	}
-	if k := aggregateKindOf(name); k != nil {
+	if k := aggregateKindOf(name); k != nil && len(c.scope.Steps) > 0 {
 		advice = fmt.Sprintf("as in hot.%s(h, h.temperature)", name)
 	}
 	if _, macro := macroUses[name]; macro {
@@ -271,6 +271,9 @@ func (c *compilation) undeclaredFunction(e ast.Expr, name string) {
 	}
 	c.issue(e, fmt.Sprintf("there is no function `%s()`", name), advice)
 }
+
+// ofWindows is said of aggregates where there is no window.
+const ofWindows = "over time it is an aggregate of a rule with `window`"
 
 // macroUses show how macros are called.
 var macroUses = map[string]string{
@@ -486,6 +489,9 @@ func (c *compilation) functionArguments(e ast.Expr, function string, ts []*types
 	}
 	texts := make([]string, 0, len(ts))
 	member := e.AsCall().IsMemberFunction()
+	if _, ok := windowForms[name]; ok && !member && advice == "" && c.scope.Window == nil && c.inside == nil && len(ts) > 0 && ts[0].Kind() != types.ListKind {
+		advice = ofWindows
+	}
 	for _, t := range ts {
 		texts = append(texts, c.typeName(t))
 	}

@@ -115,7 +115,7 @@ var synonyms = map[string]string{
 	"stream": "from", "streams": "from", "select_from": "from", "input": "from",
 	"group_by": "by", "partition_by": "by", "key_by": "by", "key": "by",
 	"filter": "where", "sequence": "pattern", "match": "pattern", "steps": "define", "events": "define",
-	"keep_firing_for": "clear_for", "hysteresis": "clear", "cooldown": "clear_after",
+	"after": "for", "keep_firing_for": "clear_for", "hysteresis": "clear", "cooldown": "clear_after",
 	"message": "summary", "title": "summary", "text": "description", "runbook_url": "runbook",
 	"sinks": "to", "receivers": "to", "notify": "to", "level": "severity", "priority": "severity",
 	"id": "name", "groups": "rules", "after_match": "skip", "select": "emit", "output": "emit",

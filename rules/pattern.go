@@ -3,9 +3,11 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
+	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/expr"
 	"github.com/cepd/cepd/nfa"
 )
@@ -361,11 +363,17 @@ func (l *loader) predicate(d *ruleDecl, name string, def *definition) (linked bo
 	return linked
 }
 
+// unreadWithin stands for a `within` that is no duration, so that nothing is said
+// of a pattern without one. It is longer than any that a step may have.
+const unreadWithin = event.Duration(math.MaxInt64)
+
 // patternOptions reads the keys beside a pattern. p is nil if the pattern has
 // a mistake.
 func (l *loader) patternOptions(d *ruleDecl, p *nfa.Pattern, o *nfa.Options) {
 	if n := d.body.get("within"); n != nil {
-		o.Within = l.duration(n, "`within`", false)
+		if o.Within = l.duration(n, "`within`", false); o.Within == 0 {
+			o.Within = unreadWithin
+		}
 	}
 	if n := d.body.get("skip"); n != nil {
 		l.skip(n, p, o)

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/cepd/cepd/alerting/notify"
@@ -93,8 +94,8 @@ func (o Options) contentType() string {
 
 // CheckContentType reports what is no media type.
 func CheckContentType(s string) error {
-	if _, _, err := mime.ParseMediaType(s); err != nil {
-		return fmt.Errorf("content_type %q is no media type like text/plain", s)
+	if typ, _, err := mime.ParseMediaType(s); err != nil || !strings.Contains(typ, "/") {
+		return fmt.Errorf("content_type %q is no media type; write one such as application/json or text/plain", s)
 	}
 	return nil
 }
@@ -121,6 +122,11 @@ func compile(src string, vars []variable, contentType string) (*template, []Mist
 	}
 	key := expr.Key{Single: true, Parts: []event.Field{{Name: "key", Type: event.TypeAny}}}
 	text, mistakes := expr.CompileText(src, &expr.Scope{Key: key, Vars: vars})
+	for i := range mistakes {
+		if m := &mistakes[i]; src[m.Offset:m.End] == "e" && m.Advice == "" {
+			m.Advice = eventAdvice(vars)
+		}
+	}
 	if m := foreign.FindStringIndex(src); m != nil && !strings.Contains(src, "${") {
 		mistakes = append(mistakes, Mistake{Offset: m[0], End: m[1], Message: src[m[0]:m[1]] + " would be posted as it stands",
 			Advice: "a value goes into a body as ${...}, with CEL inside, such as ${rule}"})
@@ -134,6 +140,14 @@ func compile(src string, vars []variable, contentType string) (*template, []Mist
 	}
 	t.findQuoted()
 	return t, t.checkJSON(src)
+}
+
+// eventAdvice says where what rules call `e` is found.
+func eventAdvice(vars []variable) string {
+	if slices.ContainsFunc(vars, func(v variable) bool { return v.Name == "event" }) {
+		return "write `event`"
+	}
+	return "the events of an alert are in `evidence`, as in evidence[0].events[0].temperature"
 }
 
 // foreign is how values go into the texts of other programs.
