@@ -37,12 +37,11 @@ type node struct {
 	typ    event.Type // of the slot
 	tail   uint8      // how many bytes of the last value there were behind whole words
 	shift  uint8      // see word
-	rest   uint8
-	next   *node  // the first name that may follow; nil: none
-	alt    *node  // another name at the same place; nil: none
-	inner  *node  // root of the objects under this name; nil: none yet
-	parent *node  // nil for a root
-	filled uint64 // slots of the names up to here, as a set; of the first 64 slots
+	next   *node      // the first name that may follow; nil: none
+	alt    *node      // another name at the same place; nil: none
+	inner  *node      // root of the objects under this name; nil: none yet
+	parent *node      // nil for a root
+	filled uint64     // slots of the names up to here, as a set; of the first 64 slots
 	// word is the first eight bytes of the name and its closing quote, the first
 	// in the lowest byte; if they are fewer, shifted up by so many bits.
 	word uint64
