@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -39,10 +40,21 @@ func (f *logFlags) logger(s streams) (*slog.Logger, error) {
 	return nil, usagef("--log-format is %q; it is auto, text or json", f.format)
 }
 
-// readable writes durations as rules do, not as a number without a unit.
+// readable writes durations as rules do, not as a number without a unit, and
+// without the digits that nobody reads: 33ms, not 33ms198us951ns.
 func readable(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
-		a.Value = slog.StringValue(event.FormatDuration(a.Value.Duration()))
+		a.Value = slog.StringValue(event.FormatDuration(rough(a.Value.Duration())))
 	}
 	return a
+}
+
+// rough rounds to the largest unit below a minute of which d has ten or more.
+func rough(d time.Duration) time.Duration {
+	for _, unit := range []time.Duration{time.Second, time.Millisecond, time.Microsecond} {
+		if d >= 10*unit {
+			return d.Round(unit)
+		}
+	}
+	return d
 }

@@ -22,6 +22,18 @@ func TestLogDurations(t *testing.T) {
 	}
 }
 
+// Durations that were measured are logged without digits that say nothing.
+func TestRoughDurations(t *testing.T) {
+	for d, want := range map[time.Duration]time.Duration{
+		33_198_951: 33 * time.Millisecond, 9_999_600: 10 * time.Millisecond, 5_300_400: 5300 * time.Microsecond, 1_234_567_890: 1235 * time.Millisecond,
+		15_400 * time.Millisecond: 15 * time.Second, 90 * time.Second: 90 * time.Second, 800: 800, 0: 0,
+	} {
+		if got := rough(d); got != want {
+			t.Errorf("%v: %v, not %v", d, got, want)
+		}
+	}
+}
+
 // Flags take durations as rules write them.
 func TestDurationFlag(t *testing.T) {
 	var f durationFlag

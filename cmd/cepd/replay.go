@@ -134,7 +134,7 @@ decided; --until last stops at the last event.`,
   cepd replay -r rules/pumps.yaml -r rules/doors.yaml --stream doors events.jsonl.gz
   cepd replay -r new-rule.yaml /var/lib/cepd
   zcat events.jsonl.gz | cepd replay -r rules/pumps.yaml --output json - | jq .summary`,
-		Args: oneArg("one FILE or DIR, or - for the standard input"),
+		Args: oneArg("one FILE or DIR of events, or - for the standard input (rules go behind --rules)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := flags.load(s)
 			if err != nil {
