@@ -267,11 +267,12 @@ func lasting(sets []*rules.Set, rows []Row) []Row {
 // from what snapshots stored, and wants what came of them one by one.
 func live(t *testing.T, c Config, records []event.Record, want told, restarts bool, rng *rand.Rand) {
 	t.Helper()
-	type batch struct {
+	type step struct {
 		end int
 		out Output
 	}
-	var done []batch
+	var done []step
+	var batch []event.Record
 	w := &snapshotter{t: t, rng: rng, engine: New(c), store: rowStore{}}
 	inForce := map[int]*rules.Set{} // by number of records
 	snapshots := restarts && rng.Intn(2) == 0
@@ -283,14 +284,16 @@ func live(t *testing.T, c Config, records []event.Record, want told, restarts bo
 			}
 		}
 		var out Output
+		batch = append(batch[:0], records[i:i+n]...)
 		if snapshots {
-			out = w.step(records[i : i+n])
+			out = w.step(batch)
 		} else {
-			out = w.engine.Step(Input{Records: records[i : i+n]})
+			out = w.engine.Step(Input{Records: batch})
 		}
+		clear(batch) // sources use the records again
 		i += n
 		out.Reload = nil // a batch tells of its last
-		done, inForce[i] = append(done, batch{i, out}), w.engine.Rules()
+		done, inForce[i] = append(done, step{i, out}), w.engine.Rules()
 		if rows := want.rows[i]; rows != nil {
 			if d := differ(w.engine.Rows(), rows); d != "" {
 				t.Fatalf("%d shards, restarts %t, after %d records: %s", c.Shards, restarts, i, d)
