@@ -502,14 +502,26 @@ func (l *lane) wakeOf(kc *keyClock, due event.Time) event.Time {
 	return at
 }
 
-// wakeUp looks at the idle keys whose time has come by the clock.
+// wakeUp looks at the idle keys whose time has come by the clock. When that was
+// may have been noted too early, unlike after a restart: their turn does not
+// depend on it.
 func (l *lane) wakeUp(s *Shard) {
+	for woken := l.woken(); len(woken) > 0; woken = l.woken() {
+		for _, kc := range inOrderOf(slices.Values(woken), true) {
+			l.look(s, kc)
+		}
+	}
+}
+
+// woken takes out the keys whose time has come by the clock.
+func (l *lane) woken() (keys []*keyClock) {
 	for w := l.wakes.top(); w != nil && w.at <= l.now; w = l.wakes.top() {
 		if w := l.wakes.pop(); w.clock.wake == w.at {
 			w.clock.wake = never
-			l.look(s, w.clock)
+			keys = append(keys, w.clock)
 		}
 	}
+	return keys
 }
 
 // unblock looks at the keys that waited for streams without keys.

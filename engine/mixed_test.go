@@ -366,7 +366,11 @@ func allAlike(t *testing.T, sets []*rules.Set, records []event.Record, rng *rand
 // that change while events are held back, and with restarts.
 func TestMixed(t *testing.T) {
 	var sum told
-	for seed := range int64(16) {
+	for i := range int64(17) {
+		seed := i
+		if i == 16 {
+			seed = 7179 // idle keys wake of which a rule keeps so many
+		}
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewSource(seed))
 			sets := mixedSets(t, rng, 3)
