@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,7 +137,7 @@ func TestRest(t *testing.T) {
 // halves writes everything in two halves, with a pause between them.
 type halves struct {
 	net.Conn
-	pause time.Duration
+	pause atomic.Int64 // in nanoseconds
 }
 
 func (h *halves) Write(b []byte) (int, error) {
@@ -144,7 +145,7 @@ func (h *halves) Write(b []byte) (int, error) {
 	if err != nil {
 		return n, err
 	}
-	time.Sleep(h.pause)
+	time.Sleep(time.Duration(h.pause.Load()))
 	m, err := h.Conn.Write(b[len(b)/2:])
 	return n + m, err
 }
@@ -161,7 +162,8 @@ func TestRestTLS(t *testing.T) {
 		n := c.client.(*native)
 		go func() { _, _ = io.Copy(io.Discard, broker) }()
 		sent := 0
-		for _, slow.pause = range []time.Duration{0, restFor / 2, restFor, 5 * restFor} {
+		for _, pause := range []time.Duration{0, restFor / 2, restFor, 5 * restFor} {
+			slow.pause.Store(int64(pause)) // the handshake may still be under way
 			for range 200 {
 				if _, err := fmt.Fprintf(broker, "\x30\x09\x00\x01a%06d", sent); err != nil {
 					t.Fatal(err)
