@@ -60,6 +60,7 @@ type reading struct {
 	stream   int32        // number
 	from, to int32        // its items
 	extra    int32        // number; 0 for none
+	wanted   bool         // somebody wants the event, as far as its screen tells
 	left     bool         // there are lanes in which nobody wants the event
 	passed   int32        // so many messages are a stretch, of which time is that of the last; 0 for none
 	first    event.Time   // the time of its first
@@ -242,7 +243,7 @@ func (r *reader) takes(rt *routed, rec *event.Record) (ok bool) {
 func (r *reader) read(rt *routed, rec *event.Record, n int) *reading {
 	r.readings = append(r.readings, reading{}) // filled where it is: to copy what was just written waits for it
 	rd := &r.readings[len(r.readings)-1]
-	rd.record, rd.stream = int32(n), int32(rt.number)
+	rd.record, rd.stream, rd.wanted = int32(n), int32(rt.number), rec == r.ready
 	e := r.spareOf(rt)
 	mismatched, reason, err := r.make(rt, rec, e)
 	if mismatched > 0 { // of a message without a time too: that field may be why
@@ -367,7 +368,7 @@ func (r *reader) find(rt *routed, e *event.Event, rd *reading, waits bool, in *E
 	rd.to = rd.from
 	clear(r.shut)
 	r.keyless = false
-	if s.screen != nil && !all && s.screen.stops(m, &r.frame) {
+	if s.screen != nil && !all && !rd.wanted && s.screen.stops(m, &r.frame) {
 		r.miss(s, rd)
 		r.leave(rt, e, rd, waits, in)
 		return
