@@ -22,10 +22,10 @@ import (
 // nearHeap sources are given less; above fullHeap state goes, so much that
 // targetHeap is left. Below enoughHeap all is well again.
 const (
-	enoughHeap = 0.5
-	targetHeap = 0.5
-	nearHeap   = 0.6
-	fullHeap   = 0.7
+	enoughHeap = 0.4
+	targetHeap = 0.4
+	nearHeap   = 0.5
+	fullHeap   = 0.6
 )
 
 // memoryEvery is how often memory is looked at, and enoughFor how long there must
