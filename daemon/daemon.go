@@ -50,6 +50,7 @@ type Daemon struct {
 	dispatcher *notify.Dispatcher
 	delivery   atomic.Pointer[delivery] // for the HTTP server, which is there before
 	refresh    refresher
+	givenUp    *givenUp
 	throttle   *throttle
 	memory     memory
 	metrics    *web.Metrics
@@ -127,7 +128,7 @@ func New(opts Options) (*Daemon, error) {
 	}
 	d := &Daemon{
 		opts: opts, cfg: opts.Config, fs: vfs.OS(), log: opts.Logger, clock: newClock(opts.Now),
-		health: newHealth(), throttle: newThrottle(maxUnderway),
+		health: newHealth(), throttle: newThrottle(maxUnderway), givenUp: newGivenUp(),
 		batches: make(chan sourceBatch, waitingBatches), commands: make(chan command), quit: make(chan struct{}), loopDone: make(chan struct{}), saverDone: make(chan struct{}), hurry: make(chan struct{}),
 		groups: make(chan group, waitingGroups), spent: make(chan []event.Record, waitingGroups), deadlines: make(chan deadline, 1), wantSave: make(chan struct{}, 1), whenSaved: make(chan chan struct{}),
 		coming: map[string]*ruleSet{}, tables: map[string]bool{}, firing: map[string]int64{},
@@ -293,7 +294,7 @@ func (d *Daemon) startSinks(context.Context) error {
 		return err
 	}
 	box := d.outbox()
-	d.dispatcher, err = notify.New(notify.Config{Sinks: open.list, Outbox: box, Logger: d.log})
+	d.dispatcher, err = notify.New(notify.Config{Sinks: open.list, Outbox: box, Logger: d.log, Ended: d.givenUp.ended})
 	if err != nil {
 		open.close(context.Background())
 		return err

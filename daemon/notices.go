@@ -8,7 +8,7 @@ import (
 	"github.com/cepd/cepd/event"
 )
 
-// clockEvery is how often the clock is looked at.
+// clockEvery is how often the clock is looked at, and whether sinks are mended.
 const clockEvery = 10 * time.Second
 
 // notices are what the log is told that only this process can see: the engine
@@ -19,7 +19,7 @@ type notices struct {
 }
 
 // startNotices tells the log what recovery found, and from then on what the clock
-// does.
+// does and what becomes of deliveries.
 func (d *Daemon) startNotices(ctx context.Context) error {
 	if damage := d.notices.damage; len(damage) > 0 {
 		if err := d.notice(ctx, engine.NoticeOfDamage(damage)); err != nil {
@@ -28,6 +28,9 @@ func (d *Daemon) startNotices(ctx context.Context) error {
 		d.notices.damage = nil
 	}
 	if err := d.watchClock(ctx); err != nil { // before an event is judged by it
+		return err
+	}
+	if err := d.watchSinks(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -39,8 +42,12 @@ func (d *Daemon) startNotices(ctx context.Context) error {
 		for {
 			select {
 			case <-tick.C:
-				if d.watchClock(ctx) != nil {
+				if d.watchClock(ctx) != nil || d.watchSinks(ctx) != nil {
 					return // the daemon stops, or has failed
+				}
+			case <-d.givenUp.wake:
+				if d.watchSinks(ctx) != nil {
+					return
 				}
 			case <-ctx.Done():
 				return

@@ -97,6 +97,7 @@ func (d *Daemon) recover(ctx context.Context) error {
 	d.firing = d.durable.Firing()
 	d.memory.told = d.durable.MemoryNear()
 	d.memory.near = d.memory.told
+	d.givenUp.recovered(d.durable.GivenUp())
 	d.notices.behind, d.notices.damage = d.durable.ClockWrong(), rec.Damage
 	if d.state != nil {
 		d.recovered(rec, time.Since(start))

@@ -209,6 +209,10 @@ func (e *Engine) Age() { e.engine.Age() }
 // MemoryNear reports whether, as far as the log says, memory is nearly used up.
 func (e *Engine) MemoryNear() bool { return e.engine.MemoryNear() }
 
+// GivenUp names the sinks of which the log says that deliveries to them are given
+// up.
+func (e *Engine) GivenUp() []string { return e.engine.GivenUp() }
+
 // ClockWrong reports whether, as far as the log says, the clock is behind.
 func (e *Engine) ClockWrong() bool { return e.engine.ClockWrong() }
 

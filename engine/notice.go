@@ -36,6 +36,10 @@ type Notice struct {
 	Memory string    `json:"memory,omitempty"`
 	Judge  bool      `json:"judge,omitempty"`
 	Evict  []Evicted `json:"evict,omitempty"`
+	// Sink names a sink. GivenUp is why a delivery to it was given up; empty:
+	// deliveries come through again, or there is no such sink any more.
+	Sink    string `json:"sink,omitempty"`
+	GivenUp string `json:"given_up,omitempty"`
 }
 
 // Record returns the record that says it.
@@ -87,6 +91,7 @@ func (e *Engine) notice(rec *event.Record) {
 	}
 	e.router.clock.wrong = e.own.clockWrong()
 	e.noticeMemory(&n, rec)
+	e.noticeSink(&n, rec)
 	if n.Damaged > 0 {
 		e.ownRaise(ownID{ruleStateDamaged, ""}, rec, rec.Arrival.Add(ownClear), damageText(n))
 	}
@@ -123,6 +128,22 @@ func (e *Engine) noticeMemory(n *Notice, rec *event.Record) {
 	}
 }
 
+// noticeSink judges what the shell says of a sink.
+func (e *Engine) noticeSink(n *Notice, rec *event.Record) {
+	id := ownID{RuleDeadLetters, n.Sink}
+	switch {
+	case n.Sink == "":
+	case n.GivenUp == "":
+		e.ownOver(id, rec.Arrival, rec.Pos, alerting.ReasonClear)
+	default:
+		e.ownRaise(id, rec, event.MaxTime, ownText{
+			"critical", "sink", fmt.Sprintf("sink %s does not get what it should: %s", n.Sink, n.GivenUp),
+			"What is given up is a dead letter: cepd dlq list shows them all, each with its error. See what the receiver does not accept, such as the " +
+				"address, the credentials or the format, and let cepd send them again: cepd dlq retry.",
+		})
+	}
+}
+
 func damageText(n Notice) ownText {
 	what := fmt.Sprintf("%d pieces of state were damaged", n.Damaged)
 	if n.Damaged == 1 {
@@ -140,6 +161,18 @@ func damageText(n Notice) ownText {
 
 // clockWrong reports whether the shell's clock cannot be believed.
 func (o own) clockWrong() bool { return o[ownID{ruleClock, ClockBehind}] != nil }
+
+// GivenUp names the sinks, in order, of which the log says that deliveries to them
+// are given up.
+func (e *Engine) GivenUp() []string {
+	var sinks []string
+	for _, id := range e.own.sorted() {
+		if id.rule == RuleDeadLetters {
+			sinks = append(sinks, id.about)
+		}
+	}
+	return sinks
+}
 
 // MemoryNear reports whether, as far as the log says, the shell's memory is
 // nearly used up.

@@ -23,6 +23,10 @@ const (
 	ruleMemory       = "cepd:memory"
 )
 
+// RuleDeadLetters stands in place of a rule's name where a sink does not get what
+// it should. What becomes of this alert itself is no cause of another.
+const RuleDeadLetters = "cepd:dead-letters"
+
 // What alerts are about where memory was used up.
 const (
 	memoryEvicted = "evicted" // state of keys was dropped

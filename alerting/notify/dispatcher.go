@@ -47,6 +47,10 @@ type Config struct {
 	Rand func() float64
 	// Logger is told of failures. Default: nobody.
 	Logger *slog.Logger
+	// Ended is told of each delivery that has come to an end: f is nil where the
+	// sink has confirmed it, else it says why it was given up. It must return at
+	// once, and may be called from several goroutines. Default: nobody.
+	Ended func(d Delivery, f *Failure)
 }
 
 // EnsureDefaults fills what is left out.
@@ -72,6 +76,9 @@ func (c *Config) EnsureDefaults() {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Ended == nil {
+		c.Ended = func(Delivery, *Failure) {}
 	}
 }
 

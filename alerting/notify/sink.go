@@ -236,6 +236,7 @@ func (s *sink) try(l *lane, e Entry) {
 			s.d.cfg.Logger.Error("marking a delivery failed", "sink", s.Name, "err", err)
 		}
 		s.sentOne(l, e)
+		s.d.cfg.Ended(v, nil)
 		return
 	}
 	if s.d.ctx.Err() != nil { // cut short by Stop
@@ -292,6 +293,7 @@ func (s *sink) bury(f Failure, es ...Entry) bool {
 	for _, e := range es {
 		v := NewDelivery(e.Message, s.Name, e.Repeat)
 		s.d.cfg.Logger.Error("delivery given up", append(attrs(v), "reason", string(f.Reason), "tries", f.Tries, "err", f.Error)...)
+		s.d.cfg.Ended(v, &f)
 	}
 	return true
 }

@@ -23,6 +23,7 @@ const formatsConfig = `
 rules: [rules.yaml]
 state: {dir: data}
 http: {listen: off, external_url: "https://cepd.example"}
+own_alerts: {to: []}
 sources:
   lines: {type: file, path: events.jsonl}
 sinks:
