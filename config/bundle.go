@@ -39,10 +39,14 @@ func (c *Config) LoadBundle() (*Bundle, *rules.Set, *rules.Report, error) {
 		return nil, nil, nil, err
 	}
 	b := &Bundle{Files: files, Own: c.own()}
+	holds := map[string]string{}
 	for _, s := range c.Sources {
 		b.Sources = append(b.Sources, s.Name)
 		if s.Topicless() {
 			b.Topicless = append(b.Topicless, s.Name)
+		}
+		if s.Type == "file" {
+			holds[s.Name] = s.File.Holds()
 		}
 	}
 	for _, s := range c.Sinks {
@@ -51,7 +55,7 @@ func (c *Config) LoadBundle() (*Bundle, *rules.Set, *rules.Report, error) {
 			b.AlertsOnly = append(b.AlertsOnly, s.Name)
 		}
 	}
-	set, report := b.compile(func(ruleFile, name string) (rules.File, error) {
+	set, report := b.compile(holds, func(ruleFile, name string) (rules.File, error) {
 		if f, err := b.readTable(ruleFile, name); err == nil {
 			return f, nil
 		}
@@ -65,11 +69,13 @@ func (c *Config) LoadBundle() (*Bundle, *rules.Set, *rules.Report, error) {
 }
 
 // Compile compiles what the bundle holds, and reads nothing else.
-func (b *Bundle) Compile() (*rules.Set, *rules.Report) { return b.compile(b.readTable) }
+func (b *Bundle) Compile() (*rules.Set, *rules.Report) { return b.compile(nil, b.readTable) }
 
-func (b *Bundle) compile(readTable func(ruleFile, name string) (rules.File, error)) (*rules.Set, *rules.Report) {
+// compile looks whether formats of streams fit their sources only where it is told
+// what files hold: what was in force once has passed.
+func (b *Bundle) compile(holds map[string]string, readTable func(ruleFile, name string) (rules.File, error)) (*rules.Set, *rules.Report) {
 	return rules.Load(b.Files, rules.Options{
-		NeedSource: true, Sources: b.Sources, Topicless: b.Topicless, Sinks: b.Sinks, AlertsOnly: b.AlertsOnly, Own: b.Own, ReadTable: readTable,
+		NeedSource: true, Sources: b.Sources, Topicless: b.Topicless, Sinks: b.Sinks, AlertsOnly: b.AlertsOnly, Files: holds, Own: b.Own, ReadTable: readTable,
 	})
 }
 

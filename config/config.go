@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"github.com/cepd/cepd/alerting/notify/format"
 	"github.com/cepd/cepd/alerting/notify/mqtt"
 	"github.com/cepd/cepd/alerting/notify/webhook"
+	ingestfile "github.com/cepd/cepd/ingest/file"
 	"github.com/cepd/cepd/mqttconn"
 	"github.com/cepd/cepd/rules"
 )
@@ -80,6 +82,10 @@ type FileSource struct {
 
 // Topicless reports whether the source's messages have no topic.
 func (s Source) Topicless() bool { return s.Type == "file" && s.File.Topic == "" }
+
+// Holds returns csv or jsonl: what is written in Format, else what the file's name
+// tells, empty where it tells nothing.
+func (f FileSource) Holds() string { return cmp.Or(f.Format, ingestfile.FormatOf(f.Path)) }
 
 // Sink is one receiver of alerts and derived events.
 type Sink struct {

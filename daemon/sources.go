@@ -79,7 +79,7 @@ func readersOf(set *rules.Set, source string) []*rules.Stream {
 // fileFormat returns the format of a file source: what it says, else what the
 // file's name tells, else that of the stream that reads it.
 func fileFormat(set *rules.Set, s config.Source) string {
-	usual := cmp.Or(s.File.Format, file.FormatOf(s.File.Path))
+	usual := s.File.Holds()
 	if readers := readersOf(set, s.Name); usual == "" && len(readers) == 1 && readers[0].Format == "csv" {
 		return "csv"
 	}

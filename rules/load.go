@@ -29,6 +29,10 @@ type Options struct {
 	AlertsOnly []string
 	// Topicless are those of Sources whose messages have no topic, such as files.
 	Topicless []string
+	// Files says of those of Sources that read files whether they hold csv or
+	// jsonl; empty: what the stream says. Where it is nil, nobody asks whether
+	// formats of streams fit their sources.
+	Files map[string]string
 	// Own becomes that of the set.
 	Own *Own
 	// ReadTable reads the file of a table. Its name is relative to the folder of
@@ -64,6 +68,7 @@ func Load(files []File, o Options) (*Set, *Report) {
 	for _, source := range o.Topicless {
 		l.topicless(source)
 	}
+	l.fitting()
 	var rules []*Rule
 	for _, r := range l.bodies {
 		if rule := l.compile(r); rule != nil {

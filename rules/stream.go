@@ -127,6 +127,33 @@ func (l *loader) topicless(source string) {
 	}
 }
 
+// fitting reports the streams none of whose source's messages can be in their
+// format: those of a file are its lines, or the rows of a csv file as objects.
+func (l *loader) fitting() {
+	if l.options.Files == nil {
+		return
+	}
+	for _, d := range l.order {
+		s := d.stream
+		n := d.body.get("format")
+		if n == nil || !slices.Contains(l.options.Sources, s.Source) {
+			continue
+		}
+		holds, isFile := l.options.Files[s.Source]
+		switch {
+		case !isFile && s.Format == "csv":
+			l.warnf(n, "csv is of files; leave out `format`, and send each event as a JSON object",
+				"stream `%s` reads no csv: messages of source `%s` come one by one, without the header that names their fields", s.Name, s.Source)
+		case isFile && s.Format == "cbor":
+			l.errorf(n, "leave out `format`, and put each event into the file as a JSON object on a line of its own; CBOR comes by MQTT and HTTP",
+				"stream `%s` would get no events: source `%s` is a file, whose lines are text, and cbor is not", s.Name, s.Source)
+		case holds == "csv" && (s.Format == "value" || s.Format == "influx"):
+			l.errorf(n, "leave out `format`: the columns are the fields; or write `format: jsonl` in the source, if each line is a message of its own",
+				"stream `%s` would get no events: source `%s` is a file of csv, whose rows are not in format %s", s.Name, s.Source, s.Format)
+		}
+	}
+}
+
 // oneOf is the advice to write one of some names.
 func oneOf(name string, known []string, none string) string {
 	known = slices.Sorted(slices.Values(known))

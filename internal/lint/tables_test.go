@@ -50,7 +50,7 @@ var imports = map[string]string{
 	"engine": "event expr nfa window detectors decode rules alerting internal/deepsize",
 
 	// Layer 4: the engine driven from a file; settings; what operators look at.
-	"config":         "event alerting/notify/file alerting/notify/format alerting/notify/mqtt alerting/notify/webhook ingest/http internal/jsonschema mqttconn rules",
+	"config":         "event alerting/notify/file alerting/notify/format alerting/notify/mqtt alerting/notify/webhook ingest/file ingest/http internal/jsonschema mqttconn rules",
 	"bench":          "event decode rules engine",
 	"bench/generate": "bench",
 	"bench/peers":    "event engine bench bench/overmqtt internal/mosquitto",
