@@ -36,17 +36,6 @@ func IsCBOR(payload []byte) bool {
 	return len(payload) > 0 && payload[0]>>5 == cborMap || bytes.HasPrefix(payload, []byte(cborSelfDescribing))
 }
 
-// JSON returns a payload for those who read JSON: a map of CBOR as an object, and
-// anything else as it is. Bytes become base64, and times RFC 3339.
-func JSON(payload []byte) []byte {
-	if IsCBOR(payload) {
-		if entries, err := cborEntries(payload); err == nil {
-			return event.AppendObject(nil, entries)
-		}
-	}
-	return payload
-}
-
 // CutCBOR cuts the first item off a sequence of CBOR (RFC 8742).
 func CutCBOR(sequence []byte) (item, rest []byte, err error) {
 	d := newCBOR(event.NewSchema("", nil), nil)

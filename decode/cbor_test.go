@@ -229,8 +229,8 @@ func TestCBORCaptured(t *testing.T) {
 	}
 }
 
-// TestJSONOfCBOR shows payloads to those who read JSON.
-func TestJSONOfCBOR(t *testing.T) {
+// TestJSONOfPayloads shows payloads to those who read JSON.
+func TestJSONOfPayloads(t *testing.T) {
 	for _, c := range []struct{ payload, want string }{
 		{"a3 66646576696365 627031 01 4401020304 6474696d65 c11a514b67b0", `{"device":"p1","1":"AQIDBA==","time":"2013-03-21T20:04:00Z"}`},
 		{"d9d9f7 bf 6178 f97e00 6179 f9fc00 617a c249010000000000000000 617b 3bffffffffffffffff ff", `{"x":"NaN","y":"-Infinity","z":"18446744073709551616","{":"-18446744073709551616"}`},
@@ -239,10 +239,17 @@ func TestJSONOfCBOR(t *testing.T) {
 			t.Errorf("got %s, want %s", got, c.want)
 		}
 	}
-	for _, other := range []string{`{"a":1}`, "", "20.5", "é", "\xa1", "\xa1\x61x\x01\x00", "\xd9\xd9\xf7\x01"} {
+	for _, other := range []string{`{"a":1}`, `{"x y=1":2}`, `"x y=1"`, "x y", "x y=z", "", "20.5", "é", "\xa1", "\xa1\x61x\x01\x00", "\xd9\xd9\xf7\x01"} {
 		if got := string(JSON([]byte(other))); got != other {
 			t.Errorf("%q became %q", other, got)
 		}
+	}
+	const line, object = `weather,location=oslo temperature=-3.5,sky="grey" 5`, `{"measurement":"weather","location":"oslo","temperature":-3.5,"sky":"grey","timestamp":5}`
+	if got := string(JSON([]byte(line))); got != object {
+		t.Errorf("got %s, want %s", got, object)
+	}
+	if got, err := Object([]byte(line)); err != nil || string(event.AppendObject(nil, got)) != object {
+		t.Errorf("got %s, %v, want %s", event.AppendObject(nil, got), err, object)
 	}
 	for payload, want := range map[string]Reason{"d9d9f7 01": ReasonNotObject, "a0 00": ReasonTrailingData, "a1": ReasonSyntax} {
 		var reject *Error

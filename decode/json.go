@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"encoding/json"
 	"math"
 
 	"github.com/cepd/cepd/event"
@@ -64,11 +65,31 @@ func withoutSpace(payload []byte) []byte {
 	return payload
 }
 
-// Object returns all members of a payload that is a JSON object or a map of CBOR.
+// JSON returns a payload for those who read JSON: a map of CBOR and a line of
+// InfluxDB's protocol as objects, and anything else as it is. Bytes become base64,
+// and times RFC 3339.
+func JSON(payload []byte) []byte {
+	switch {
+	case IsCBOR(payload):
+		if entries, err := cborEntries(payload); err == nil {
+			return event.AppendObject(nil, entries)
+		}
+	case !json.Valid(payload):
+		var line influxLine
+		if object, err := line.object(payload); err == nil {
+			return object
+		}
+	}
+	return payload
+}
+
+// Object returns all members of a payload that is a JSON object, a map of CBOR or a
+// line of InfluxDB's protocol.
 func Object(payload []byte) ([]event.Entry, error) {
 	if IsCBOR(payload) {
 		return cborEntries(payload)
 	}
+	payload = JSON(payload)
 	d := newJSON(event.NewSchema("", nil), nil)
 	d.begin(payload)
 	p := d.space(0)

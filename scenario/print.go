@@ -2,7 +2,9 @@ package scenario
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"io"
 	"slices"
 
@@ -101,12 +103,26 @@ func (p *jsonPrinter) Match(m *engine.Match) error {
 			if j > 0 {
 				p.buf = append(p.buf, ',')
 			}
-			p.buf = append(p.buf, decode.JSON(e.Raw())...)
+			p.buf = appendPayload(p.buf, e.Raw())
 		}
 		p.buf = append(p.buf, ']')
 	}
 	p.buf = append(p.buf, "}}"...)
 	return p.line()
+}
+
+// appendPayload appends what came as JSON on one line: a text that is none is quoted.
+func appendPayload(dst, raw []byte) []byte {
+	v := decode.JSON(raw)
+	if !json.Valid(v) {
+		return event.AppendQuoted(dst, string(raw))
+	}
+	if bytes.IndexByte(v, '\n') < 0 {
+		return append(dst, v...)
+	}
+	b := bytes.NewBuffer(dst)
+	_ = json.Compact(b, v) // it is valid
+	return b.Bytes()
 }
 
 func (p *jsonPrinter) Derived(d *alerting.Derived) error {

@@ -190,8 +190,8 @@ type Field struct {
 
 // Fields returns the fields that an event of some evidence holds, but for one
 // called time, in order: those in its slots, then, where the event kept its
-// payload, the payload's others. A payload that is neither a JSON object nor a map of CBOR
-// counts as a field of the name payload.
+// payload, the payload's others. A payload that is no object of any
+// format counts as a field of the name payload.
 func Fields(e *event.Event) []Field {
 	var out []Field
 	if e.Schema != nil {
