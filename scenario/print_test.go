@@ -19,7 +19,7 @@ func TestMatchesAsJSON(t *testing.T) {
 		{"m,t=x f=1i 5", `{"measurement":"m","t":"x","f":1,"timestamp":5}`},
 		{"20.5", "20.5"},
 		{`on "hold"`, `"on \"hold\""`},
-		{"\xa1\x61x", `"\ufffdax"`},
+		{"\xa1\x61x", "\"\uFFFDax\""},
 	} {
 		e := &event.Event{More: &event.Details{Raw: []byte(c.payload)}}
 		var out strings.Builder
