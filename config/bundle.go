@@ -30,7 +30,11 @@ type TableFile struct {
 
 // LoadBundle reads and compiles the rule files of c, as LoadRules does, and
 // returns what they were compiled from.
-func (c *Config) LoadBundle() (*Bundle, *rules.Set, *rules.Report, error) {
+func (c *Config) LoadBundle() (*Bundle, *rules.Set, *rules.Report, error) { return c.loadBundle(true) }
+
+// loadBundle looks for the sources and sinks that rules name only if they are
+// known.
+func (c *Config) loadBundle(known bool) (*Bundle, *rules.Set, *rules.Report, error) {
 	if report := c.missingRules(); !report.OK() {
 		return nil, nil, report, nil
 	}
@@ -55,7 +59,7 @@ func (c *Config) LoadBundle() (*Bundle, *rules.Set, *rules.Report, error) {
 			b.AlertsOnly = append(b.AlertsOnly, s.Name)
 		}
 	}
-	set, report := b.compile(holds, func(ruleFile, name string) (rules.File, error) {
+	set, report := b.compile(known, holds, func(ruleFile, name string) (rules.File, error) {
 		if f, err := b.readTable(ruleFile, name); err == nil {
 			return f, nil
 		}
@@ -69,13 +73,13 @@ func (c *Config) LoadBundle() (*Bundle, *rules.Set, *rules.Report, error) {
 }
 
 // Compile compiles what the bundle holds, and reads nothing else.
-func (b *Bundle) Compile() (*rules.Set, *rules.Report) { return b.compile(nil, b.readTable) }
+func (b *Bundle) Compile() (*rules.Set, *rules.Report) { return b.compile(true, nil, b.readTable) }
 
 // compile looks whether formats of streams fit their sources only where it is told
 // what files hold: what was in force once has passed.
-func (b *Bundle) compile(holds map[string]string, readTable func(ruleFile, name string) (rules.File, error)) (*rules.Set, *rules.Report) {
+func (b *Bundle) compile(known bool, holds map[string]string, readTable func(ruleFile, name string) (rules.File, error)) (*rules.Set, *rules.Report) {
 	return rules.Load(b.Files, rules.Options{
-		NeedSource: true, Sources: b.Sources, Topicless: b.Topicless, Sinks: b.Sinks, AlertsOnly: b.AlertsOnly, Files: holds, Own: b.Own, ReadTable: readTable,
+		NeedSource: known, Sources: b.Sources, Topicless: b.Topicless, Sinks: b.Sinks, AlertsOnly: b.AlertsOnly, Files: holds, Own: b.Own, ReadTable: readTable,
 	})
 }
 

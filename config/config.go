@@ -183,6 +183,8 @@ type Problem struct {
 	Path       string
 	Message    string
 	Start, End int // bytes of the template at Path that it is about; 0: not of a template
+
+	about string // the path of what is missing, if that is not Path
 }
 
 // Error returns path and message.
@@ -193,36 +195,46 @@ func (p Problem) Error() string {
 	return p.Path + ": " + p.Message
 }
 
+// report notes a problem, and missingReport one that is there because something
+// else, the setting at about, is not there.
+type (
+	report        func(path, format string, args ...any)
+	missingReport func(about, path, format string, args ...any)
+)
+
 // Validate reports every contradiction in c at once. It opens no file.
 func (c *Config) Validate() []Problem {
 	var ps []Problem
 	bad := func(path, format string, args ...any) {
 		ps = append(ps, Problem{Path: path, Message: fmt.Sprintf(format, args...)})
 	}
+	missing := func(about, path, format string, args ...any) {
+		ps = append(ps, Problem{Path: path, about: about, Message: fmt.Sprintf(format, args...)})
+	}
 	if len(c.Rules) == 0 {
-		bad("", "no rules; write rules: [rules/*.yaml]")
+		missing("rules", "", "no rules; write rules: [rules/*.yaml]")
 	}
 	if len(c.Sources) == 0 {
-		bad("", "no sources; name at least one under sources:")
+		missing("sources", "", "no sources; name at least one under sources:")
 	}
 	if err := checkListen(c.HTTP.Listen); err != nil {
 		bad("http.listen", "%v", err)
 	}
-	c.State.validate(bad)
+	c.State.validate(bad, missing)
 	c.Outbox.validate(bad)
 	stdin := ""
 	for _, s := range c.Sources {
 		path := "sources." + s.Name
 		switch {
 		case s.Type == "mqtt":
-			validateConn(path, s.MQTT.Conn, bad)
+			validateConn(path, s.MQTT.Conn, bad, missing)
 			if s.MQTT.Client == "native" && s.MQTT.Conn.URL != "" && !s.MQTT.Conn.Stream() {
 				bad(path+".client", "native does not speak WebSocket; leave client out, or write client: paho")
 			}
 		case s.Type == "http":
-			s.HTTP.validate(path, bad)
+			s.HTTP.validate(path, bad, missing)
 		case s.Type == "file" && s.File.Path == "":
-			bad(path, "no path; write path: events.jsonl, or - for the standard input")
+			missing(path+".path", path, "no path; write path: events.jsonl, or - for the standard input")
 		case s.Type == "file" && s.File.Path == "-":
 			if stdin != "" {
 				bad(path+".path", "the standard input is read by sources.%s already", stdin)
@@ -231,17 +243,17 @@ func (c *Config) Validate() []Problem {
 		}
 	}
 	for _, s := range c.Sinks {
-		c.validateSink("sinks."+s.Name, s, bad)
+		c.validateSink("sinks."+s.Name, s, bad, missing)
 		if s.Type == "webhook" {
 			ps = append(ps, templateProblems("sinks."+s.Name, s.Webhook.Config)...)
 		}
 	}
 	c.validateSinkFiles(bad)
-	c.validateOwnAlerts(bad)
+	c.validateOwnAlerts(missing)
 	return ps
 }
 
-func (c *Config) validateSink(path string, s Sink, bad func(path, format string, args ...any)) {
+func (c *Config) validateSink(path string, s Sink, bad report, missing missingReport) {
 	switch s.Type {
 	case "webhook":
 		each(s.Webhook.Config.Validate(), func(line string) { bad(path, "%s", line) })
@@ -255,7 +267,7 @@ func (c *Config) validateSink(path string, s Sink, bad func(path, format string,
 		_, err := mqtt.New(mqtt.Config{Publisher: &mqtt.Client{}, Topic: m.Topic, EventTopic: m.EventTopic, Format: m.Format, QoS: m.QoS})
 		each(errors.Unwrap(err), func(line string) { bad(path, "%s", line) })
 		if m.Source == "" {
-			validateConn(path, m.Conn, bad)
+			validateConn(path, m.Conn, bad, missing)
 			return
 		}
 		if m.Conn.URL != "" {
@@ -263,7 +275,7 @@ func (c *Config) validateSink(path string, s Sink, bad func(path, format string,
 		}
 		i := slices.IndexFunc(c.Sources, func(src Source) bool { return src.Name == m.Source })
 		if i < 0 || c.Sources[i].Type != "mqtt" {
-			bad(path+".source", "there is no source %q of type mqtt", m.Source)
+			missing("sources."+m.Source, path+".source", "there is no source %q of type mqtt", m.Source)
 		}
 	}
 }
@@ -287,7 +299,7 @@ func templateProblems(path string, w webhook.Config) []Problem {
 }
 
 // validateSinkFiles reports files that two sinks write to.
-func (c *Config) validateSinkFiles(bad func(path, format string, args ...any)) {
+func (c *Config) validateSinkFiles(bad report) {
 	writers := map[string]string{}
 	for _, s := range c.Sinks {
 		if s.Type != "file" || s.File.Path == "" {
@@ -303,9 +315,9 @@ func (c *Config) validateSinkFiles(bad func(path, format string, args ...any)) {
 }
 
 // validateConn checks a connection; its client id may be made later.
-func validateConn(path string, conn mqttconn.Config, bad func(path, format string, args ...any)) {
+func validateConn(path string, conn mqttconn.Config, bad report, missing missingReport) {
 	if conn.URL == "" {
-		bad(path, "no url; write url: mqtt://broker.example:1883")
+		missing(path+".url", path, "no url; write url: mqtt://broker.example:1883")
 		return
 	}
 	if conn.ClientID == "" {

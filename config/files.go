@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/cepd/cepd/rules"
 )
@@ -17,6 +18,33 @@ import (
 func (c *Config) LoadRules() (*rules.Set, *rules.Report, error) {
 	_, set, report, err := c.LoadBundle()
 	return set, report, err
+}
+
+// Check reads a cepd.yaml and the rules that it names, and reports the mistakes of
+// both: those of cepd.yaml first. Where it has some, sources and sinks that rules
+// name are only looked for if none of them is wrong. There is a set if there are
+// no mistakes; the error is about files that cannot be read.
+func Check(file string, src []byte, getenv func(string) (string, bool)) (*Config, *rules.Set, *rules.Report, error) {
+	c, r := parse(file, src, getenv)
+	if len(r.issues) == 0 {
+		set, report, err := c.LoadRules()
+		return c, set, report, err
+	}
+	report := &rules.Report{Issues: r.issues, Errors: len(r.issues)}
+	if len(c.Rules) == 0 || r.breaks("rules") {
+		return c, nil, report, nil
+	}
+	_, _, more, err := c.loadBundle(!r.breaks("sources") && !r.breaks("sinks"))
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			report.Issues = append(report.Issues, rules.Issue{Severity: rules.Error, Message: line})
+			report.Errors++
+		}
+		return c, nil, report, nil
+	}
+	report.Issues = append(report.Issues, more.Issues...)
+	report.Errors, report.Warnings, report.Omitted = report.Errors+more.Errors, more.Warnings, more.Omitted
+	return c, nil, report, nil
 }
 
 // missingRules reports the names and patterns that no file matches, at their

@@ -37,9 +37,9 @@ type ServerTLS struct {
 // IsZero reports whether nothing is set.
 func (t ServerTLS) IsZero() bool { return t == ServerTLS{} }
 
-func (h HTTPSource) validate(path string, bad func(path, format string, args ...any)) {
+func (h HTTPSource) validate(path string, bad report, missing missingReport) {
 	if h.Listen == "" {
-		bad(path, "no listen; write listen: 127.0.0.1:9478")
+		missing(path+".listen", path, "no listen; write listen: 127.0.0.1:9478")
 		return
 	}
 	if h.Token != "" && h.TokenFile != "" {

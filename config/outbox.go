@@ -33,7 +33,7 @@ func (o *Outbox) fields() fields {
 	return fields{"max_bytes": size(&o.MaxBytes), "dead_letters": integer(&o.DeadLetters, 1, maxDeadLetters)}
 }
 
-func (o *Outbox) validate(bad func(path, format string, args ...any)) {
+func (o *Outbox) validate(bad report) {
 	if o.MaxBytes < minOutbox {
 		bad("outbox.max_bytes", "%d bytes are less than 64MB", o.MaxBytes)
 	}

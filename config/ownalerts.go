@@ -42,10 +42,10 @@ func (o *OwnAlerts) fields() fields {
 	}
 }
 
-func (c *Config) validateOwnAlerts(bad func(path, format string, args ...any)) {
+func (c *Config) validateOwnAlerts(missing missingReport) {
 	for _, name := range c.OwnAlerts.To {
 		if !c.hasSink(name) {
-			bad("own_alerts.to", "there is no sink %q", name)
+			missing("sinks."+name, "own_alerts.to", "there is no sink %q", name)
 		}
 	}
 }

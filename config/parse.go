@@ -21,27 +21,39 @@ import (
 // which is otherwise only named in messages. The Config is usable only if there
 // are no issues.
 func Parse(file string, src []byte, getenv func(string) (string, bool)) (*Config, []rules.Issue) {
-	r := &reader{getenv: getenv, places: map[string]*token.Token{}, templates: map[string]ast.Node{}}
+	c, r := parse(file, src, getenv)
+	return c, r.issues
+}
+
+// parse reads a cepd.yaml, and returns what it found in it. What contradicts itself
+// is reported beside what cannot be read, unless it may come of that.
+func parse(file string, src []byte, getenv func(string) (string, bool)) (*Config, *reader) {
+	r := newReader(getenv)
 	c := &Config{Watch: true}
-	if root := r.parse(src); root != nil {
+	root := r.parse(src)
+	if root != nil {
 		r.object(root, "", c.fields())
 	}
 	slices.SortFunc(c.Sources, func(a, b Source) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(c.Sinks, func(a, b Sink) int { return cmp.Compare(a.Name, b.Name) })
 	c.EnsureDefaults()
-	if len(r.issues) == 0 {
+	if root != nil || len(r.issues) == 0 {
 		for _, p := range c.Validate() {
+			if r.follows(p) {
+				continue
+			}
 			if n := r.templates[p.Path]; n != nil && p.End > 0 {
 				message, advice, _ := strings.Cut(p.Error(), "; ")
 				r.issues = append(r.issues, rules.TextIssue(rules.File{Name: file, Data: src}, n, p.Start, p.End, message, advice))
 				continue
 			}
-			r.add(r.place(p.Path), "%s", p.Error())
+			r.issues = append(r.issues, issue(r.place(p.Path), p.Error()))
 		}
 	}
 	c.resolve(filepath.Dir(file))
 	placed(c.rulePlaces, file, src)
-	return c, sorted(r.issues, file, src)
+	r.issues = sorted(r.issues, file, src)
+	return c, r
 }
 
 // fields are the keys of cepd.yaml.
@@ -88,7 +100,7 @@ func named(read func(r *reader, n ast.Node, path, name string), entry shape) set
 // typed reads the key `type` of a mapping, so that the other keys can be judged
 // by it. It reports what is wrong only if there is no usable type.
 func (r *reader) typed(n ast.Node, path string, types ...string) string {
-	probe := &reader{getenv: r.getenv, places: map[string]*token.Token{}}
+	probe := newReader(r.getenv)
 	typ := ""
 	probe.entries(n, path, func(key string, kt *token.Token, v ast.Node) {
 		if key == "type" {
@@ -99,6 +111,7 @@ func (r *reader) typed(n ast.Node, path string, types ...string) string {
 	case typ != "":
 	case len(probe.issues) > 0:
 		r.issues = append(r.issues, probe.issues...)
+		r.broken[path] = true
 	default:
 		r.add(r.places[path], "%s has no type; types are %s", path, strings.Join(types, ", "))
 	}

@@ -72,7 +72,7 @@ func (s *State) fields() fields {
 	}
 }
 
-func (s *State) validate(bad func(path, format string, args ...any)) {
+func (s *State) validate(bad report, missing missingReport) {
 	if s.Snapshot < minSnapshot {
 		bad("state.snapshot", "%v is less than %v", s.Snapshot, minSnapshot)
 	}
@@ -83,7 +83,7 @@ func (s *State) validate(bad func(path, format string, args ...any)) {
 		bad("state.min_free", "%d bytes are less than 32MB, which a snapshot may write", s.MinFree)
 	}
 	if s.Dir == "" && s.History != 0 {
-		bad("state.history", "without state.dir there is no log to keep; write dir: data")
+		missing("state.dir", "state.history", "without state.dir there is no log to keep; write dir: data")
 	}
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -28,6 +29,9 @@ type reader struct {
 	places map[string]*token.Token // of each key that was there, by its path such as sources.plant.url
 
 	templates map[string]ast.Node // texts with expressions in them, by the path of their key
+
+	path   string          // of the key that is being read
+	broken map[string]bool // paths of the settings that a mistake is about
 }
 
 // set reads the value of one key, and says what may stand there.
@@ -39,8 +43,43 @@ type set struct {
 // fields says for each key of an object what reads its value.
 type fields map[string]set
 
+func newReader(getenv func(string) (string, bool)) *reader {
+	return &reader{getenv: getenv, places: map[string]*token.Token{}, templates: map[string]ast.Node{}, broken: map[string]bool{}}
+}
+
+// add reports a mistake in what is being read.
 func (r *reader) add(t *token.Token, format string, args ...any) {
 	r.issues = append(r.issues, issue(t, fmt.Sprintf(format, args...)))
+	r.broken[r.path] = true
+}
+
+// breaks reports whether there is a mistake in a setting, in a part of it, or in
+// what it is a part of.
+func (r *reader) breaks(path string) bool {
+	for b := range r.broken {
+		if b == "" || b == path || strings.HasPrefix(b, path+".") || strings.HasPrefix(path, b+".") {
+			return true
+		}
+	}
+	return false
+}
+
+// follows reports whether a problem may be there only because of a mistake that is
+// reported already: what could not be read counts as left out.
+func (r *reader) follows(p Problem) bool {
+	if p.about != "" {
+		return r.breaks(p.about)
+	}
+	for b := range r.broken {
+		part, below := strings.CutPrefix(b, p.Path+".")
+		switch key := part[strings.LastIndexByte(part, '.')+1:]; {
+		case b == "" || b == p.Path || strings.HasPrefix(p.Path, b+"."):
+			return true
+		case below && (key == "type" || key == "format" || strings.Contains(p.Message, key)):
+			return true
+		}
+	}
+	return false
 }
 
 // parse returns the file's only document, nil if there is none or it cannot be
@@ -58,7 +97,7 @@ func (r *reader) parse(src []byte) ast.Node {
 	}
 	docs := slices.DeleteFunc(f.Docs, func(d *ast.DocumentNode) bool { return d.Body == nil })
 	if len(docs) > 1 {
-		r.add(docs[1].GetToken(), "a second YAML document; cepd.yaml is one")
+		r.issues = append(r.issues, issue(docs[1].GetToken(), "a second YAML document; cepd.yaml is one"))
 	}
 	if len(docs) == 0 {
 		return nil
@@ -72,6 +111,9 @@ func (r *reader) object(n ast.Node, path string, known fields) {
 		f, ok := known[key]
 		if !ok {
 			r.add(kt, "unknown key %q%s%s", key, in(path), suggest(key, known))
+			if near := nearest(key, slices.Sorted(maps.Keys(known))); near != "" {
+				r.broken[join(path, near)] = true
+			}
 			return
 		}
 		f.read(r, v, join(path, key))
@@ -93,9 +135,12 @@ func (r *reader) entries(n ast.Node, path string, f func(key string, kt *token.T
 		return
 	}
 	seen := map[string]bool{}
+	around := r.path
+	defer func() { r.path = around }()
 	for _, v := range values {
 		kt := v.Key.GetToken()
 		key, ok := scalar(v.Key)
+		r.path = join(path, key)
 		if !ok {
 			r.add(kt, "a key must be a plain name")
 			continue

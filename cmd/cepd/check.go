@@ -112,11 +112,8 @@ func checkRules(file string, names []string) (*rules.Set, *rules.Report, error) 
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w; name rule files, or a cepd.yaml with -c", err)
 	}
-	cfg, issues := config.Parse(file, src, os.LookupEnv)
-	if len(issues) > 0 {
-		return nil, &rules.Report{Issues: issues, Errors: len(issues)}, nil
-	}
-	return cfg.LoadRules()
+	_, set, report, err := config.Check(file, src, os.LookupEnv)
+	return set, report, err
 }
 
 // unreadable is the report of files that cannot be read.

@@ -72,13 +72,9 @@ func readAll(s streams, file string) (*config.Config, *rules.Set, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w; name a cepd.yaml with -c", err)
 	}
-	cfg, issues := config.Parse(file, src, os.LookupEnv)
-	report := &rules.Report{Issues: issues, Errors: len(issues)}
-	var set *rules.Set
-	if len(issues) == 0 {
-		if set, report, err = cfg.LoadRules(); err != nil {
-			return nil, nil, err
-		}
+	cfg, set, report, err := config.Check(file, src, os.LookupEnv)
+	if err != nil {
+		return nil, nil, err
 	}
 	if !report.OK() {
 		fmt.Fprint(s.err, report.String())

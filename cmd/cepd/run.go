@@ -59,7 +59,7 @@ once. When every source is a file or a pipe, cepd ends when they have.`,
 	return c
 }
 
-// readConfig reads a cepd.yaml. Its mistakes are printed.
+// readConfig reads a cepd.yaml. Its mistakes are printed, with those of its rules.
 func readConfig(s streams, file string) (*config.Config, error) {
 	src, err := os.ReadFile(file)
 	if err != nil {
@@ -72,9 +72,11 @@ func readConfig(s streams, file string) (*config.Config, error) {
 	if len(issues) == 0 {
 		return cfg, nil
 	}
-	for _, i := range issues {
-		fmt.Fprint(s.err, i)
+	_, _, report, err := config.Check(file, src, os.LookupEnv)
+	if err != nil {
+		return nil, err
 	}
+	fmt.Fprint(s.err, report.String())
 	return nil, errSilent
 }
 

@@ -99,7 +99,7 @@ func (c Config) Validate() error {
 	case c.URL != "" && c.URLFile != "":
 		errs = append(errs, errors.New("url and url_file are both set"))
 	case c.URL == "" && c.URLFile == "":
-		errs = append(errs, errors.New("url is empty"))
+		errs = append(errs, errors.New("no url; write url: https://hooks.example/cepd, or url_file"))
 	case c.URL != "":
 		_, err := parseURL(c.URL)
 		errs = append(errs, err)
