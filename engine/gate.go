@@ -105,6 +105,14 @@ func (x *screen) stops(m *memo, f *expr.Frame) bool {
 	return !m.any(x.numbers, f)
 }
 
+// fields returns what fields of an event alone tell of the conditions.
+func (x *screen) fields() *expr.AnyOf {
+	if x == nil {
+		return nil
+	}
+	return x.direct
+}
+
 // screened returns the numbers of the conditions.
 func screened(s *streamPlan) (screen []int32) {
 	for _, targets := range s.keys {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -48,21 +49,27 @@ type streamPlan struct {
 
 // plainField is an expression that is a field of an event as it stands.
 type plainField struct {
-	slot uint
-	kind event.Kind // missing for any other expression, which no event has
+	slot uint // noSlot for any other expression, which no event has
+	kind event.Kind
 }
+
+const noSlot = math.MaxUint
 
 func newPlainField(p *expr.Program) plainField {
 	slot, kind := p.Field()
+	if kind == event.KindMissing {
+		return plainField{slot: noSlot}
+	}
 	return plainField{uint(slot), kind}
 }
 
 // of returns the field, and whether the event has it.
 func (f plainField) of(e *event.Event) (v event.Value, ok bool) {
-	if f.slot < uint(len(e.Slots)) && f.kind != event.KindMissing {
-		v = e.Slots[f.slot]
+	if f.slot >= uint(len(e.Slots)) {
+		return v, false
 	}
-	return v, v.Kind() == f.kind && f.kind != event.KindMissing
+	v = e.Slots[f.slot]
+	return v, v.Kind() == f.kind
 }
 
 // target is a table that an event goes to.
@@ -163,7 +170,7 @@ func (r *rulePlan) input(kept *event.Event) *rules.Input {
 func newPlan(set *rules.Set) *plan {
 	p := &plan{set: set, streams: map[string]*streamPlan{}, places: map[string]place{}, children: map[string][]int{}}
 	for i, s := range set.Streams {
-		sp := &streamPlan{Stream: s, number: i, keys: make([][]target, len(s.Keys))}
+		sp := &streamPlan{Stream: s, number: i, keys: make([][]target, len(s.Keys)), time: plainField{slot: noSlot}}
 		if s.Time != nil {
 			if f := newPlainField(s.Time); f.kind == event.KindTime {
 				sp.time = f

@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"cmp"
+	"math"
+
 	"github.com/cepd/cepd/event"
 )
 
@@ -48,6 +51,8 @@ func (r *reader) only(rec *event.Record) *routed {
 // them may be ready for who reads on.
 func (r *reader) stretch(rt *routed, records []event.Record, after, arrived event.Time) (n int, first, last event.Time) {
 	e, head, decoder := r.spareOf(rt), &records[0], rt.decoders[r.number]
+	idle, future := cmp.Or(rt.Watermark.Idle, math.MaxInt64), cmp.Or(rt.Watermark.MaxFuture, math.MaxInt64)
+	excluded, topics, captures := rt.screen.fields(), rt.Topic != nil, len(rt.captured) > 0
 	r.frame.Event, r.frame.Key = e, nil
 	last = after
 	for n = range records {
@@ -55,17 +60,20 @@ func (r *reader) stretch(rt *routed, records []event.Record, after, arrived even
 		if rec.Kind != event.KindMessage || rec.Flags != 0 || rec.SenderID != "" || rec.Partition != head.Partition || rec.Source != head.Source {
 			return n, first, last
 		}
-		if gap := rec.Arrival.Sub(arrived); gap != 0 && (gap < 0 || rt.Watermark.Idle > 0 && gap >= rt.Watermark.Idle) {
+		if rec.Arrival != arrived {
+			if gap := rec.Arrival.Sub(arrived); gap < 0 || gap >= idle {
+				return n, first, last
+			}
+		}
+		if topics && !r.takes(rt, rec) {
 			return n, first, last
 		}
-		if rt.Topic != nil && !r.takes(rt, rec) {
-			return n, first, last
-		}
-		r.stamp(rt, rec, e)
 		if mismatched, err := decoder.Decode(rec.Payload, e); mismatched > 0 || err != nil {
 			return n, first, last
 		}
-		r.capture(rt, e)
+		if captures {
+			r.capture(rt, e)
+		}
 		if v, ok := rt.time.of(e); ok {
 			e.Time = v.AsTime()
 		} else if t, err := r.time(rt, e, rec); err == nil {
@@ -73,12 +81,14 @@ func (r *reader) stretch(rt *routed, records []event.Record, after, arrived even
 		} else {
 			return n, first, last
 		}
-		if m := rt.Watermark.MaxFuture; e.Time < last || m > 0 && rec.Arrival != 0 && e.Time.Sub(rec.Arrival) > m {
+		if e.Time < last || rec.Arrival != 0 && e.Time.Sub(rec.Arrival) > future {
 			return n, first, last
 		}
-		if !r.nobody(rt, e) {
-			r.ready = rec
-			return n, first, last
+		if !(excluded.Excluded(e.Slots) && rt.hasKeyFields(e)) {
+			if r.stamp(rt, rec, e); !r.nobody(rt, e) {
+				r.ready = rec
+				return n, first, last
+			}
 		}
 		if n == 0 {
 			first = e.Time
@@ -86,6 +96,17 @@ func (r *reader) stretch(rt *routed, records []event.Record, after, arrived even
 		arrived, last = rec.Arrival, e.Time
 	}
 	return len(records), first, last
+}
+
+// hasKeyFields reports whether an event has the fields that its keys are, where
+// that is all that they are.
+func (s *streamPlan) hasKeyFields(e *event.Event) bool {
+	for i := range s.keyFields {
+		if _, ok := s.keyFields[i].of(e); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // nobody reports whether no rule wants an event, which has all keys that any
@@ -105,12 +126,7 @@ func (r *reader) nobody(rt *routed, e *event.Event) bool {
 	case !rt.screen.stops(m, &r.frame):
 		return false
 	}
-	for _, f := range rt.keyFields {
-		if _, ok := f.of(e); !ok {
-			return r.hasKeys(rt)
-		}
-	}
-	return true
+	return rt.hasKeyFields(e) || r.hasKeys(rt)
 }
 
 // hasKeys reports whether the event in the frame has all keys that rules might

@@ -293,6 +293,13 @@ func NewAnyOf(programs []*Program) *AnyOf {
 	return a
 }
 
+// Excluded reports whether tests of an event's fields show that none of the
+// conditions holds; nil knows nothing. It is where an event that nobody wants costs
+// most.
+func (a *AnyOf) Excluded(slots []event.Value) bool {
+	return a != nil && len(a.rest) == 0 && a.tests.fail(slots)
+}
+
 // None reports whether each of the conditions does not hold. One that fails may
 // hold.
 func (a *AnyOf) None(f *Frame) bool {
@@ -309,21 +316,44 @@ func (a *AnyOf) None(f *Frame) bool {
 }
 
 // tests are tests that are asked together, each kind in the order of the fields in
-// memory.
+// memory. Those of which there are most have no more than what they ask.
 type tests struct {
-	numbers []test // in a range
-	texts   []test
+	numbers []numberTest
+	texts   []textTests
 	others  []test
+}
+
+// numberTest asks whether a field is in a range of numbers.
+type numberTest struct {
+	slot        uint
+	least, most float64
+}
+
+// textTests ask whether one field is any of some texts.
+type textTests struct {
+	slot uint
+	any  []textTest
+}
+
+// textTest is what tells a text from others.
+type textTest struct {
+	len  int
+	word uint64
 }
 
 func newTests(all []test) (ts tests) {
 	slices.SortStableFunc(all, func(t, u test) int { return int(t.slot) - int(u.slot) })
 	for _, t := range all {
+		slot := uint(t.slot)
 		switch {
 		case t.ask == askNumber && !t.not:
-			ts.numbers = append(ts.numbers, t)
+			ts.numbers = append(ts.numbers, numberTest{slot, t.least(), t.most()})
 		case t.ask == askText && !t.not:
-			ts.texts = append(ts.texts, t)
+			if n := len(ts.texts); n == 0 || ts.texts[n-1].slot != slot {
+				ts.texts = append(ts.texts, textTests{slot: slot})
+			}
+			of := &ts.texts[len(ts.texts)-1]
+			of.any = append(of.any, textTest{t.want.Len(), t.word})
 		default:
 			ts.others = append(ts.others, t)
 		}
@@ -331,35 +361,54 @@ func newTests(all []test) (ts tests) {
 	return ts
 }
 
-// fail reports whether all tests fail. What most of them ask is asked here: a call
-// for each would cost as much as all the rest.
+// fail reports whether all tests fail. What most events are asked is asked here: a
+// call would cost as much as all the rest.
 func (ts *tests) fail(slots []event.Value) bool {
-	numbers, texts, others := ts.numbers, ts.texts, ts.others
-	for i := range numbers {
-		t := &numbers[i]
-		if int(t.slot) >= len(slots) || !slots[t.slot].Is(event.KindDouble) {
-			if t.fails(slots) { // it may be an int
-				continue
+	for i := range ts.numbers {
+		t := &ts.numbers[i]
+		if t.slot >= uint(len(slots)) {
+			return false
+		}
+		v := &slots[t.slot]
+		x := v.AsDouble()
+		if !v.Is(event.KindDouble) {
+			if !v.Is(event.KindInt) || !isExact(v.AsInt()) {
+				return false
 			}
-			return false
+			x = float64(v.AsInt())
 		}
-		if x := slots[t.slot].AsDouble(); t.least() <= x && x <= t.most() {
-			return false
-		}
-	}
-	for i := range texts {
-		t := &texts[i]
-		if int(t.slot) >= len(slots) || !slots[t.slot].Is(event.KindString) {
-			return false
-		}
-		if v := slots[t.slot]; v.Len() == t.want.Len() && v.Word() == t.word {
+		if t.least <= x && x <= t.most {
 			return false
 		}
 	}
-	for i := range others {
-		if !others[i].fails(slots) {
+	for i := range ts.texts {
+		t := &ts.texts[i]
+		if t.slot >= uint(len(slots)) || !slots[t.slot].Is(event.KindString) {
+			return false
+		}
+		if v := slots[t.slot]; t.holds(v.Len(), v.Word()) {
+			return false
+		}
+	}
+	return len(ts.others) == 0 || ts.othersFail(slots)
+}
+
+func (ts *tests) othersFail(slots []event.Value) bool {
+	for i := range ts.others {
+		if !ts.others[i].fails(slots) {
 			return false
 		}
 	}
 	return true
+}
+
+// holds reports whether the field may be one of the texts, by its length and its
+// word.
+func (t *textTests) holds(n int, word uint64) bool {
+	for i := range t.any {
+		if u := &t.any[i]; u.len == n && u.word == word {
+			return true
+		}
+	}
+	return false
 }
