@@ -198,7 +198,7 @@ func (e *Engine) Rules() *rules.Set { return e.plan.set }
 // Step takes in a batch of records and returns what they led to. How records
 // are split into batches makes no difference.
 func (e *Engine) Step(in Input) Output {
-	e.out = Output{Stats: newStats(), Deadline: event.MaxTime, Settled: event.MinTime}
+	e.out = Output{Deadline: event.MaxTime, Settled: event.MinTime}
 	e.out.Stats.Records = int64(len(in.Records))
 	e.router.batch(e.heldUntil())
 	for rest := in.Records; len(rest) > 0; {

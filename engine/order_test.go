@@ -73,7 +73,7 @@ func TestAnyOrder(t *testing.T) {
 				records := withRules(set, inOrderWithinLag(rng, 600))
 				for _, shards := range []int{1, 2, 8} {
 					var all Output
-					all.Stats = newStats()
+					all.Stats = Stats{}
 					e := New(Config{Shards: shards, Emitted: true, Load: func(string) (*rules.Set, error) { return set, nil }})
 					for rest := records; len(rest) > 0; {
 						n := 1 + rng.Intn(min(len(rest), 100))

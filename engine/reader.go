@@ -90,7 +90,7 @@ func newReader(r *router, number int) *reader {
 	n := len(r.plan.order)
 	by := alone(reader{
 		number: number, router: r, plan: r.plan, options: r.options, keyBytes: keyBytes, extras: apart[extra](1),
-		memos: apart[memo](n), spare: apart[*event.Event](n), mismatched: apart[int64](n), shut: apart[uint8](len(r.plan.lanes)), stats: newStats(),
+		memos: apart[memo](n), spare: apart[*event.Event](n), mismatched: apart[int64](n), shut: apart[uint8](len(r.plan.lanes)),
 	})
 	for i, s := range r.plan.order {
 		by.memos[i].init(s)
@@ -160,7 +160,7 @@ func (r *reader) readAll(records []event.Record, first int) {
 func (r *reader) discard() {
 	r.forget()
 	clear(r.mismatched)
-	r.stats = newStats()
+	r.stats = Stats{}
 }
 
 // readEach reads messages of which none is to be passed over.

@@ -78,7 +78,7 @@ func (r *restoring) rows(rows iter.Seq2[Row, error]) error {
 func (r *restoring) settle() {
 	e := r.engine
 	e.sortPlaces()
-	e.router.stats = newStats() // what waits was counted when it came
+	e.router.stats = Stats{} // what waits was counted when it came
 	e.lookOut()
 	for i, l := range e.plan.lanes {
 		if len(l.parents) > 0 && !r.old.names[l.id()] {

@@ -48,7 +48,7 @@ type routed struct {
 }
 
 func newRouter(p *plan, o *options) (*router, error) {
-	r := &router{plan: p, options: o, sources: map[string][]*routed{}, stats: newStats(), recall: newRecall(), journal: newJournal(),
+	r := &router{plan: p, options: o, sources: map[string][]*routed{}, recall: newRecall(), journal: newJournal(),
 		clock: clock{now: event.MinTime, down: map[string]event.Time{}, up: map[string]bool{}}}
 	for _, s := range p.order {
 		rt := &routed{streamPlan: s, marks: newMarks(s.Stream), latest: event.MinTime}

@@ -89,7 +89,7 @@ type derived struct {
 }
 
 func newShard(p *plan, o *options) *Shard {
-	s := alone(Shard{plan: p, options: o, journal: newJournal(), out: shardOutput{stats: newStats()}})
+	s := alone(Shard{plan: p, options: o, journal: newJournal()})
 	for _, l := range p.lanes {
 		s.lanes = append(s.lanes, newLane(l, s.journal))
 	}

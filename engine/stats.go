@@ -13,20 +13,31 @@ type Counter map[CounterKey]int64
 // CounterKey is what a [Counter] counts by.
 type CounterKey struct{ Name, Detail string }
 
-func (c Counter) add(name, detail string, n int64) {
+func (c *Counter) add(name, detail string, n int64) {
 	if n != 0 {
-		c[CounterKey{name, detail}] += n
+		c.need()
+		(*c)[CounterKey{name, detail}] += n
 	}
 }
 
-func (c Counter) merge(d Counter) {
-	for k, n := range d {
-		c[k] += n
+func (c *Counter) merge(d Counter) {
+	if len(d) > 0 {
+		c.need()
+		for k, n := range d {
+			(*c)[k] += n
+		}
+	}
+}
+
+func (c *Counter) need() {
+	if *c == nil {
+		*c = Counter{}
 	}
 }
 
 // Stats counts what happened in one call of [Engine.Step]. Nothing is dropped
-// that is not counted here with a reason.
+// that is not counted here with a reason. A counter of what did not happen is nil:
+// of most that is all that a batch has to tell.
 type Stats struct {
 	Records    int64   // of any kind
 	Unrouted   Counter // messages that no stream takes, by source
@@ -49,17 +60,9 @@ type Stats struct {
 	Emitted      Counter // derived events, by rule
 }
 
-func newStats() Stats {
-	return Stats{
-		Unrouted: Counter{}, Events: Counter{}, Rejected: Counter{}, Duplicates: Counter{}, NoID: Counter{}, ForgottenIDs: Counter{}, Late: Counter{}, Mismatched: Counter{},
-		KeyErrors: Counter{}, EvalErrors: Counter{}, Matches: Counter{}, Timeouts: Counter{}, Evictions: Counter{},
-		Raised: Counter{}, Cleared: Counter{}, Emitted: Counter{},
-	}
-}
-
-func (s *Stats) counters() []Counter {
-	return []Counter{s.Unrouted, s.Events, s.Rejected, s.Duplicates, s.NoID, s.ForgottenIDs, s.Late, s.Mismatched, s.KeyErrors, s.EvalErrors,
-		s.Matches, s.Timeouts, s.Evictions, s.Raised, s.Cleared, s.Emitted}
+func (s *Stats) counters() [16]*Counter {
+	return [...]*Counter{&s.Unrouted, &s.Events, &s.Rejected, &s.Duplicates, &s.NoID, &s.ForgottenIDs, &s.Late, &s.Mismatched, &s.KeyErrors, &s.EvalErrors,
+		&s.Matches, &s.Timeouts, &s.Evictions, &s.Raised, &s.Cleared, &s.Emitted}
 }
 
 // merge adds t to s and empties t.
@@ -68,20 +71,21 @@ func (s *Stats) merge(t *Stats) {
 	t.Records = 0
 	from := t.counters()
 	for i, c := range s.counters() {
-		c.merge(from[i])
-		clear(from[i])
+		if *c == nil {
+			*c, *from[i] = *from[i], nil
+			continue
+		}
+		c.merge(*from[i])
+		clear(*from[i])
 	}
 }
 
 // Add adds what another Step counted.
 func (s *Stats) Add(t Stats) {
-	if s.Events == nil {
-		*s = newStats()
-	}
 	s.Records += t.Records
 	from := t.counters()
 	for i, c := range s.counters() {
-		c.merge(from[i])
+		c.merge(*from[i])
 	}
 }
 
