@@ -85,10 +85,14 @@ func (p *pieces[T]) piece(n, size int) []T {
 func (p *pieces[T]) batch(until, now event.Time) {
 	if until <= now { // nothing is held back
 		for _, h := range p.held {
-			p.empty(h.piece)
+			p.empty(h.piece, len(h.piece))
 		}
-		for _, piece := range p.all {
-			p.empty(piece)
+		for i, piece := range p.all {
+			used := len(piece)
+			if i == len(p.all)-1 {
+				used = p.used
+			}
+			p.empty(piece, used)
 		}
 		clear(p.held)
 		clear(p.all)
@@ -103,17 +107,17 @@ func (p *pieces[T]) batch(until, now event.Time) {
 	}
 	n := 0
 	for n < len(p.held) && p.held[n].until <= now {
-		p.empty(p.held[n].piece)
+		p.empty(p.held[n].piece, len(p.held[n].piece))
 		n++
 	}
 	p.held = slices.Delete(p.held, 0, n)
 }
 
-// empty takes a piece back that nothing refers to. It is emptied, so that it
-// holds on to no payload. There need not be more of them than were in use.
-func (p *pieces[T]) empty(piece []T) {
+// empty takes a piece back that nothing refers to. What is used of it is emptied, so
+// that it holds on to no payload. There need not be more of them than were in use.
+func (p *pieces[T]) empty(piece []T, used int) {
 	if len(p.free) <= len(p.held)+len(p.all) {
-		clear(piece)
+		clear(piece[:used])
 		p.free = append(p.free, piece)
 	}
 }
