@@ -149,6 +149,7 @@ type tablePlan struct {
 type rulePlan struct {
 	*rules.Rule
 	inputs  []*rules.Input  // by number of the stream; nil where it does not read it
+	args    [][]argument    // by number of the stream: what the aggregates of its window take
 	output  *streamPlan     // of what it emits; nil where it emits nothing
 	keepRaw bool            // the rule's evidence keeps every field
 	listed  map[string]bool // its AbsentKeys
@@ -275,7 +276,7 @@ func (p *plan) followers(l *lanePlan, s *streamPlan) {
 
 // place finds the lane and the table of a rule, making them if need be.
 func (p *plan) place(r *rules.Rule) {
-	rp := &rulePlan{Rule: r, inputs: make([]*rules.Input, len(p.order))}
+	rp := &rulePlan{Rule: r, inputs: make([]*rules.Input, len(p.order)), args: make([][]argument, len(p.order))}
 	if len(r.AbsentKeys) > 0 {
 		rp.listed = make(map[string]bool, len(r.AbsentKeys))
 		for _, key := range r.AbsentKeys {
@@ -284,7 +285,8 @@ func (p *plan) place(r *rules.Rule) {
 	}
 	rp.keepRaw = r.Alert != nil && r.Alert.EvidenceAll
 	for _, in := range r.Inputs {
-		rp.inputs[p.streams[in.Stream.Name].number] = in
+		n := p.streams[in.Stream.Name].number
+		rp.inputs[n], rp.args[n] = in, newArguments(in.Args)
 	}
 	li, l := p.lane(r)
 	if r.Output != nil {

@@ -174,6 +174,7 @@ func (s *Shard) show(l *lane, t *table, ks *keyState, it *item, some []int32) {
 		s.frame.Key = s.keyOf(ks)
 	}
 	m := &s.memos[it.stream]
+	joined, other := false, false
 	for _, rule := range some {
 		i := int(rule)
 		r := t.rules[i]
@@ -190,11 +191,12 @@ func (s *Shard) show(l *lane, t *table, ks *keyState, it *item, some []int32) {
 			continue
 		}
 		t.touch(ks, i)
+		joins := false
 		switch {
 		case r.Pattern != nil:
 			s.stepPattern(l, ks, i, e)
 		case r.Window != nil:
-			s.stepWindow(l, ks, i, it)
+			joins = s.stepWindow(l, ks, i, it)
 		case r.Detect != nil:
 			s.stepDetect(l, ks, i, e)
 		case r.When || r.Absent:
@@ -208,8 +210,11 @@ func (s *Shard) show(l *lane, t *table, ks *keyState, it *item, some []int32) {
 		if t.limited {
 			s.limit(l, ks, i, it)
 		}
+		joined, other = joined || joins, other || !joins
 	}
-	t.settle(ks)
+	if !joined || other { // a key with a window that is open stays as it is
+		t.settle(ks)
+	}
 	s.quiet = false
 }
 

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/expr"
@@ -30,31 +32,76 @@ func newBaselines(w *rules.Window) (all []*window.Baseline) {
 	return all
 }
 
-// stepWindow folds an event into the windows of a key.
-func (s *Shard) stepWindow(l *lane, ks *keyState, rule int, it *item) {
+// argument is what an aggregate takes of an event.
+type argument struct {
+	rules.Argument
+	every bool       // it counts every event
+	plain bool       // it takes a field as it stands
+	field plainField // this one
+}
+
+func newArguments(all []rules.Argument) []argument {
+	list := make([]argument, len(all))
+	for i, a := range all {
+		list[i] = argument{Argument: a, every: a.Filter == nil && a.Value == nil}
+		if a.Filter == nil && a.Value != nil {
+			f := newPlainField(a.Value)
+			list[i].field, list[i].plain = f, f.kind != event.KindMissing
+		}
+	}
+	return list
+}
+
+// stepWindow folds an event into the windows of a key. It reports whether the event
+// did no more than join a window that is open.
+func (s *Shard) stepWindow(l *lane, ks *keyState, rule int, it *item) (joined bool) {
 	r, ws := ks.table.rules[rule], ks.look(rule).window()
+	args := s.arguments(r.args[it.stream])
 	if ws == nil {
 		ws = s.spareWindow(ks.table, rule)
+	} else if ws.Join(it.at, it.event.Time, it.event.Pos, args, &s.windows) {
+		if s.windows.Skipped > 0 {
+			s.skipped(r)
+		}
+		return true
 	}
-	args := s.arguments(s.env.input)
 	if ws.Add(it.at, it.event.Time, it.event.Pos, args, &s.windows) == window.TooLate {
 		s.out.stats.Late.add(it.event.Schema.Stream(), "", 1)
 	}
 	s.setWindow(l, ks, rule, r, ws, it.at)
+	return false
+}
+
+// skipped counts the values that were left out because they are not finite.
+func (s *Shard) skipped(r *rulePlan) {
+	s.out.stats.EvalErrors.add(r.Name, "not_finite", int64(s.windows.Skipped))
+	s.windows.Reset()
 }
 
 // arguments evaluates what the aggregates take of the event at hand.
-func (s *Shard) arguments(in *rules.Input) []event.Value {
-	s.args = s.args[:0]
-	for _, a := range in.Args {
-		s.args = append(s.args, s.argument(a))
+func (s *Shard) arguments(all []argument) []event.Value {
+	s.args = slices.Grow(s.args[:0], len(all))[:len(all)]
+	e := s.frame.Event
+	for i := range all {
+		a := &all[i]
+		if a.every {
+			s.args[i] = event.Bool(true)
+			continue
+		}
+		if a.plain {
+			if v, ok := a.field.of(e); ok {
+				s.args[i] = v
+				continue
+			}
+		}
+		s.args[i] = s.argument(&a.Argument)
 	}
 	return s.args
 }
 
 // argument evaluates one. An event that lacks a field is skipped, as in any
 // aggregate; what fails for another reason is counted.
-func (s *Shard) argument(a rules.Argument) event.Value {
+func (s *Shard) argument(a *rules.Argument) event.Value {
 	if a.Filter != nil {
 		ok, err := a.Filter.Bool(&s.frame)
 		s.argumentError(err)
@@ -96,8 +143,7 @@ func (s *Shard) setWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *wind
 	for i := range s.windows.Results {
 		s.judgeWindow(l, ks, rule, r, ws, &s.windows.Results[i])
 	}
-	s.out.stats.EvalErrors.add(r.Name, "not_finite", int64(s.windows.Skipped))
-	s.windows.Reset()
+	s.skipped(r)
 	known := ks.look(rule).window()
 	l.arm(ks, rule, timerWindow, ws.Deadline())
 	switch {

@@ -32,6 +32,15 @@ func (m *extreme) add(_ event.Time, x event.Value) {
 	}
 }
 
+// addDouble is add for a double, which mostly follows others.
+func (m *extreme) addDouble(x float64) {
+	if !m.v.Is(event.KindDouble) {
+		m.add(0, event.Double(x))
+	} else if v := m.v.AsDouble(); m.sign > 0 && x > v || m.sign < 0 && x < v {
+		m.v = event.Double(x)
+	}
+}
+
 func (m *extreme) merge(o partial) {
 	p := o.(*extreme)
 	m.bad = m.bad || p.bad

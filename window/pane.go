@@ -1,10 +1,6 @@
 package window
 
-import (
-	"math"
-
-	"github.com/cepd/cepd/event"
-)
+import "github.com/cepd/cepd/event"
 
 // stamp is the place of an event.
 type stamp struct {
@@ -60,17 +56,28 @@ func (f *fold) add(at stamp, args []event.Value, out *Out) {
 	}
 	f.n++
 	for i, p := range f.parts {
-		x := args[i]
-		switch x.Kind() {
-		case event.KindMissing, event.KindNull:
-			continue
-		case event.KindDouble:
-			if d := x.AsDouble(); math.IsNaN(d) || math.IsInf(d, 0) {
-				out.Skipped++
-				continue
+		x := &args[i]
+		if !x.Is(event.KindDouble) {
+			if !x.IsMissing() && !x.Is(event.KindNull) {
+				p.add(at.t, *x)
 			}
+			continue
 		}
-		p.add(at.t, x)
+		d := x.AsDouble()
+		if d-d != 0 { // NaN or infinite
+			out.Skipped++
+			continue
+		}
+		switch p := p.(type) { // what most numbers go to
+		case *avg:
+			p.addDouble(d)
+		case *sum:
+			p.addDouble(d)
+		case *extreme:
+			p.addDouble(d)
+		default:
+			p.add(at.t, *x)
+		}
 	}
 }
 

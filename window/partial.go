@@ -148,6 +148,10 @@ type total struct {
 }
 
 func (s *total) add(_ event.Time, x event.Value) {
+	if x.Is(event.KindDouble) {
+		s.addDouble(x.AsDouble())
+		return
+	}
 	s.n++
 	switch x.Kind() {
 	case event.KindInt:
@@ -159,18 +163,22 @@ func (s *total) add(_ event.Time, x event.Value) {
 	case event.KindDuration:
 		s.seen |= seenDuration
 		s.whole.add(int64(x.AsDuration())>>63, uint64(x.AsDuration()))
-	case event.KindDouble:
-		s.seen |= seenDouble
-		s.frac.add(x.AsDouble())
-		s.bound()
 	default:
 		s.seen |= seenOther
 	}
 }
 
+// addDouble is add for a double.
+func (s *total) addDouble(x float64) {
+	s.n++
+	s.seen |= seenDouble
+	s.frac.add(x)
+	s.bound()
+}
+
 // bound keeps infinities out of the state.
 func (s *total) bound() {
-	if f := s.frac.value(); math.IsInf(f, 0) || math.IsNaN(f) {
+	if f := s.frac.value(); f-f != 0 { // infinite or NaN
 		s.seen |= seenInfinity
 		s.frac = decimal{}
 	}

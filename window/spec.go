@@ -14,6 +14,7 @@ type Spec struct {
 	size, every, offset int64 // of windows, in nanoseconds, or in events for Counted
 	rest                int64 // of a window of size that does not fit into whole everys; see paneOf
 	multi               bool  // a window may have several panes
+	joins               bool  // an event in an open window does nothing but join it
 	walked              []int // the aggregates that are not merged ahead; see sweep
 	layout              layout
 }
@@ -59,6 +60,7 @@ func Compile(o Options) (*Spec, []Issue) {
 		s.rest = s.size % s.every
 		s.multi = s.size > s.every
 	}
+	s.joins = a.Kind == Tumbling || a.Kind == Cron || a.Kind == Sliding && !s.multi
 	for i, agg := range o.Aggregates {
 		if s.multi && agg.Kind == Collect {
 			s.walked = append(s.walked, i)

@@ -74,6 +74,23 @@ func (s *State) Deadline() event.Time {
 	return d
 }
 
+// Join folds an event into the open window that it falls into, where nothing more
+// is to be done: no answer is due, no deadline moves, and windows do not overlap. It
+// reports whether it did; what it has left undone, Add does. Its arguments are those
+// of Add.
+func (s *State) Join(now, t event.Time, pos event.Position, args []event.Value, out *Out) bool {
+	n := len(s.panes)
+	if n == 0 || !s.spec.joins {
+		return false
+	}
+	p := s.panes[n-1]
+	if !p.open || t < p.start || max(now, t) >= p.end || s.spec.Early > 0 && s.early == event.MaxTime {
+		return false
+	}
+	p.add(stamp{t, pos}, args, out)
+	return true
+}
+
 // Add folds an event of time t into its windows. Now is the watermark at which
 // the event is judged, to which the state has been advanced: t itself, or later
 // for a late event. args holds the value of each aggregate's argument: missing
