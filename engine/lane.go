@@ -234,6 +234,10 @@ func (l *lane) fire(s *Shard, q *timerQueue, at event.Time, phase uint8) {
 	fetched := 0
 	for q.before(at, phase) { // an entry may be earlier than its deadline, never later
 		t, row := q.first()
+		if row != nil && t.kind == timerWindow {
+			l.endWindows(s, q, row)
+			continue
+		}
 		if row != nil {
 			if fetched == 0 {
 				fetched = s.fetchDue(row)
@@ -244,6 +248,27 @@ func (l *lane) fire(s *Shard, q *timerQueue, at event.Time, phase uint8) {
 			continue
 		}
 		l.fireTimer(s, q.take(row))
+	}
+}
+
+// endWindows lets the timers of windows go off that stand first in a row, which are
+// due together: the windows of all keys mostly end at once. What they lead to is due
+// later, but for what stands elsewhere.
+func (l *lane) endWindows(s *Shard, q *timerQueue, row *timerRow) {
+	for fetched := 0; row.next < row.sorted; fetched-- {
+		t := row.list[row.next]
+		if t.kind != timerWindow || len(q.others.items) > 0 && q.others.top().compare(&t) < 0 {
+			return
+		}
+		if fetched == 0 {
+			fetched = s.fetchDue(row)
+		}
+		if d := t.deadline(); d.queued != t.at || d.at != t.at {
+			l.wanted(q, &t, row)
+			continue
+		}
+		row.drop()
+		l.fireTimer(s, t)
 	}
 }
 

@@ -27,22 +27,21 @@ const (
 // linger keeps the state of a rule and key whose last window is gone at a time. It
 // reports whether it does.
 func (l *lane) linger(ks *keyState, rule int, now event.Time) bool {
-	stretch := ks.table.rules[rule].Window.Spec.Stretch(now)
-	if l.plan.keyed || stretch == 0 {
-		return false // the time of the key or of its window may stand still
-	}
-	g := ks.table.lingering[rule]
+	st, g := ks.look(rule), ks.table.lingering[rule]
 	if g == nil {
 		g = &lingering{table: ks.table, rule: rule, most: fewLinger}
 		ks.table.lingering[rule] = g
 	}
-	st := ks.look(rule)
 	switch {
 	case st.is(bitLingers):
 		return true
 	case len(g.keys) >= g.most:
 		return false
 	case len(g.keys) == 0:
+		stretch := ks.table.rules[rule].Window.Spec.Stretch(now)
+		if l.plan.keyed || stretch == 0 {
+			return false // the time of the key or of its window may stand still
+		}
 		g.until = now.Add(stretch)
 		l.lingering = append(l.lingering, g)
 	}
@@ -75,13 +74,16 @@ func (s *Shard) letGo(g *lingering) {
 		}
 		st := ks.look(g.rule)
 		st.set(bitLingers, false)
-		if ws := st.window(); ws != nil && ws.Empty() {
+		ws := st.window()
+		if ws != nil && !ws.Empty() {
+			back++
+			continue
+		}
+		if ws != nil {
 			st.kept = nil
 			s.putWindow(g.table, g.rule, ws)
 		}
-		if g.table.settle(ks); st.kept != nil {
-			back++
-		}
+		g.table.settle(ks)
 	}
 	if g.most = fewLinger; 2*back >= len(g.keys) {
 		g.most = min(8*max(len(g.keys), fewLinger), mostLinger)

@@ -247,6 +247,12 @@ func (s *State) addCounted(now event.Time, at stamp, args []event.Value, out *Ou
 // Advance answers the windows that end at or before now, the watermark, and
 // forgets those that take no late events any more.
 func (s *State) Advance(now event.Time, out *Out) {
+	if s.alone() { // as most are
+		if now >= s.next {
+			s.end(out)
+		}
+		return
+	}
 	if now < s.Deadline() {
 		return
 	}
@@ -264,6 +270,28 @@ func (s *State) Advance(now event.Time, out *Out) {
 			return
 		}
 	}
+}
+
+// alone reports whether there is one window, which is answered once, at its end, and
+// gone then.
+func (s *State) alone() bool {
+	return len(s.panes) == 1 && s.pending && s.spec.joins && s.spec.Lateness == 0 && s.early == event.MaxTime
+}
+
+// end ends the window that is alone.
+func (s *State) end(out *Out) {
+	p := s.panes[0]
+	s.spec.answer(&p.fold, Result{Start: p.start, End: p.end, At: s.next, Update: p.answered}, out)
+	s.pending = false
+	s.drop(p)
+	s.panes[0], s.panes = nil, s.panes[:0]
+}
+
+// drop keeps the memory of a pane that is gone.
+func (s *State) drop(p *pane) {
+	p.reset()
+	p.open, p.answered = false, false
+	s.spare = p
 }
 
 // close answers the open window that ends at s.next and finds the one after.
@@ -313,9 +341,7 @@ func (s *State) forget(now event.Time) {
 	if n == 0 {
 		return
 	}
-	s.spare = s.panes[0]
-	s.spare.reset()
-	s.spare.open, s.spare.answered = false, false
+	s.drop(s.panes[0])
 	rest := s.panes[n:]
 	clear(s.panes[:n])
 	if len(rest) > 0 {
