@@ -114,13 +114,24 @@ func (t *keyTable) get(h keyHash, key string) *keyState {
 // where it would most likely find none.
 func (t *keyTable) likely(h keyHash) *keyState {
 	p := t.part(h)
-	g := &p.groups[p.home(h)]
-	m := zeroes(g.tags ^ h.tag()*everyByte)
-	if m == 0 {
-		return nil
+	i := p.home(h)
+	for range likelyGroups {
+		g := &p.groups[i]
+		if m := zeroes(g.tags ^ h.tag()*everyByte); m != 0 {
+			return g.keys[bits.TrailingZeros64(m)/8]
+		}
+		if zeroes(g.tags) != 0 {
+			return nil
+		}
+		if i++; i == len(p.groups) {
+			i = 0
+		}
 	}
-	return g.keys[bits.TrailingZeros64(m)/8]
+	return nil
 }
+
+// likelyGroups is in how many groups nearly all keys are found.
+const likelyGroups = 3
 
 // home returns the tags of the group where the search for a key begins.
 func (t *keyTable) home(h keyHash) uint64 {
