@@ -150,6 +150,7 @@ type rulePlan struct {
 	*rules.Rule
 	inputs  []*rules.Input  // by number of the stream; nil where it does not read it
 	args    [][]argument    // by number of the stream: what the aggregates of its window take
+	joining []bool          // by number of the stream: whether [Shard.join] is for its events
 	output  *streamPlan     // of what it emits; nil where it emits nothing
 	keepRaw bool            // the rule's evidence keeps every field
 	listed  map[string]bool // its AbsentKeys
@@ -276,7 +277,7 @@ func (p *plan) followers(l *lanePlan, s *streamPlan) {
 
 // place finds the lane and the table of a rule, making them if need be.
 func (p *plan) place(r *rules.Rule) {
-	rp := &rulePlan{Rule: r, inputs: make([]*rules.Input, len(p.order)), args: make([][]argument, len(p.order))}
+	rp := &rulePlan{Rule: r, inputs: make([]*rules.Input, len(p.order)), args: make([][]argument, len(p.order)), joining: make([]bool, len(p.order))}
 	if len(r.AbsentKeys) > 0 {
 		rp.listed = make(map[string]bool, len(r.AbsentKeys))
 		for _, key := range r.AbsentKeys {
@@ -287,6 +288,7 @@ func (p *plan) place(r *rules.Rule) {
 	for _, in := range r.Inputs {
 		n := p.streams[in.Stream.Name].number
 		rp.inputs[n], rp.args[n] = in, newArguments(in.Args)
+		rp.joining[n] = rp.joins(n)
 	}
 	li, l := p.lane(r)
 	if r.Output != nil {

@@ -134,6 +134,11 @@ func (s *Shard) judge(l *lane, t *table, it *item, near *keyState) {
 	case ks == nil:
 		ks = t.spareKey(it.key)
 	}
+	if ks.filed() && !t.limited && !it.late {
+		if found = s.join(t, ks, it, found); len(found) == 0 {
+			return
+		}
+	}
 	s.show(l, t, ks, it, found)
 }
 
@@ -174,7 +179,6 @@ func (s *Shard) show(l *lane, t *table, ks *keyState, it *item, some []int32) {
 		s.frame.Key = s.keyOf(ks)
 	}
 	m := &s.memos[it.stream]
-	joined, other := false, false
 	for _, rule := range some {
 		i := int(rule)
 		r := t.rules[i]
@@ -191,12 +195,11 @@ func (s *Shard) show(l *lane, t *table, ks *keyState, it *item, some []int32) {
 			continue
 		}
 		t.touch(ks, i)
-		joins := false
 		switch {
 		case r.Pattern != nil:
 			s.stepPattern(l, ks, i, e)
 		case r.Window != nil:
-			joins = s.stepWindow(l, ks, i, it)
+			s.stepWindow(l, ks, i, it)
 		case r.Detect != nil:
 			s.stepDetect(l, ks, i, e)
 		case r.When || r.Absent:
@@ -210,11 +213,8 @@ func (s *Shard) show(l *lane, t *table, ks *keyState, it *item, some []int32) {
 		if t.limited {
 			s.limit(l, ks, i, it)
 		}
-		joined, other = joined || joins, other || !joins
 	}
-	if !joined || other { // a key with a window that is open stays as it is
-		t.settle(ks)
-	}
+	t.settle(ks)
 	s.quiet = false
 }
 

@@ -52,24 +52,70 @@ func newArguments(all []rules.Argument) []argument {
 	return list
 }
 
-// stepWindow folds an event into the windows of a key. It reports whether the event
-// did no more than join a window that is open.
-func (s *Shard) stepWindow(l *lane, ks *keyState, rule int, it *item) (joined bool) {
-	r, ws := ks.table.rules[rule], ks.look(rule).window()
-	args := s.arguments(r.args[it.stream])
-	if ws == nil {
-		ws = s.spareWindow(ks.table, rule)
-	} else if ws.Join(it.at, it.event.Time, it.event.Pos, args, &s.windows) {
+// joins reports whether all that the rule does with most events of a stream is to
+// fold fields of theirs into a window that is open.
+func (r *rulePlan) joins(stream int) bool {
+	in := r.inputs[stream]
+	if in == nil || r.Window == nil || in.Where >= 0 || r.Idle > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(r.args[stream], func(a argument) bool { return !a.every && !a.plain })
+}
+
+// join folds an event into the open windows of a key, one rule after the other, as
+// long as that is all that is to be done, and returns the rules that are left.
+func (s *Shard) join(t *table, ks *keyState, it *item, rules []int32) (left []int32) {
+	for i, rule := range rules {
+		r := t.rules[rule]
+		if !r.joining[it.stream] {
+			if r.inputs[it.stream] == nil {
+				continue
+			}
+			return rules[i:]
+		}
+		st := ks.look(int(rule))
+		ws := st.window()
+		if ws == nil || !s.fields(r.args[it.stream], it.event) {
+			return rules[i:]
+		}
+		if j := t.lane.journal; st.changed != j.gen {
+			t.touch(ks, int(rule))
+		}
+		if !ws.Join(it.at, it.event.Time, it.event.Pos, s.args, &s.windows) {
+			return rules[i:]
+		}
 		if s.windows.Skipped > 0 {
 			s.skipped(r)
 		}
-		return true
 	}
+	return nil
+}
+
+// fields finds what aggregates take of an event, where these are fields that it has.
+func (s *Shard) fields(all []argument, e *event.Event) bool {
+	s.args = slices.Grow(s.args[:0], len(all))[:len(all)]
+	for i := range all {
+		a, ok := &all[i], true
+		if a.every {
+			s.args[i] = event.Bool(true)
+		} else if s.args[i], ok = a.field.of(e); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// stepWindow folds an event into the windows of a key.
+func (s *Shard) stepWindow(l *lane, ks *keyState, rule int, it *item) {
+	r, ws := ks.table.rules[rule], ks.look(rule).window()
+	if ws == nil {
+		ws = s.spareWindow(ks.table, rule)
+	}
+	args := s.arguments(r.args[it.stream])
 	if ws.Add(it.at, it.event.Time, it.event.Pos, args, &s.windows) == window.TooLate {
 		s.out.stats.Late.add(it.event.Schema.Stream(), "", 1)
 	}
 	s.setWindow(l, ks, rule, r, ws, it.at)
-	return false
 }
 
 // skipped counts the values that were left out because they are not finite.
@@ -80,21 +126,9 @@ func (s *Shard) skipped(r *rulePlan) {
 
 // arguments evaluates what the aggregates take of the event at hand.
 func (s *Shard) arguments(all []argument) []event.Value {
-	s.args = slices.Grow(s.args[:0], len(all))[:len(all)]
-	e := s.frame.Event
+	s.args = s.args[:0]
 	for i := range all {
-		a := &all[i]
-		if a.every {
-			s.args[i] = event.Bool(true)
-			continue
-		}
-		if a.plain {
-			if v, ok := a.field.of(e); ok {
-				s.args[i] = v
-				continue
-			}
-		}
-		s.args[i] = s.argument(&a.Argument)
+		s.args = append(s.args, s.argument(&all[i].Argument))
 	}
 	return s.args
 }

@@ -172,6 +172,17 @@ func (s *total) add(_ event.Time, x event.Value) {
 func (s *total) addDouble(x float64) {
 	s.n++
 	s.seen |= seenDouble
+	// What rounding loses, without asking which of the two is larger, as
+	// [decimal.add] does: no processor foresees the answer (D. Knuth, "The Art of
+	// Computer Programming", volume 2, 4.2.2, theorem B).
+	sum, lost := s.frac.sum, s.frac.lost
+	t := sum + x
+	of := t - sum
+	lost += (sum - (t - of)) + (x - of)
+	if f := t + lost; f-f == 0 {
+		s.frac = decimal{t, lost}
+		return
+	}
 	s.frac.add(x)
 	s.bound()
 }
