@@ -318,3 +318,26 @@ func TestCollect(t *testing.T) {
 		t.Errorf("%d values, not sorted or not the last: %s", len(vs), v.Text())
 	}
 }
+
+// TestSumOfDoubles holds the sum that is quick to the one that Neumaier describes,
+// bit for bit, where numbers are far apart too, and where their sum has no place.
+func TestSumOfDoubles(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		quick, slow := total{}, total{}
+		for _, x := range rapid.SliceOfN(rapid.OneOf(rapid.Float64(), rapid.Float64Range(-1e3, 1e3), rapid.SampledFrom([]float64{
+			math.MaxFloat64, -math.MaxFloat64, math.SmallestNonzeroFloat64, 0, math.Copysign(0, -1), 1e16, -1e16, 1,
+		})), 1, 20).Draw(t, "numbers") {
+			if x-x != 0 {
+				continue
+			}
+			quick.addDouble(x)
+			slow.n++
+			slow.seen |= seenDouble
+			slow.frac.add(x)
+			slow.bound()
+			if a, b := quick.appendBinary(nil), slow.appendBinary(nil); !bytes.Equal(a, b) {
+				t.Fatalf("after %v: %+v, not %+v", x, quick, slow)
+			}
+		}
+	})
+}

@@ -107,6 +107,7 @@ func drawArgs(t *rapid.T, at event.Time, steady bool) []event.Value {
 type machine struct {
 	s       *State
 	out     Out
+	joins   bool // events that just join a window do so
 	restore bool // write and read the state after every call
 	creep   bool // advance in small steps, and more than once
 	now     event.Time
@@ -158,6 +159,12 @@ func (m *machine) advance(t *rapid.T, to event.Time) {
 
 func (m *machine) add(t *rapid.T, now, at event.Time, pos event.Position, args []event.Value) Outcome {
 	m.out.Reset()
+	if d := m.s.Deadline(); m.joins && m.s.Join(now, at, pos, args, &m.out) {
+		if m.s.Deadline() != d || len(m.out.Results) > 0 {
+			t.Fatalf("%s: an event at %v that joins a window moves its deadline, or has an answer", m.s.spec, at)
+		}
+		return Taken
+	}
 	o := m.s.Add(now, at, pos, args, &m.out)
 	m.again(t)
 	return o
@@ -171,7 +178,7 @@ func TestAgainstOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spec := drawSpec(t)
 		steady := rapid.Bool().Draw(t, "steady")
-		machines := []*machine{{s: NewState(spec)}, {s: NewState(spec), restore: true}, {s: NewState(spec), restore: true, creep: true}}
+		machines := []*machine{{s: NewState(spec)}, {s: NewState(spec), joins: true}, {s: NewState(spec), restore: true}, {s: NewState(spec), restore: true, creep: true}}
 		o := newOracle(spec)
 		now := event.Time(0)
 		check := func(what string, want []Result) {
