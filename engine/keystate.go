@@ -171,6 +171,9 @@ func (t *table) find(hash keyHash, key string, near *keyState) *keyState {
 	if near != nil && near.filed() && near.key == key {
 		return near
 	}
+	if ks := t.whole; key == "" && ks != nil && ks.key == "" && ks.filed() && ks.table == t {
+		return ks
+	}
 	return t.keys.get(hash, key)
 }
 
@@ -191,6 +194,9 @@ func (t *table) file(ks *keyState) {
 	}
 	ks.first.set(bitFiled, true)
 	t.keys.put(hashKey(ks.key), ks)
+	if ks.key == "" {
+		t.whole = ks
+	}
 }
 
 func (ks *keyState) filed() bool { return ks.first.is(bitFiled) }
@@ -259,6 +265,10 @@ func (ks *keyState) look(rule int) *ruleState {
 	if ks.first.rule() == rule {
 		return &ks.first
 	}
+	return ks.lookFurther(rule)
+}
+
+func (ks *keyState) lookFurther(rule int) *ruleState {
 	if ks.extra != nil {
 		if i, ok := ks.find(rule); ok {
 			return ks.extra.rest[i]

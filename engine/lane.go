@@ -96,6 +96,7 @@ type table struct {
 	*tablePlan
 	lane         *lane
 	keys         *keyTable
+	whole        *keyState            // of the key without parts, where it was last filed; it may be of another since
 	clocks       map[string]*keyClock // nil where keys have no time of their own
 	spare        *keyState            // empty, for the next key that is not known
 	spareState   *ruleState           // empty
@@ -331,10 +332,14 @@ func (l *lane) arm(ks *keyState, rule int, kind timerKind, at event.Time) {
 // putOff is arm for a timer that came up and is due later: the source was
 // disconnected meanwhile.
 func (l *lane) putOff(ks *keyState, rule int, kind timerKind, at event.Time) {
-	if at == never && ks.look(rule) == noState {
-		return
+	st := ks.look(rule)
+	if st == noState {
+		if at == never {
+			return
+		}
+		st = ks.at(rule)
 	}
-	d := ks.at(rule).due(kind)
+	d := st.due(kind)
 	d.at = at
 	if at < d.queued {
 		d.queued = at

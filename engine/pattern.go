@@ -47,14 +47,14 @@ func (s *Shard) spareMachine(t *table, rule int) nfa.Machine {
 // next deadline, and tells what it found.
 func (s *Shard) setMachine(l *lane, ks *keyState, rule int, m nfa.Machine) {
 	t := ks.table
-	switch known := ks.look(rule).machine(); {
-	case m.Empty() && known != nil:
-		ks.at(rule).kept = nil
+	switch st, empty := ks.look(rule), m.Empty(); {
+	case empty && st.kept != nil:
+		st.kept = nil
 		if t.rules[rule].Pattern.Prog.Makes(m) {
 			t.spares[rule] = m
 		}
-	case m.Empty(): // it is the spare one
-	case known == nil:
+	case empty: // it is the spare one
+	case st.kept == nil:
 		ks.at(rule).kept = m
 		t.spares[rule] = nil
 	}

@@ -114,7 +114,10 @@ func (s *Shard) judge(l *lane, t *table, it *item, near *keyState) {
 	if x != nil {
 		found = x.concerned(it.event, &s.found)
 	}
-	if found = s.pass(t, it, found); len(found) == 0 && !wakes {
+	if len(t.rules) > 1 || l.plan.keyed { // else the reader has asked
+		found = s.pass(t, it, found)
+	}
+	if len(found) == 0 && !wakes {
 		return
 	}
 	var ks *keyState

@@ -12,8 +12,9 @@ import (
 // at once: such timers stand in rows by their time, and those of one time are
 // sorted when it comes. The others are in a heap beside them.
 type timerQueue struct {
-	rows   [2]timerRow // of kinds that end an interval, and of the others
-	others heap[timer]
+	rows     [2]timerRow // of kinds that end an interval, and of the others
+	others   heap[timer]
+	earliest event.Time // none is due before it
 }
 
 // timerRow is a row of timers of one phase.
@@ -24,10 +25,11 @@ type timerRow struct {
 }
 
 func newTimerQueue() timerQueue {
-	return timerQueue{others: heap[timer]{less: func(a, b *timer) bool { return a.compare(b) < 0 }}}
+	return timerQueue{others: heap[timer]{less: func(a, b *timer) bool { return a.compare(b) < 0 }}, earliest: never}
 }
 
 func (q *timerQueue) push(t *timer) {
+	q.earliest = min(q.earliest, t.due())
 	r := &q.rows[0]
 	if t.kind.phase() == phaseSteady {
 		r = &q.rows[1]
@@ -121,10 +123,20 @@ func (q *timerQueue) take(row *timerRow) timer {
 	return row.drop()
 }
 
-// before reports whether any timer fires before a phase of a time.
+// before reports whether any timer fires before a phase of a time. It is asked for
+// each event, of which most come before all timers.
 func (q *timerQueue) before(at event.Time, phase uint8) bool {
+	return q.earliest <= at && q.soonBefore(at, phase)
+}
+
+func (q *timerQueue) soonBefore(at event.Time, phase uint8) bool {
 	t, _ := q.soon()
-	return t != nil && t.before(at, phase)
+	if t == nil {
+		q.earliest = never
+		return false
+	}
+	q.earliest = t.due()
+	return t.before(at, phase)
 }
 
 // all yields the timers in no order.

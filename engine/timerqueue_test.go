@@ -19,8 +19,12 @@ func TestTimerQueue(t *testing.T) {
 		q, want := newTimerQueue(), []timer{}
 		now := event.Time(1000)
 		for i := range 400 {
+			slices.SortFunc(want, func(a, b timer) int { return a.compare(&b) })
+			at, phase := now+event.Time(rng.Intn(5)*5), phaseEvents+uint8(rng.Intn(2))
+			if got, any := q.before(at, phase), slices.ContainsFunc(want, func(x timer) bool { return x.before(at, phase) }); got != any {
+				t.Fatalf("seed %d: a timer fires before phase %d of %v: %v, want %v", seed, phase, at, got, any)
+			}
 			if rng.Intn(5) < 2 && len(want) > 0 {
-				slices.SortFunc(want, func(a, b timer) int { return a.compare(&b) })
 				if soon, _ := q.soon(); soon.due() != want[0].due() {
 					t.Fatalf("seed %d: due at %v, want %v", seed, soon.due(), want[0].due())
 				}
