@@ -29,6 +29,7 @@ type chains struct {
 	active []group    // by falling max of their first vertex
 	long   [][]uint32 // lists that do not fit into their group
 	ends   event.Time // when the last chain goes
+	asked  uint64     // what decides about the chains and about what begins, see [dfa]
 }
 
 // group is a deterministic state with the list of its chains. A list is longer
@@ -90,6 +91,7 @@ type compactScratch struct {
 	now   uint32       // its number in the graph; notAccepted
 	found []completion
 	path  []pathStep
+	nodes []node // of the matches that were found; see [compactScratch.take]
 	todo  []branch
 	best  []best
 	tidy  tidyScratch
@@ -114,7 +116,10 @@ func (m *compactMachine) Step(e *event.Event, env Env, out *Result) {
 		m.inflate(s)
 	} else {
 		m.graph.expire(e.Time)
-		s.ask(d, m.graph.asks(d))
+		if s.ask(d, m.graph.asked); s.holds&m.graph.asked == 0 {
+			m.settle(s) // time may have left one chain
+			return
+		}
 	}
 	g := m.graph
 	if begins := d.outcome(dfaStart, s.holds); !begins.quiet {
@@ -143,7 +148,9 @@ func (m *compactMachine) stepFirst(e *event.Event, s *compactScratch) bool {
 	if m.first != nil {
 		asked |= d.asked[m.state]
 	}
-	s.ask(d, asked)
+	if s.ask(d, asked); s.holds&asked == 0 {
+		return true
+	}
 	begins := d.outcome(dfaStart, s.holds)
 	if m.first != nil {
 		return begins.quiet && d.outcome(m.state, s.holds).quiet
@@ -192,11 +199,12 @@ func (c *chains) begun(e *event.Event, state, step int32) {
 	id := c.extend(c.accept(e), uint16(step), 0)
 	c.active = append(c.active, group{state: state, n: 1, ids: [groupIDs]uint32{id}})
 	c.made, c.live = 0, 1
-	c.findEnd()
+	c.sumUp()
 }
 
-// findEnd finds out when the last chain goes.
-func (c *chains) findEnd() {
+// sumUp finds out when the last chain goes, and what decides about the next event.
+func (c *chains) sumUp() {
+	c.findAsked()
 	c.ends = event.MaxTime
 	if c.within > 0 && len(c.active) > 0 {
 		c.ends = c.events[c.at(c.list(&c.active[0])[0]).max].time.Add(c.within)
@@ -231,14 +239,13 @@ func (c *chains) drop() {
 	c.ends = event.MaxTime
 }
 
-// asks returns the predicates that decide about the chains and about what
-// begins.
-func (c *chains) asks(d *dfa) uint64 {
-	asked := d.asked[dfaStart]
+// findAsked finds out what decides about the chains and about what begins.
+func (c *chains) findAsked() {
+	d := c.prog.compact
+	c.asked = d.asked[dfaStart]
 	for i := range c.active {
-		asked |= d.asked[c.active[i].state]
+		c.asked |= d.asked[c.active[i].state]
 	}
-	return asked
 }
 
 // mover returns the number of the first active state to which the event does
@@ -269,7 +276,10 @@ func (c *chains) dropDead() {
 		n--
 		c.release(&c.active[n])
 	}
-	c.active = c.active[:n]
+	if n < len(c.active) {
+		c.active = c.active[:n]
+		c.findAsked()
+	}
 }
 
 // step brings the chains to where the event takes them. The active states
@@ -307,7 +317,7 @@ func (c *chains) step(begins *outcome, from int, at event.Time, out *Result) {
 	if c.untidy() {
 		c.reduce(out)
 	}
-	c.findEnd()
+	c.sumUp()
 }
 
 // replace puts the active states to be in the place of those that were looked

@@ -131,7 +131,7 @@ func (d *reader) readCompact(p *Prog) Machine {
 		}
 		c.restore(state, g.list)
 	}
-	c.findEnd()
+	c.sumUp()
 	m := &compactMachine{prog: p}
 	if len(c.active) > 0 {
 		m.graph = c

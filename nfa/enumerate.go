@@ -74,7 +74,7 @@ func (c *chains) enumerate(f completion, at event.Time, out *Result) {
 		s.path = append(s.path, pathStep{s.now, uint16(f.step)})
 	}
 	if f.before == 0 {
-		out.Matches = append(out.Matches, c.matchOf(s.path, at))
+		out.Matches = append(out.Matches, c.matchOf(s, at))
 		return
 	}
 	s.todo = append(s.todo[:0], branch{f.before, len(s.path)})
@@ -87,7 +87,7 @@ func (c *chains) enumerate(f completion, at event.Time, out *Result) {
 		next := s.todo[len(s.todo)-1]
 		s.todo, s.path = s.todo[:len(s.todo)-1], s.path[:next.path]
 		c.walk(next.id, s)
-		out.Matches = append(out.Matches, c.matchOf(s.path, at))
+		out.Matches = append(out.Matches, c.matchOf(s, at))
 	}
 }
 
@@ -108,9 +108,30 @@ func (c *chains) walk(id uint32, s *compactScratch) {
 	}
 }
 
+// matchNodes is how many nodes one piece of memory is for, at least.
+const matchNodes = 64 // 4 kB
+
+// take returns memory for the chain of a match. What was given is used again once
+// the result is reset.
+func (s *compactScratch) take(n int) []node {
+	from := len(s.nodes)
+	if from+n > cap(s.nodes) { // what is in use of the piece stays with its matches
+		s.nodes, from = make([]node, 0, max(n, matchNodes)), 0
+	}
+	s.nodes = s.nodes[:from+n]
+	return s.nodes[from:]
+}
+
+// reset takes back what the matches had.
+func (s *compactScratch) reset() {
+	clear(s.nodes)
+	s.nodes = s.nodes[:0]
+}
+
 // matchOf makes the match of a path.
-func (c *chains) matchOf(path []pathStep, at event.Time) Match {
-	nodes, last := make([]node, len(path)), (*node)(nil)
+func (c *chains) matchOf(s *compactScratch, at event.Time) Match {
+	path := s.path
+	nodes, last := s.take(len(path)), (*node)(nil)
 	for i, x := range slices.Backward(path) {
 		last = c.prog.extendAs(&nodes[i], last, int(x.step), c.events[x.event].event)
 	}
@@ -215,5 +236,5 @@ func (c *chains) bestOf(f completion, at event.Time, s *compactScratch) Match {
 		v := c.at(id)
 		s.path = append(s.path, pathStep{v.a, uint16(v.step)})
 	}
-	return c.matchOf(s.path, at)
+	return c.matchOf(s, at)
 }

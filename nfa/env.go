@@ -23,8 +23,8 @@ type Env interface {
 	Keep() *event.Event
 }
 
-// Match is a completed run, or with [Result.Timeouts] one that time ended. It
-// stays valid as long as the caller likes.
+// Match is a completed run, or with [Result.Timeouts] one that time ended. It is
+// valid until the result is reset; its events are as long as the caller likes.
 type Match struct {
 	Start event.Time // of the first event
 	End   event.Time // of the last event, or the deadline that decided
@@ -52,4 +52,5 @@ func (r *Result) Reset() {
 	clear(r.Matches)
 	clear(r.Timeouts)
 	r.Matches, r.Timeouts, r.Evicted = r.Matches[:0], r.Timeouts[:0], 0
+	r.compact.reset()
 }
