@@ -86,6 +86,8 @@ type compactScratch struct {
 	holds uint64       // the predicates that hold, of those that decide
 	next  []group      // the active states to be, from number from on
 	from  int          // the active states before stay where they are
+	came  int          // of next, those to which chains came from another state, at most
+	left  bool         // chains have left an active state
 	place []uint32     // by deterministic state: where it was last put
 	kept  *event.Event // what is kept of the event at hand, once a chain accepts it
 	now   uint32       // its number in the graph; notAccepted
@@ -176,6 +178,7 @@ func (m *compactMachine) inflate(s *compactScratch) {
 	if m.first != nil {
 		c.begun(m.first, m.state, m.step)
 	}
+	c.findAsked()
 	m.first, m.graph = nil, c
 }
 
@@ -199,12 +202,11 @@ func (c *chains) begun(e *event.Event, state, step int32) {
 	id := c.extend(c.accept(e), uint16(step), 0)
 	c.active = append(c.active, group{state: state, n: 1, ids: [groupIDs]uint32{id}})
 	c.made, c.live = 0, 1
-	c.sumUp()
+	c.findEnd()
 }
 
-// sumUp finds out when the last chain goes, and what decides about the next event.
-func (c *chains) sumUp() {
-	c.findAsked()
+// findEnd finds out when the last chain goes.
+func (c *chains) findEnd() {
 	c.ends = event.MaxTime
 	if c.within > 0 && len(c.active) > 0 {
 		c.ends = c.events[c.at(c.list(&c.active[0])[0]).max].time.Add(c.within)
@@ -293,7 +295,7 @@ func (c *chains) step(begins *outcome, from int, at event.Time, out *Result) {
 	for i := range c.active[:from] {
 		s.place[c.active[i].state] = uint32(i)
 	}
-	s.next, s.from = s.next[:0], from
+	s.next, s.from, s.came, s.left = s.next[:0], from, 0, false
 	c.begin(begins, s)
 	moved := from
 	for i := from; i < len(c.active); i++ {
@@ -309,6 +311,9 @@ func (c *chains) step(begins *outcome, from int, at event.Time, out *Result) {
 			moved++
 		}
 	}
+	for i := range s.next {
+		c.asked |= d.asked[s.next[i].state]
+	}
 	c.replace(s, moved)
 	if len(s.found) > 0 {
 		c.complete(at, out)
@@ -317,24 +322,28 @@ func (c *chains) step(begins *outcome, from int, at event.Time, out *Result) {
 	if c.untidy() {
 		c.reduce(out)
 	}
-	c.sumUp()
+	c.findEnd()
+	if s.left || len(c.active) == 0 {
+		c.findAsked()
+	}
 }
 
 // replace puts the active states to be in the place of those that were looked
 // at, up to number to. What is behind stays, or is added to one of them.
 func (c *chains) replace(s *compactScratch, to int) {
-	n := to
-	for i := to; i < len(c.active); i++ {
+	for i := to; i < len(c.active) && s.came > 0; i++ {
 		if a := &c.active[i]; c.target(s, a.state) != nil {
 			c.pass(s, a, 0)
-			continue
+			c.active = slices.Delete(c.active, i, i+1)
+			i--
+			s.came--
 		}
-		if n < i {
-			c.active[n] = c.active[i]
-		}
-		n++
 	}
-	c.active = slices.Replace(c.active[:n], s.from, to, s.next...)
+	if len(s.next) == to-s.from {
+		copy(c.active[s.from:], s.next)
+		return
+	}
+	c.active = slices.Replace(c.active, s.from, to, s.next...)
 }
 
 // keep returns what is kept of the event at hand.
@@ -386,6 +395,10 @@ func (c *chains) move(o *outcome, a *group, s *compactScratch) {
 			c.put(s, t.to, c.extend(c.keep(s), t.step, all))
 		}
 	}
+	if o.silent != a.state {
+		s.left = true
+		s.came++
+	}
 	if o.silent == dfaNone {
 		c.release(a)
 		return
@@ -415,6 +428,7 @@ func (c *chains) put(s *compactScratch, state int32, id uint32) {
 		c.insert(a, id)
 		return
 	}
+	s.came++
 	s.add(group{state: state, n: 1, ids: [groupIDs]uint32{id}})
 }
 

@@ -40,7 +40,8 @@ func agreeCompact(t failer, text string, prog *Prog, events []scenarioEvent, wan
 }
 
 // mixed steps two machines, of which one is written and read back after every
-// event, and compares their bytes.
+// event, and compares what they ask and their bytes: a condition that fails is
+// counted where it is asked.
 type mixed struct {
 	Machine
 	prog       *Prog
@@ -53,9 +54,14 @@ func (m *mixed) Advance(at event.Time, out *Result) { m.kept.Advance(at, out); m
 func (m *mixed) Step(e *event.Event, env Env, out *Result) {
 	m.t.Helper()
 	letters := env.(*letterEnv)
-	m.read.Step(e, env, &Result{})
+	var asked [2]asking
+	asked[0].letterEnv, asked[1].letterEnv = letters, letters
+	m.read.Step(e, &asked[0], &Result{})
 	letters.held = 0
-	m.kept.Step(e, env, out)
+	m.kept.Step(e, &asked[1], out)
+	if asked[0].asked != asked[1].asked {
+		m.t.Fatalf("%v: asked %b, read back %b", e.Pos, asked[1].asked, asked[0].asked)
+	}
 	m.read = reread(m.t, m.prog, m.read, letterSchema)
 	if e.Pos.Seq%7 != 0 { // the one that is kept is tidied by being written
 		return
@@ -64,6 +70,17 @@ func (m *mixed) Step(e *event.Event, env Env, out *Result) {
 	if !bytes.Equal(a, b) || m.kept.Deadline() != m.read.Deadline() || m.kept.Empty() != m.read.Empty() {
 		m.t.Fatalf("%v, empty %v, deadline %v\n%x\nread back\n%x, empty %v, deadline %v", e.Pos, m.kept.Empty(), m.kept.Deadline(), a, b, m.read.Empty(), m.read.Deadline())
 	}
+}
+
+// asking notes what is asked.
+type asking struct {
+	*letterEnv
+	asked uint64
+}
+
+func (v *asking) HoldAll(preds []int, asked uint64) uint64 {
+	v.asked |= asked
+	return v.letterEnv.HoldAll(preds, asked)
 }
 
 // expanded becomes a run machine after some events.

@@ -131,7 +131,8 @@ func (d *reader) readCompact(p *Prog) Machine {
 		}
 		c.restore(state, g.list)
 	}
-	c.sumUp()
+	c.findEnd()
+	c.findAsked()
 	m := &compactMachine{prog: p}
 	if len(c.active) > 0 {
 		m.graph = c
