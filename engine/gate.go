@@ -139,6 +139,20 @@ func screened(s *streamPlan) (screen []int32) {
 	return screen
 }
 
+// screenOnly finds out whether the screen says all of what its only target wants.
+func (s *streamPlan) screenOnly() {
+	var only *target
+	for _, targets := range s.keys {
+		for i := range targets {
+			if only != nil {
+				return
+			}
+			only = &targets[i]
+		}
+	}
+	only.screened = !slices.ContainsFunc(only.plan.gates[s.number], func(g gate) bool { return g.where >= 0 && len(g.some) > 0 })
+}
+
 // maxScreen is the number of conditions up to which asking them all before
 // anything else pays.
 const maxScreen = 64

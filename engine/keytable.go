@@ -14,7 +14,12 @@ type keyHash uint64
 // nothing depends on the order of a map.
 var keySeed = maphash.MakeSeed()
 
-func hashKey(key string) keyHash { return keyHash(maphash.String(keySeed, key)) }
+func hashKey(key string) keyHash {
+	if key == "" { // of a rule without `by` every event has it
+		return 0
+	}
+	return keyHash(maphash.String(keySeed, key))
+}
 
 // hashDigest is the hash of a digest, by which a [digestIndex] finds it.
 func hashDigest(d *digest) keyHash { return keyHash(maphash.Bytes(keySeed, d[:])) }

@@ -77,6 +77,7 @@ type target struct {
 	lane, table int
 	plan        *tablePlan
 	always      bool // it wants every event
+	screened    bool // it wants every event that the stream's screen does not stop
 }
 
 // lanePlan is a set of streams that rules of one level read together, by the
@@ -236,7 +237,9 @@ func (p *plan) aim(s *streamPlan) {
 			t.always = p.lanes[t.lane].keyed || x == nil && gates == nil || x != nil && x.wakes
 		}
 	}
-	s.screen = newScreen(s)
+	if s.screen = newScreen(s); s.screen != nil {
+		s.screenOnly()
+	}
 }
 
 // couple finds the lanes whose keys follow those of a lane, and whether the

@@ -378,7 +378,7 @@ func (r *reader) find(rt *routed, e *event.Event, rd *reading, waits bool, in *E
 		key, hash, reason, asked := "", keyHash(0), "", false
 		for i := range targets {
 			t := &targets[i]
-			wants := all || r.wants(t, s, e, m)
+			wants := all || t.screened || r.wants(t, s, e, m)
 			if !asked && wants {
 				if key, reason = r.key(s.Keys[k], e); reason == "" {
 					hash, asked = hashKey(key), true
