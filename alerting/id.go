@@ -22,17 +22,9 @@ type Identity struct {
 	Ordinal     int            // among changes that are equal in all of the above
 }
 
-// IDLength is the length of the ids of transitions and derived events.
-const IDLength = 32
-
 // TransitionID hashes an identity to 32 hexadecimal digits, the first half of
 // a SHA-256 over an unambiguous encoding.
 func TransitionID(id Identity) string {
-	return string(AppendTransitionID(nil, id))
-}
-
-// AppendTransitionID appends what [TransitionID] returns to dst.
-func AppendTransitionID(dst []byte, id Identity) []byte {
 	var room [128]byte // for most, so that it lies on the stack
 	b := event.AppendText(room[:0], id.Log)
 	b = event.AppendText(b, id.Rule)
@@ -42,16 +34,15 @@ func AppendTransitionID(dst []byte, id Identity) []byte {
 	b = id.Last.AppendBinary(id.First.AppendBinary(b))
 	b = binary.AppendUvarint(b, uint64(id.Ordinal))
 	sum := sha256.Sum256(b)
-	return hex.AppendEncode(dst, sum[:IDLength/2])
+	return hex.EncodeToString(sum[:16])
 }
 
-// DerivedID names a derived event as [TransitionID] names a change of an alert.
-func DerivedID(id Identity) string { return string(AppendDerivedID(nil, id)) }
-
-// AppendDerivedID appends what [DerivedID] returns to dst.
-func AppendDerivedID(dst []byte, id Identity) []byte {
-	id.Change = 0
-	return AppendTransitionID(dst, id)
+// Issuer is whose an event is: what the ids of all that a rule emits have in
+// common. Like [Identity] says of it.
+type Issuer struct {
+	Log     string
+	Rule    string
+	Started event.Position
 }
 
 // DeliveryID names one delivery of a transition or derived event, by its own

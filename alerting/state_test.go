@@ -168,3 +168,21 @@ func TestKeyValue(t *testing.T) {
 		t.Errorf("without `by` got %s, want null", got)
 	}
 }
+
+// TestDerivedID: the id of an event is made of what it is, whoever asks and
+// whenever, unless it is known.
+func TestDerivedID(t *testing.T) {
+	issuer := &Issuer{Log: "log", Rule: "rule", Started: event.Position{Seq: 7}}
+	d := Derived{Rule: "rule", Key: "key", Time: 5, Position: event.Position{Seq: 9}, Issuer: issuer, Ordinal: 1}
+	want := TransitionID(Identity{Log: "log", Rule: "rule", Started: event.Position{Seq: 7}, Key: "key", Time: 5, Last: event.Position{Seq: 9}, Ordinal: 1})
+	if got := d.ID(); got != want || got != "3746f311e18fb261273e4f6e1737a860" {
+		t.Errorf("the id is %s, want %s", got, want)
+	}
+	d.KnownID = "known"
+	if got := d.ID(); got != "known" {
+		t.Errorf("the known id is %s", got)
+	}
+	if d = (Derived{Rule: "rule"}); d.ID() != "" {
+		t.Errorf("an event of nobody has the id %s", d.ID())
+	}
+}

@@ -455,7 +455,7 @@ func (s *Shard) tell(ks *keyState, slot alertSlot, a *alertState, d alerting.Dec
 	// The slot tells changes of a rule's two alerts apart that are equal in all
 	// else, and the number those of one judgment.
 	t.ID = alerting.TransitionID(alerting.Identity{
-		Log: s.options.logID, Rule: t.Rule, Started: s.options.started[t.Rule], Key: t.Key, Change: t.Change,
+		Log: s.options.logID, Rule: t.Rule, Started: s.options.issuer(t.Rule).Started, Key: t.Key, Change: t.Change,
 		Time: decided, First: first, Last: last, Ordinal: int(slot) + int(alertSlots)*s.env.told,
 	})
 	t.Shadow = s.env.rule.Shadow

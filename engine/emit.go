@@ -57,10 +57,8 @@ func (s *Shard) emit(r *rulePlan, ks *keyState, spec *rules.Emit, at event.Time,
 	}
 	if puts {
 		s.out.emitted = append(s.out.emitted, alerting.Derived{
-			ID: s.kept.id(alerting.Identity{
-				Log: s.options.logID, Rule: r.Name, Started: s.options.started[r.Name], Key: key, Time: at, Last: pos, Ordinal: ordinal,
-			}),
 			Rule: r.Name, Key: key, KeyNames: r.KeyNames, Time: at, Position: pos, Fields: fields, To: to,
+			Issuer: s.options.issuer(r.Name), Ordinal: ordinal,
 		})
 	}
 }
@@ -126,12 +124,4 @@ func (k *keptMemory) value(v event.Value) event.Value {
 		return event.String(k.text(v.AsString()))
 	}
 	return v.Clone()
-}
-
-// id returns the id of a derived event.
-func (k *keptMemory) id(of alerting.Identity) string {
-	k.room(alerting.IDLength)
-	from := len(k.texts)
-	k.texts = alerting.AppendDerivedID(k.texts, of)
-	return k.since(from)
 }

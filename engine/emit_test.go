@@ -40,7 +40,7 @@ func TestEmittedToSinks(t *testing.T) {
 			want = append(want, d)
 		}
 	}
-	if len(all) != 5 || len(want) != 2 || want[0].ID == want[1].ID || len(want[0].ID) != 32 {
+	if len(all) != 5 || len(want) != 2 || want[0].ID() == want[1].ID() || len(want[0].ID()) != 32 {
 		t.Errorf("all that was emitted: %+v", all)
 	}
 	if diff := cmp.Diff(want, emitted(false), cmp.Comparer(event.Value.Equal)); diff != "" {

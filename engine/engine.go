@@ -62,8 +62,21 @@ type options struct {
 	matches  bool
 	emitted  bool
 	tracer   Tracer
-	noIndex  bool                      // every rule is asked about every event, see asksAll
-	started  map[string]event.Position // of the record that last started a rule afresh
+	noIndex  bool                        // every rule is asked about every event, see asksAll
+	issuers  map[string]*alerting.Issuer // rules, with the position of the record that last started them afresh
+}
+
+// start notes the position of the record that started a rule afresh.
+func (o *options) start(rule string, at event.Position) {
+	o.issuers[rule] = &alerting.Issuer{Log: o.logID, Rule: rule, Started: at}
+}
+
+// issuer returns what the ids of what a rule emits have in common.
+func (o *options) issuer(rule string) *alerting.Issuer {
+	if is := o.issuers[rule]; is != nil {
+		return is
+	}
+	return &alerting.Issuer{Log: o.logID, Rule: rule}
 }
 
 // asksAll reports whether every rule is shown every event: for a tracer, which
@@ -155,7 +168,7 @@ func New(c Config) *Engine {
 	e.replace = e.carryOver
 	e.options = options{
 		logID: c.LogID, shards: c.Shards, standIns: c.StandIns, matches: c.Matches, emitted: c.Emitted, tracer: c.Tracer,
-		started: map[string]event.Position{},
+		issuers: map[string]*alerting.Issuer{},
 	}
 	empty, err := e.prepare(&rules.Set{})
 	if err != nil {

@@ -99,8 +99,8 @@ func (rt *routed) capture(e *event.Event) {
 // derived makes of a late event what sinks are told of it: all its fields.
 func (r *router) derived(rt *routed, e *event.Event) alerting.Derived {
 	d := alerting.Derived{
-		ID:   alerting.DerivedID(alerting.Identity{Log: r.options.logID, Rule: rt.Name + " late", Time: e.Time, Last: e.Pos}),
 		Rule: rt.Name, Late: true, Time: e.Time, Position: e.Pos, To: rt.Late.To,
+		Issuer: &alerting.Issuer{Log: r.options.logID, Rule: rt.Name + " late"},
 	}
 	if rt.Topic != nil && !rt.standIn {
 		if values, ok := rt.Topic.Match(e.Topic(), nil); ok {

@@ -23,8 +23,8 @@ func TestSortEmitted(t *testing.T) {
 			list := make([]alerting.Derived, rng.Intn(2*manyEmitted))
 			for j := range list {
 				list[j] = alerting.Derived{
-					ID:   fmt.Sprint(i, j),
-					Time: event.Time(rng.Int63n(spread) - spread/2), Position: event.Position{Seq: uint64(rng.Int63n(spread)), Partition: uint32(rng.Intn(2))},
+					KnownID: fmt.Sprint(i, j),
+					Time:    event.Time(rng.Int63n(spread) - spread/2), Position: event.Position{Seq: uint64(rng.Int63n(spread)), Partition: uint32(rng.Intn(2))},
 					Rule: fmt.Sprint(rng.Intn(2)), Key: fmt.Sprint(rng.Intn(2)),
 				}
 			}
@@ -34,7 +34,7 @@ func TestSortEmitted(t *testing.T) {
 			return cmp.Or(cmp.Compare(a.Time, b.Time), a.Position.Compare(b.Position), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
 		})
 		got := e.orderEmitted()
-		if !slices.EqualFunc(got, want, func(a, b alerting.Derived) bool { return a.ID == b.ID }) {
+		if !slices.EqualFunc(got, want, func(a, b alerting.Derived) bool { return a.KnownID == b.KnownID }) {
 			t.Fatalf("seed %d: %d events are out of order", seed, len(got))
 		}
 	}

@@ -57,11 +57,11 @@ func (e *Engine) reload(rec *event.Record) {
 		e.lookAtKeys()
 	}
 	for _, name := range re.Removed {
-		delete(e.options.started, name)
+		delete(e.options.issuers, name)
 	}
 	for _, names := range [][]string{re.Added, re.Restarted} {
 		for _, name := range names {
-			e.options.started[name] = rec.Pos
+			e.options.start(name, rec.Pos)
 		}
 	}
 }

@@ -499,7 +499,7 @@ func (r *restoring) rule(name string, value *event.Reader) {
 	case e.plan.lanes[at.lane].tables[at.table].rules[at.rule].Shape != shape:
 		r.skip[name], r.leftOut = part{all: true}, true
 	default:
-		e.options.started[name] = started
+		e.options.start(name, started)
 	}
 }
 

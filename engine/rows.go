@@ -75,7 +75,7 @@ func (e *Engine) globals(put func(name, value []byte)) {
 	}
 	e.router.appendRows(put)
 	for _, r := range e.plan.set.Rules {
-		v := e.options.started[r.Name].AppendBinary([]byte{rowVersion})
+		v := e.options.issuer(r.Name).Started.AppendBinary([]byte{rowVersion})
 		put(event.AppendText([]byte{rowRule}, r.Name), event.AppendText(v, r.Shape))
 	}
 	for i, l := range e.plan.lanes {

@@ -354,7 +354,7 @@ func printOutputs(outs []Output) string {
 	for _, e := range all.Emitted {
 		fmt.Fprintf(&b, "%s event %s%s %s", clockText(e.Time), e.Rule, keyText(e.Key), event.AppendObject(nil, e.Fields))
 		if len(e.To) > 0 {
-			fmt.Fprintf(&b, " to %v %.8s", e.To, e.ID)
+			fmt.Fprintf(&b, " to %v %.8s", e.To, e.ID())
 		}
 		b.WriteString("\n")
 	}

@@ -469,7 +469,7 @@ func TestEventsInOrder(t *testing.T) {
 		box := outbox.NewMemory(outbox.Options{})
 		d := start(t, Config{Sinks: []Sink{{Name: "s", Notifier: f, Workers: 2}, {Name: "t", Notifier: f}}, Outbox: box})
 		derived := func(id, key string, to ...string) alerting.Derived {
-			return alerting.Derived{ID: id, Rule: "r", Key: key, To: to}
+			return alerting.Derived{KnownID: id, Rule: "r", Key: key, To: to}
 		}
 		ds := []alerting.Derived{derived("a1", "a", "s"), derived("a2", "a", "s"), derived("b1", "b", "s", "gone"), derived("c1", "c")}
 		if err := d.Enqueue(event.Position{}, Messages(nil, ds)); err != nil {
@@ -527,7 +527,7 @@ func TestAwait(t *testing.T) {
 
 func TestMessages(t *testing.T) {
 	ts := []alerting.Transition{{ID: "t1", Time: 1}, {ID: "t3", Time: 3}, {ID: "t5", Time: 5}}
-	ds := []alerting.Derived{{ID: "d0", To: []string{"s"}}, {ID: "kept", Time: 1}, {ID: "d3", Time: 3, To: []string{"s"}}}
+	ds := []alerting.Derived{{KnownID: "d0", To: []string{"s"}}, {KnownID: "kept", Time: 1}, {KnownID: "d3", Time: 3, To: []string{"s"}}}
 	var got []string
 	for _, m := range Messages(ts, ds) {
 		got = append(got, m.Identity())

@@ -65,13 +65,13 @@ func AppendDerived(dst []byte, d *alerting.Derived) []byte {
 	if d.Late {
 		dst = appendText(dst, '{', "late", d.Rule)
 		dst = appendTime(dst, "time", d.Time)
-		dst = appendText(dst, ',', "id", d.ID)
+		dst = appendText(dst, ',', "id", d.ID())
 		return append(event.AppendObject(append(dst, `,"event":`...), d.Fields), '}')
 	}
 	dst = appendText(dst, '{', "rule", d.Rule)
 	dst = alerting.KeyValue(d.Key, d.KeyNames).AppendJSON(append(dst, `,"key":`...))
 	dst = appendTime(dst, "time", d.Time)
-	dst = appendText(dst, ',', "id", d.ID)
+	dst = appendText(dst, ',', "id", d.ID())
 	return append(event.AppendObject(append(dst, `,"event":`...), d.Fields), '}')
 }
 

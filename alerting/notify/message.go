@@ -17,8 +17,12 @@ type Message struct {
 // Changed returns the message of a change of an alert.
 func Changed(t alerting.Transition) Message { return Message{Transition: &t} }
 
-// Emitted returns the message of a derived event.
-func Emitted(d alerting.Derived) Message { return Message{Derived: &d} }
+// Emitted returns the message of a derived event, of which the id is known from
+// here on: whoever delivers it asks more than once.
+func Emitted(d alerting.Derived) Message {
+	d.KnownID = d.ID()
+	return Message{Derived: &d}
+}
 
 // Messages returns what there is to tell of a step of the engine, in order of
 // event time, changes of alerts before events of the same time. Both lists must
@@ -44,7 +48,7 @@ func Messages(ts []alerting.Transition, ds []alerting.Derived) []Message {
 // every replay.
 func (m Message) Identity() string {
 	if m.Derived != nil {
-		return m.Derived.ID
+		return m.Derived.ID()
 	}
 	return m.Transition.ID
 }

@@ -50,7 +50,7 @@ func fullChange() alerting.Transition {
 
 func fullEvent() alerting.Derived {
 	return alerting.Derived{
-		ID: "fedcba9876543210fedcba9876543210", Rule: "readings", Key: encodedKey(event.Double(1.5)), KeyNames: []string{"a"}, Time: -1,
+		KnownID: "fedcba9876543210fedcba9876543210", Rule: "readings", Key: encodedKey(event.Double(1.5)), KeyNames: []string{"a"}, Time: -1,
 		Position: event.Position{Seq: 7}, To: []string{"warehouse"},
 		Fields: []event.Entry{{Name: "kwh", Value: event.Double(1.5)}, {Name: "none", Value: event.Null}},
 	}

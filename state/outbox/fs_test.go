@@ -60,7 +60,7 @@ func (w *world) add() error {
 		w.step++
 		for i := range 3 {
 			id := fmt.Sprint(w.step, "-", i)
-			w.pending = append(w.pending, notify.Emitted(alerting.Derived{ID: id, Rule: "r", To: worldSinks, Fields: []event.Entry{{Name: "x", Value: event.String(strings.Repeat("x", 200))}}}))
+			w.pending = append(w.pending, notify.Emitted(alerting.Derived{KnownID: id, Rule: "r", To: worldSinks, Fields: []event.Entry{{Name: "x", Value: event.String(strings.Repeat("x", 200))}}}))
 		}
 		w.pending = append(w.pending, notify.Changed(alerting.Transition{ID: fmt.Sprint(w.step, "-alert"), Fingerprint: "f", To: worldSinks,
 			Change: alerting.Change(1 + w.step%2), Repeat: time.Hour}))

@@ -74,7 +74,7 @@ func appendEvent(dst []byte, e *event.Event) []byte {
 }
 
 func appendDerived(dst []byte, d *alerting.Derived) []byte {
-	for _, s := range []string{d.ID, d.Rule, d.Key} {
+	for _, s := range []string{d.ID(), d.Rule, d.Key} {
 		dst = event.AppendText(dst, s)
 	}
 	dst = appendTexts(appendTexts(dst, d.KeyNames), d.To)
@@ -171,7 +171,7 @@ func readStep(r *event.Reader, schemas map[string]*event.Schema) alerting.Step {
 }
 
 func readDerived(r *event.Reader) (d alerting.Derived) {
-	for _, s := range []*string{&d.ID, &d.Rule, &d.Key} {
+	for _, s := range []*string{&d.KnownID, &d.Rule, &d.Key} {
 		*s = r.Text()
 	}
 	d.KeyNames, d.To = readTexts(r), readTexts(r)

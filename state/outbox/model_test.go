@@ -201,7 +201,7 @@ func drawMessage(t *rapid.T, sinks []string, again bool, fresh *int) notify.Mess
 	}
 	to := rapid.SliceOfNDistinct(rapid.SampledFrom(sinks), 0, 3, rapid.ID[string]).Draw(t, "to")
 	if rapid.Bool().Draw(t, "event") {
-		return notify.Emitted(alerting.Derived{ID: id, To: to})
+		return notify.Emitted(alerting.Derived{KnownID: id, To: to})
 	}
 	alert := rapid.SampledFrom([]string{"x", "y"}).Draw(t, "alert")
 	return notify.Changed(alerting.Transition{

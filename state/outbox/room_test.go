@@ -13,7 +13,7 @@ import (
 )
 
 func happened(n int, to ...string) notify.Message {
-	return notify.Emitted(alerting.Derived{ID: fmt.Sprint("e", n), Rule: "r", To: to, Fields: []event.Entry{{Name: "x", Value: event.String(strings.Repeat("x", 100))}}})
+	return notify.Emitted(alerting.Derived{KnownID: fmt.Sprint("e", n), Rule: "r", To: to, Fields: []event.Entry{{Name: "x", Value: event.String(strings.Repeat("x", 100))}}})
 }
 
 func fired(n int, to ...string) notify.Message {

@@ -45,7 +45,7 @@ func newSink(t *testing.T, cfg Config) *Sink {
 func emitted(t *testing.T, rule, when string, n int) notify.Delivery {
 	t.Helper()
 	return notify.NewDelivery(notify.Emitted(alerting.Derived{
-		ID: fmt.Sprint("id", n), Rule: rule, Time: at(t, when), Fields: []event.Entry{{Name: "n", Value: event.Int(int64(n))}},
+		KnownID: fmt.Sprint("id", n), Rule: rule, Time: at(t, when), Fields: []event.Entry{{Name: "n", Value: event.Int(int64(n))}},
 	}), "warehouse", 0)
 }
 
@@ -292,7 +292,7 @@ func BenchmarkNotify(b *testing.B) {
 		b.Fatal(err)
 	}
 	d := notify.NewDelivery(notify.Emitted(alerting.Derived{
-		ID: "0123456789abcdef0123456789abcdef", Rule: "readings", Fields: []event.Entry{
+		KnownID: "0123456789abcdef0123456789abcdef", Rule: "readings", Fields: []event.Entry{
 			{Name: "meter", Value: event.String("m1")}, {Name: "kwh", Value: event.Double(1.25)},
 		},
 	}), "warehouse", 0)

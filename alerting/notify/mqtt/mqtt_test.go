@@ -308,7 +308,7 @@ func TestEvents(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := alerting.Derived{ID: "id1", Rule: "kwh", Key: key(t, event.String("m/1")), Fields: []event.Entry{{Name: "kwh", Value: event.Double(1.5)}}}
+		d := alerting.Derived{KnownID: "id1", Rule: "kwh", Key: key(t, event.String("m/1")), Fields: []event.Entry{{Name: "kwh", Value: event.Double(1.5)}}}
 		notifyNow(t, s, notify.NewDelivery(notify.Emitted(d), "plant", 0))
 		want := "cepd/events/kwh/m%2F1"
 		if topic != "" {

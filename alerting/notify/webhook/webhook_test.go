@@ -67,7 +67,7 @@ func TestEvent(t *testing.T) {
 	if diff := cmp.Diff([]string{want, want}, bodies); diff != "" {
 		t.Error(diff)
 	}
-	if id := alerting.DeliveryID(d.Derived.ID, "ops", 0); ids[0] != id || ids[1] != id {
+	if id := alerting.DeliveryID(d.Derived.ID(), "ops", 0); ids[0] != id || ids[1] != id {
 		t.Errorf("webhook-id %v, want %s", ids, id)
 	}
 }

@@ -71,7 +71,7 @@ func Plain() alerting.Transition {
 func Derived() alerting.Derived {
 	t := Raised()
 	return alerting.Derived{
-		ID: "00112233445566778899aabbccddeeff", Rule: "readings", Key: t.Key, KeyNames: t.KeyNames, Time: at("00:20"), Position: event.Position{Seq: 7},
+		KnownID: "00112233445566778899aabbccddeeff", Rule: "readings", Key: t.Key, KeyNames: t.KeyNames, Time: at("00:20"), Position: event.Position{Seq: 7},
 		Fields: []event.Entry{{Name: "kwh", Value: event.Double(1.5)}, {Name: "note \"x\"", Value: event.String("a\nb\u009b")}, {Name: "none", Value: event.Null}},
 		To:     []string{"warehouse"},
 	}
