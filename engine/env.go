@@ -16,7 +16,7 @@ import (
 type memo struct {
 	conditions expr.Conditions
 	answers    []answers // of 64 conditions each
-	used       []int32   // of these, those that are not empty
+	used       []int32   // of these, those that are not empty, where they are several
 	errs       []error   // of those that failed
 	guards     *guardIndex
 	looked     uint64 // fields of guards, of which each is looked at once
@@ -33,6 +33,10 @@ func (m *memo) init(s *streamPlan) {
 }
 
 func (m *memo) forget() {
+	if len(m.answers) == 1 {
+		m.answers[0], m.looked = answers{}, 0
+		return
+	}
 	for _, i := range m.used {
 		m.answers[i] = answers{}
 	}
@@ -53,7 +57,15 @@ func (m *memo) first() (known, holds uint64) {
 func (m *memo) begin(it *item) {
 	m.forget()
 	if it.known != 0 {
-		m.answers[0], m.used = answers{known: it.known, holds: it.holds}, append(m.used, 0)
+		m.use(0)
+		m.answers[0] = answers{known: it.known, holds: it.holds}
+	}
+}
+
+// use notes that there are answers of a number from now on.
+func (m *memo) use(i int) {
+	if len(m.answers) > 1 {
+		m.used = append(m.used, int32(i))
 	}
 }
 
@@ -106,7 +118,7 @@ func (m *memo) any(list []int32, f *expr.Frame) bool {
 // note keeps an answer.
 func (m *memo) note(condition int, a *answers, bit uint64, t expr.Truth) {
 	if a.known == 0 {
-		m.used = append(m.used, int32(condition/64))
+		m.use(condition / 64)
 	}
 	a.known |= bit
 	switch {

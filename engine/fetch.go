@@ -35,11 +35,14 @@ func (l *lane) fetches(it *item) *keyTable {
 	if it.parent != nil || it.table < 0 {
 		return nil
 	}
-	if t := l.tables[it.table].keys; t.n >= fetchFrom {
-		return t
+	if t := l.tables[it.table]; t.fetches() {
+		return t.keys
 	}
 	return nil
 }
+
+// fetches reports whether there are so many keys that it pays to fetch them.
+func (t *table) fetches() bool { return t.keys.n >= fetchFrom }
 
 // fetchDue looks at what is kept of the keys of the first timers of a row that are
 // due together, and returns how many they are.

@@ -142,7 +142,7 @@ func (m *memo) exclude(f *guardedField, v event.Value) {
 			out &^= open[i]
 		}
 		if a.known == 0 && out != 0 {
-			m.used = append(m.used, int32(i))
+			m.use(i)
 		}
 		a.known |= out
 	}

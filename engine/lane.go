@@ -143,6 +143,7 @@ func (l *lane) due() event.Time {
 // advance moves the watermark and does all that has become due.
 func (l *lane) advance(s *Shard, mark event.Time) {
 	l.sortArrived()
+	fetches := slices.ContainsFunc(l.tables, (*table).fetches)
 	next, ahead, base := 0, 0, 0 // from base to ahead keys have been fetched
 	for {
 		it := l.waiting.top()
@@ -161,14 +162,16 @@ func (l *lane) advance(s *Shard, mark event.Time) {
 			}
 			continue
 		}
-		if fromArrived && next >= ahead {
+		if fetches && fromArrived && next >= ahead {
 			base, ahead = next, min(next+fetchAhead, len(l.arrived))
 			l.fetch(s, l.arrived[next:ahead])
 		}
 		l.fire(s, &l.timers, it.at, phaseEvents)
 		var near *keyState
 		if fromArrived {
-			near = s.near[next-base]
+			if fetches {
+				near = s.near[next-base]
+			}
 			next++
 		} else {
 			w := l.unhold()

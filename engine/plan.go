@@ -144,6 +144,8 @@ type tablePlan struct {
 	indexes  []*ruleIndex // by number of the stream; nil where asking each rule is cheaper
 	sieves   [][]sieve    // by number of the stream, then of the rule; nil where no rule has one
 	gates    [][]gate     // by number of the stream, then of the rule; nil where some rule has none
+	asked    []bool       // by number of the stream: that the table wants an event says that its only rule does
+	joining  []bool       // by number of the stream: whether [Shard.join] may be for its events
 }
 
 // rulePlan is a rule with its inputs by number of the stream.
@@ -191,6 +193,8 @@ func newPlan(set *rules.Set) *plan {
 				t.indexes = append(t.indexes, newRuleIndex(t.rules, stream))
 				t.gates = append(t.gates, newGates(t, stream))
 				t.sieves = append(t.sieves, newSieves(t, stream))
+				t.asked = append(t.asked, len(t.rules) == 1 && !l.keyed && t.sieves[stream] == nil)
+				t.joining = append(t.joining, !t.limited && slices.ContainsFunc(t.rules, func(r *rulePlan) bool { return r.joining[stream] }))
 			}
 		}
 	}

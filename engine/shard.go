@@ -109,18 +109,31 @@ func (s *Shard) judge(l *lane, t *table, it *item, near *keyState) {
 		s.show(l, t, t.keyStateFor(it.hash, it.key, near), it, t.all)
 		return
 	}
+	found, ks := t.all, (*keyState)(nil)
+	if t.asked[it.stream] {
+		ks = t.keyStateFor(it.hash, it.key, near)
+	} else if found, ks = s.concerned(t, it, near); len(found) == 0 {
+		return // a key costs nothing
+	}
+	if t.joining[it.stream] && ks.filed() && !it.late {
+		if found = s.join(t, ks, it, found); len(found) == 0 {
+			return
+		}
+	}
+	s.show(l, t, ks, it, found)
+}
+
+// concerned returns the rules of a table that an event can concern, and the state
+// of its key if there are any.
+func (s *Shard) concerned(t *table, it *item, near *keyState) (found []int32, ks *keyState) {
 	x, sieves, found := t.indexes[it.stream], t.sieves[it.stream], t.all
 	wakes := x != nil && x.wakes
 	if x != nil {
 		found = x.concerned(it.event, &s.found)
 	}
-	if len(t.rules) > 1 || l.plan.keyed { // else the reader has asked
-		found = s.pass(t, it, found)
+	if found = s.pass(t, it, found); len(found) == 0 && !wakes {
+		return nil, nil
 	}
-	if len(found) == 0 && !wakes {
-		return
-	}
-	var ks *keyState
 	looks := sieves != nil || wakes
 	if looks && t.keys.n > 0 {
 		ks = t.find(it.hash, it.key, near)
@@ -128,21 +141,14 @@ func (s *Shard) judge(l *lane, t *table, it *item, near *keyState) {
 	if found = s.sift(sieves, ks, it, found); wakes && ks != nil {
 		found = x.withState(ks, found, &s.found)
 	}
-	if len(found) == 0 {
-		return // a key costs nothing
-	}
 	switch {
+	case len(found) == 0:
 	case !looks:
 		ks = t.keyStateFor(it.hash, it.key, near)
 	case ks == nil:
 		ks = t.spareKey(it.key)
 	}
-	if ks.filed() && !t.limited && !it.late {
-		if found = s.join(t, ks, it, found); len(found) == 0 {
-			return
-		}
-	}
-	s.show(l, t, ks, it, found)
+	return found, ks
 }
 
 // sift leaves out the rules that have no state of a key and for which the event
