@@ -9,6 +9,7 @@
 # make chaos   kill -9 under load, ROUNDS times (default 200), and overload; needs mosquitto
 # make zones   cron ticks at every change of the clock since 1970, in every zone
 # make nab     NAB=DIR: every detector over the Numenta Anomaly Benchmark in DIR
+# make stories many random stories and streams for the engine and its patterns, of which 'make test' tells a few
 # make sim     10,000 lives of a daemon whose disk, power and sinks fail (SEEDS=N); SEED=N lives through one and tells it
 # make demo    build, then 'cepd try'
 
@@ -24,7 +25,7 @@ ROUNDS   ?= 200
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: all build test lint bench bench-peers bench-packages fuzz cover chaos zones demo clean nab detectors-doc sim
+.PHONY: all build test lint bench bench-peers bench-packages fuzz cover chaos zones demo clean nab detectors-doc sim stories
 
 all: lint build test
 
@@ -78,6 +79,9 @@ nab:
 # The manual of the detectors is made of their descriptions.
 detectors-doc:
 	$(GO) test -count 1 -run 'TestManual|TestPictures' ./internal/detectrun -rewrite
+
+stories:
+	$(GO) test -count 1 ./engine ./nfa -many
 
 sim:
 	$(GO) test -count 1 -timeout 60m -run TestLives -v ./internal/sim $(if $(SEED),-seed $(SEED),-seeds $(SEEDS))

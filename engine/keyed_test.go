@@ -135,7 +135,7 @@ func offline(seed int64, n int) []event.Record {
 // the same.
 func TestKeyedSameOutput(t *testing.T) {
 	set := loadSet(t, keyedRules)
-	for seed := range int64(6) {
+	for seed := range stories(2, 12) {
 		records := offline(seed, 500)
 		want := tell(t, set, records, 1, false, rand.New(rand.NewSource(seed)))
 		for _, r := range set.Rules {
@@ -158,7 +158,7 @@ func TestKeyedSameOutput(t *testing.T) {
 // one that was never restarted.
 func TestKeyedRows(t *testing.T) {
 	set := loadSet(t, keyedRules)
-	for seed := range int64(3) {
+	for seed := range stories(1, 6) {
 		rng := rand.New(rand.NewSource(seed))
 		c := Config{Load: func(string) (*rules.Set, error) { return set, nil }}
 		a, b := New(c), New(c)
@@ -248,7 +248,7 @@ func TestDeadlines(t *testing.T) {
 		story func(seed int64, n int) []event.Record
 	}{"streams": {storySet(t), story}, "keys": {loadSet(t, keyedRules), offline}} {
 		t.Run(name, func(t *testing.T) {
-			for seed := range int64(6) {
+			for seed := range stories(2, 8) {
 				records := withRules(c.set, c.story(seed, 200))
 				records = records[:len(records)-1] // the input goes on
 				now := records[len(records)-1].Arrival

@@ -23,7 +23,7 @@ rules: [{name: r, from: t, by: e.d, when: e.x > 0, limits: {keys: 1}, alert: {}}
 	if !report.OK() {
 		t.Fatal(report)
 	}
-	for seed := range int64(3) {
+	for seed := range stories(1, 6) {
 		rng := rand.New(rand.NewSource(seed))
 		var records []event.Record
 		var want strings.Builder
@@ -127,7 +127,7 @@ rules:
 	if report.Errors > 0 {
 		t.Fatal(report)
 	}
-	for seed := range int64(2) {
+	for seed := range stories(1, 4) {
 		rng := rand.New(rand.NewSource(seed))
 		var records []event.Record
 		start := event.Time(1_772_366_400_000_000_000)

@@ -49,7 +49,7 @@ func TestEvictionsInLog(t *testing.T) {
 }
 
 func testEvictionsInLog(t *testing.T, set *rules.Set, story func(seed int64, n int) []event.Record) {
-	for seed := range int64(6) {
+	for seed := range stories(2, 6) {
 		records := evicting(t, set, story, seed, 400)
 		want := tell(t, set, records, 1, false, rand.New(rand.NewSource(seed)))
 		if n := strings.Count(want, "(memory)"); n < 3 {

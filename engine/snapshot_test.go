@@ -162,7 +162,8 @@ func TestSnapshots(t *testing.T) {
 
 func testSnapshots(t *testing.T, set *rules.Set, story func(seed int64, n int) []event.Record) {
 	var committed, abandoned, full, tombstones, crashes int
-	for seed := range int64(6) {
+	n := stories(2, 6)
+	for seed := range n {
 		rng := rand.New(rand.NewSource(seed))
 		records := withRules(set, story(seed, 500))
 		c := Config{Shards: 1 + int(seed)%4, Emitted: true, Do: together, Load: func(string) (*rules.Set, error) { return set, nil }}
@@ -185,7 +186,7 @@ func testSnapshots(t *testing.T, set *rules.Set, story func(seed int64, n int) [
 		committed, abandoned, full, tombstones = committed+w.committed, abandoned+w.abandoned, full+w.full, tombstones+w.tombstones
 	}
 	t.Logf("%d snapshots committed, %d of them full, %d abandoned; %d tombstones; %d crashes", committed, full, abandoned, tombstones, crashes)
-	if committed < 250 || abandoned < 30 || full < 10 || tombstones < 300 || crashes < 30 {
+	if committed < 40*int(n) || abandoned < 5*int(n) || full < int(n) || tombstones < 50*int(n) || crashes < 5*int(n) {
 		t.Error("the stories are too few to say anything")
 	}
 }
@@ -223,7 +224,7 @@ func TestSnapshotEqualsReplay(t *testing.T) {
 }
 
 func testSnapshotEqualsReplay(t *testing.T, set *rules.Set, story func(seed int64, n int) []event.Record) {
-	for seed := range int64(4) {
+	for seed := range stories(2, 8) {
 		records := withRules(set, story(seed, 400))
 		c := Config{Shards: 3, Load: func(string) (*rules.Set, error) { return set, nil }}
 		w := &snapshotter{t: t, rng: rand.New(rand.NewSource(seed)), engine: New(c), store: rowStore{}}
