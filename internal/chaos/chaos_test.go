@@ -146,7 +146,7 @@ func connect(t *testing.T, broker string) *publisher {
 	t.Helper()
 	p := &publisher{t: t, quit: make(chan struct{}), done: make(chan []string, 1)}
 	p.client = paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + broker).SetClientID("chaos"))
-	if token := p.client.Connect(); !token.WaitTimeout(20*time.Second) || token.Error() != nil {
+	if token := p.client.Connect(); !token.WaitTimeout(time.Minute) || token.Error() != nil {
 		t.Fatalf("connecting: %v", token.Error())
 	}
 	t.Cleanup(func() { p.client.Disconnect(100) })
@@ -286,7 +286,7 @@ func describe(labels map[string]string, status, start, end string) string {
 // await waits until a device has raised its alert.
 func (r *receiver) await(t *testing.T, device string, p *program) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		r.mu.Lock()
 		for change := range r.ids {
 			if strings.HasPrefix(change, "hot "+device+" ") {
@@ -309,6 +309,7 @@ type program struct {
 	said     bytes.Buffer
 	ended    chan struct{}
 	replayed int
+	address  string // where it serves HTTP, once it says that it runs
 }
 
 // build compiles the program and returns its path.
@@ -343,13 +344,16 @@ func (p *program) start() {
 		for in := bufio.NewScanner(stderr); in.Scan(); {
 			p.said.WriteString(in.Text() + "\n")
 			var line struct {
-				Msg     string
-				Records int
+				Msg, HTTP string
+				Records   int
 			}
 			if json.Unmarshal(in.Bytes(), &line) != nil {
 				continue
 			}
 			p.replayed += line.Records
+			if line.HTTP != "" {
+				p.address = line.HTTP
+			}
 			select {
 			case lines <- line.Msg:
 			default:
@@ -361,7 +365,7 @@ func (p *program) start() {
 // await waits until the program has logged something.
 func (p *program) await(msg string) {
 	p.t.Helper()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		select {
 		case line, ok := <-p.lines:
