@@ -104,7 +104,7 @@ func TestFullFileSystem(t *testing.T) {
 // awaitFull waits until the daemon says that the disk is full.
 func (r *rig) awaitFull(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); runtime.Gosched() {
 		if err := r.Ready(); err != nil && strings.Contains(err.Error(), "the disk is full") {
 			return
 		}

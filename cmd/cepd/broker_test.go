@@ -8,7 +8,7 @@ import (
 )
 
 // wait bounds how long a test waits for something that must happen.
-const wait = 20 * time.Second
+const wait = time.Minute
 
 // mqttClient is a client of the tests' broker.
 type mqttClient struct {

@@ -326,17 +326,23 @@ func (p *process) follow(stderr io.Reader, ready chan<- string) {
 // waitReady waits until the daemon says that it reads its source.
 func (p *process) waitReady(t *testing.T) {
 	t.Helper()
-	connected := regexp.MustCompile(`(?m)^cepd_source_up\{source="plant"\} 1$`)
+	p.waitFor(t, "the connection to the broker", `^cepd_source_up\{source="plant"\} 1$`)
+}
+
+// waitFor waits until a line of the daemon's metrics matches.
+func (p *process) waitFor(t *testing.T, what, line string) {
+	t.Helper()
+	wanted := regexp.MustCompile("(?m)" + line)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for !connected.MatchString(p.get(t, "/metrics")) {
+		for !wanted.MatchString(p.get(t, "/metrics")) {
 			if t.Failed() {
 				return
 			}
 		}
 	}()
-	receive(t, "the connection to the broker", done)
+	receive(t, what, done)
 }
 
 func (p *process) get(t *testing.T, path string) string {

@@ -93,7 +93,7 @@ func freeAddress() (string, error) {
 }
 
 // patience is how long a broker may take to listen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Start runs the broker and returns when it listens. Another process may take
 // the free port first, so it tries a few times.
