@@ -113,7 +113,12 @@ func (c *client) version(ctx context.Context) string {
 	case <-time.After(versionWait):
 	case <-ctx.Done():
 	}
-	return ""
+	select {
+	case v := <-got: // where the doctor itself was held up
+		return v
+	default:
+		return ""
+	}
 }
 
 // broker looks at the broker of a source.

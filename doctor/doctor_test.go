@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,8 +12,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"github.com/cepd/cepd/alerting/notify/webhook"
 	"github.com/cepd/cepd/config"
@@ -94,6 +98,80 @@ func TestAdvisedBroker(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(got)
+	}
+}
+
+// hesitant stands before a broker, and passes on no more than fifty messages of a
+// connection before the client has asked something else. It returns its address.
+func hesitant(t *testing.T, broker string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	pass := func(to io.WriteCloser, from io.Reader, each func(packets.ControlPacket)) {
+		defer to.Close()
+		for {
+			p, err := packets.ReadPacket(from)
+			if err != nil {
+				return
+			}
+			each(p)
+			if p.Write(to) != nil {
+				return
+			}
+		}
+	}
+	serve := func(in net.Conn) {
+		out, err := net.Dial("tcp", broker)
+		if err != nil {
+			in.Close()
+			return
+		}
+		asked, messages := make(chan struct{}), 0
+		var once sync.Once
+		ask := func() { once.Do(func() { close(asked) }) }
+		go func() {
+			pass(out, in, func(p packets.ControlPacket) {
+				if _, ok := p.(*packets.UnsubscribePacket); ok {
+					ask()
+				}
+			})
+			ask()
+		}()
+		pass(in, out, func(p packets.ControlPacket) {
+			if _, ok := p.(*packets.PublishPacket); ok {
+				if messages++; messages > 50 {
+					<-asked
+				}
+			}
+		})
+	}
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serve(in)
+		}
+	}()
+	return l.Addr().String()
+}
+
+// A broker that is silent for a while, as a slow one is, or one far away, is not
+// taken for one that keeps little.
+func TestSlowBroker(t *testing.T) {
+	url := "mqtt://" + hesitant(t, mosquitto.Start(t, mosquittoLines...))
+	_, got := examine(t, &config.Config{State: config.State{Dir: t.TempDir()}, Sources: plant(url)}, 200)
+	for _, want := range []string{
+		"source plant: ok: the broker sends 200 messages or more before the first is acknowledged\n",
+		"source plant: ok: the broker keeps 200 messages for a cepd that is away, and perhaps more\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
 	}
 }
 

@@ -10,8 +10,9 @@ import (
 	"github.com/cepd/cepd/mqttconn"
 )
 
-// quiet is how long nothing must come before all is taken to have come.
-const quiet = time.Second
+// quiet is how long nothing must come before the broker is asked whether that is
+// all, and after it has answered.
+const quiet = 500 * time.Millisecond
 
 // fewInFlight is a number of unacknowledged messages below which the log's disk
 // syncs serve few messages each, and bound the throughput.
@@ -89,15 +90,24 @@ func (x *examination) reader(ctx context.Context, conn mqttconn.Config, session 
 	return c, got, err
 }
 
-// drain counts what comes until nothing comes any more.
-func drain(ctx context.Context, got <-chan paho.Message, n int) int {
-	seen := 0
+// drain counts what comes until nothing comes any more. A slow broker may be
+// silent for long, but it answers in order: when it has answered a question that
+// came behind all acknowledgements, it has sent what these let it send.
+func drain(ctx context.Context, c *client, got <-chan paho.Message, n int) int {
+	seen, answered := 0, false
 	for seen < n {
 		select {
 		case <-got:
 			seen++
+			answered = false
 		case <-time.After(quiet):
-			return seen
+			if len(got) > 0 {
+				continue // we have been slow ourselves
+			}
+			if answered || c.done(ctx, c.Unsubscribe("cepd/doctor/nothing")) != nil {
+				return seen
+			}
+			answered = true
 		case <-ctx.Done():
 			return seen
 		}
@@ -121,7 +131,7 @@ func (x *examination) unacknowledged(ctx context.Context, conn mqttconn.Config, 
 	if err := x.publish(ctx, pub, topic, n); err != nil {
 		return 0, err
 	}
-	return drain(ctx, got, n), nil
+	return drain(ctx, c, got, n), nil
 }
 
 // kept counts what comes to a client that was away while messages were
@@ -131,7 +141,7 @@ func (x *examination) kept(ctx context.Context, conn mqttconn.Config, session, t
 	if err != nil {
 		return 0, err
 	}
-	drain(ctx, got, x.Probe)
+	drain(ctx, c, got, x.Probe)
 	c.close()
 	if err := x.publish(ctx, pub, topic, x.Probe); err != nil {
 		return 0, err
@@ -140,7 +150,7 @@ func (x *examination) kept(ctx context.Context, conn mqttconn.Config, session, t
 		return 0, err
 	}
 	defer c.close()
-	return drain(ctx, got, x.Probe), nil
+	return drain(ctx, c, got, x.Probe), nil
 }
 
 // forget removes the session of the probe from the broker.
