@@ -127,17 +127,18 @@ func TestKill(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "snapshots")
 	rng := rand.New(rand.NewSource(1))
 	var w written
-	for round := range *kills {
-		after := time.Duration(rng.Intn(300)) * time.Millisecond
+	most := 300 * time.Millisecond // more where an epoch takes longer than that
+	for round := 0; round < *kills || w.seq < uint64(*kills)/2; round++ {
+		before, after := w.seq, time.Duration(rng.Int63n(int64(most)))
 		said, _ := runWriter(t, dir, "", func(cmd *exec.Cmd) { time.AfterFunc(after, func() { _ = cmd.Process.Kill() }) })
 		if err := w.check(dir, said, 3); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
+		if w.seq == before {
+			most += most / 2
+		}
 	}
-	t.Logf("%d epochs in %d rounds", w.seq, *kills)
-	if w.seq < uint64(*kills)/2 {
-		t.Error("too few epochs to say anything")
-	}
+	t.Logf("%d epochs", w.seq)
 }
 
 // TestKillAtEveryOperation lets a process kill itself before the first operation
