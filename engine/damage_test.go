@@ -15,8 +15,8 @@ import (
 // gives an error, or an engine that goes on without the state of one key, or,
 // since a store would have noticed, with another one; but nothing may panic.
 func TestDamagedRows(t *testing.T) {
-	t.Run("streams", func(t *testing.T) { testDamagedRows(t, storySet(t), story, stories(300, 3000)) })
-	t.Run("keys", func(t *testing.T) { testDamagedRows(t, loadSet(t, keyedRules), offline, stories(100, 1000)) })
+	t.Run("streams", func(t *testing.T) { testDamagedRows(t, storySet(t), story, stories(300, 1500)) })
+	t.Run("keys", func(t *testing.T) { testDamagedRows(t, loadSet(t, keyedRules), offline, stories(100, 500)) })
 }
 
 func testDamagedRows(t *testing.T, set *rules.Set, story func(seed int64, n int) []event.Record, tries int64) {

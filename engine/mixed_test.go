@@ -366,7 +366,7 @@ func allAlike(t *testing.T, sets []*rules.Set, records []event.Record, rng *rand
 // that change while events are held back, and with restarts.
 func TestMixed(t *testing.T) {
 	var sum told
-	n := stories(4, 32)
+	n := stories(4, 20)
 	for seed := range n {
 		if seed == n-1 {
 			seed = 7179 // idle keys wake of which a rule keeps so many

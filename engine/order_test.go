@@ -68,7 +68,7 @@ func TestAnyOrder(t *testing.T) {
 		t.Run(per, func(t *testing.T) {
 			set := loadSet(t, strings.Replace(orderRules, "PER", per, 1))
 			var want []string
-			for seed := range stories(4, 24) {
+			for seed := range stories(4, 12) {
 				rng := rand.New(rand.NewSource(seed))
 				records := withRules(set, inOrderWithinLag(rng, 600))
 				for _, shards := range []int{1, 2, 8} {

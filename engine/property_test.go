@@ -163,7 +163,7 @@ func tell(t *testing.T, set *rules.Set, records []event.Record, shards int, rest
 // batches and the restarts, the output is the same, ids included.
 func TestSameOutput(t *testing.T) {
 	set := storySet(t)
-	for seed := range stories(4, 24) {
+	for seed := range stories(4, 12) {
 		records := story(seed, 400)
 		want := tell(t, set, records, 1, false, rand.New(rand.NewSource(seed)))
 		if n := strings.Count(want, "raised"); n < 20 {
