@@ -126,17 +126,25 @@ func (s *Schema) Keep(e *Event, raw bool, texts *Texts) *Event {
 	k := newEvent(len(s.from))
 	k.Time, k.Pos, k.Schema = e.Time, e.Pos, s
 	for i, at := range s.from {
-		k.Slots[i] = texts.keep(e.Slot(at))
+		if at < len(e.Slots) {
+			k.Slots[i] = texts.keep(e.Slots[at])
+		}
 	}
-	more := Details{Origin: e.Origin()}
+	if e.More != nil && (raw || s.topic || e.More.Origin != nil) {
+		s.keepDetails(k, e.More, raw)
+	}
+	return k
+}
+
+func (s *Schema) keepDetails(k *Event, more *Details, raw bool) {
+	kept := Details{Origin: more.Origin}
 	if s.topic {
-		more.Topic = e.Topic()
+		kept.Topic = more.Topic
 	}
 	if raw {
-		more.Raw = slices.Clone(e.Raw())
+		kept.Raw = slices.Clone(more.Raw)
 	}
-	k.add(more)
-	return k
+	k.add(kept)
 }
 
 // newEvent returns an event with so many slots, in one piece of memory where
