@@ -76,6 +76,7 @@ func (g *gate) open(m *memo, f *expr.Frame) bool {
 type screen struct {
 	numbers []int32
 	direct  *expr.AnyOf // nil where there is an index
+	upTo    []uint64    // by place in numbers: a bit for each condition up to there, among the first 64
 }
 
 // newScreen returns the screen of a stream, nil where there is none, or none that
@@ -88,21 +89,38 @@ func newScreen(s *streamPlan) *screen {
 	x := &screen{numbers: numbers}
 	if s.guards == nil {
 		var programs []*expr.Program
+		bits := uint64(0)
 		for _, n := range numbers {
 			programs = append(programs, s.Conditions[n])
+			bits |= 1 << n // nothing from 64 on
+			x.upTo = append(x.upTo, bits)
 		}
 		x.direct = expr.NewAnyOf(programs)
 	}
 	return x
 }
 
-// stops reports whether nobody wants the event in the frame.
+// stops reports whether nobody wants the event in the frame. Where somebody may,
+// the memo knows what was asked.
 func (x *screen) stops(m *memo, f *expr.Frame) bool {
-	if x.direct != nil {
-		return x.direct.None(f)
-	}
+	return x.direct.Excluded(f.Event.Slots) || x.noneHolds(m, f)
+}
+
+// noneHolds is stops for an event of which the fields alone do not show it.
+func (x *screen) noneHolds(m *memo, f *expr.Frame) bool {
 	m.forget()
-	return !m.any(x.numbers, f)
+	if x.direct == nil {
+		return !m.any(x.numbers, f)
+	}
+	n, t := x.direct.First(f)
+	if n < 0 {
+		return true
+	}
+	if number := x.numbers[n]; number < 64 && t.Holds() {
+		m.use(0)
+		m.answers[0] = answers{known: x.upTo[n], holds: 1 << number}
+	}
+	return false
 }
 
 // fields returns what fields of an event alone tell of the conditions.

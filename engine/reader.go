@@ -368,12 +368,15 @@ func (r *reader) find(rt *routed, e *event.Event, rd *reading, waits bool, in *E
 	rd.to = rd.from
 	clear(r.shut)
 	r.keyless = false
-	if s.screen != nil && !all && !rd.wanted && s.screen.stops(m, &r.frame) {
+	if s.screen == nil || all {
+		if !rd.wanted { // else what was asked to find that out is known
+			m.forget()
+		}
+	} else if !rd.wanted && s.screen.stops(m, &r.frame) {
 		r.miss(s, rd)
 		r.leave(rt, e, rd, waits, in)
 		return
 	}
-	m.forget()
 	for k, targets := range s.keys {
 		key, hash, reason, asked := "", keyHash(0), "", false
 		for i := range targets {

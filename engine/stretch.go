@@ -110,7 +110,7 @@ func (s *streamPlan) hasKeyFields(e *event.Event) bool {
 }
 
 // nobody reports whether no rule wants an event, which has all keys that any
-// might want.
+// might want. If one does, the memo knows what was asked.
 func (r *reader) nobody(rt *routed, e *event.Event) bool {
 	m := &r.memos[rt.number]
 	switch {
@@ -123,7 +123,7 @@ func (r *reader) nobody(rt *routed, e *event.Event) bool {
 				}
 			}
 		}
-	case !rt.screen.stops(m, &r.frame):
+	case !rt.screen.noneHolds(m, &r.frame):
 		return false
 	}
 	return rt.hasKeyFields(e) || r.hasKeys(rt)

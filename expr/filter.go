@@ -273,19 +273,19 @@ func (c Conditions) Ask(i int, f *Frame) Truth { return c[i](f) }
 // AnyOf are conditions of which it is asked whether any of them holds. Mostly
 // none does.
 type AnyOf struct {
-	tests tests
-	run   []boolFn // all conditions
-	rest  []boolFn // those of which no tests show that they do not hold
+	tests     tests
+	run       []boolFn
+	all, rest []int // numbers of the conditions; of those of which no tests show that they do not hold
 }
 
 // NewAnyOf returns the conditions of a list.
 func NewAnyOf(programs []*Program) *AnyOf {
 	a := &AnyOf{}
 	var all []test
-	for _, p := range programs {
-		a.run = append(a.run, p.run())
+	for i, p := range programs {
+		a.run, a.all = append(a.run, p.run()), append(a.all, i)
 		if p.filter.no == nil {
-			a.rest = append(a.rest, p.run())
+			a.rest = append(a.rest, i)
 		}
 		all = append(all, p.filter.no...)
 	}
@@ -300,19 +300,19 @@ func (a *AnyOf) Excluded(slots []event.Value) bool {
 	return a != nil && len(a.rest) == 0 && a.tests.fail(slots)
 }
 
-// None reports whether each of the conditions does not hold. One that fails may
-// hold.
-func (a *AnyOf) None(f *Frame) bool {
-	ask := a.run
-	if len(a.rest) < len(a.run) && a.tests.fail(f.Event.Slots) {
+// First returns the number of the first of the conditions that holds or fails, and
+// which of both, for an event that is not [AnyOf.Excluded]; -1 where there is none.
+func (a *AnyOf) First(f *Frame) (n int, t Truth) {
+	ask := a.all
+	if 0 < len(a.rest) && len(a.rest) < len(a.all) && a.tests.fail(f.Event.Slots) {
 		ask = a.rest
 	}
-	for _, run := range ask {
-		if run(f) != no {
-			return false
+	for _, n := range ask {
+		if t := a.run[n](f); t != no {
+			return n, t
 		}
 	}
-	return true
+	return -1, no
 }
 
 // tests are tests that are asked together, each kind in the order of the fields in

@@ -85,7 +85,7 @@ func TestFiltersEqualLibrary(t *testing.T) {
 		}
 		f := &Frame{Event: &event.Event{Schema: w.scope.Event, Slots: drawFields(t, declared)}}
 		var programs []*Program
-		none := true
+		first, says := -1, no
 		for range rapid.IntRange(1, 3).Draw(t, "conditions") {
 			src := drawCondition(t, "condition", rapid.IntRange(0, 3).Draw(t, "depth"))
 			p, issues := Compile(src, &w.scope, WantBool)
@@ -111,10 +111,17 @@ func TestFiltersEqualLibrary(t *testing.T) {
 			if allFail(p.filter.yes, f) && want != yes {
 				t.Fatalf("%s of %s is %d, but tests say that it holds", src, showAll(f.Event.Slots), want)
 			}
-			programs, none = append(programs, p), none && want == no
+			if first < 0 && want != no {
+				first, says = len(programs), want
+			}
+			programs = append(programs, p)
 		}
-		if got := NewAnyOf(programs).None(f); got != none {
-			t.Fatalf("none of %s: %v, want %v", sources(programs), got, none)
+		any := NewAnyOf(programs)
+		if any.Excluded(f.Event.Slots) && first >= 0 {
+			t.Fatalf("%s are excluded, of which number %d is %d", sources(programs), first, says)
+		}
+		if n, got := any.First(f); n != first || got != says {
+			t.Fatalf("first of %s: %d, which is %d, want %d, which is %d", sources(programs), n, got, first, says)
 		}
 	})
 	t.Logf("of %d conditions that do not hold tests told it of %d", fails, told)
