@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"iter"
 	"maps"
 	"slices"
@@ -65,6 +66,7 @@ type keyLane struct {
 	time    event.Time // the lane's; before the end of the input, once that has come
 	now     event.Time // the clock's
 	other   event.Time // lowest watermark of streams without keys; MaxTime without such
+	passed  event.Time // other, when the keys that wait for it were last looked at
 	clocked event.Time // the same of streams whose time is arrival
 	until   event.Time // the input has ended, and every key's time goes that far; MinTime before
 	held    int        // events that wait
@@ -98,7 +100,7 @@ func newWakes() heap[keyWake] {
 }
 
 func newKeyLane(p *lanePlan) keyLane {
-	return keyLane{time: event.MinTime, now: event.MinTime, other: event.MaxTime, clocked: event.MinTime, until: event.MinTime,
+	return keyLane{time: event.MinTime, now: event.MinTime, other: event.MaxTime, passed: event.MaxTime, clocked: event.MinTime, until: event.MinTime,
 		sources: make([]keyedSource, len(p.streams)), producers: make([]func(string) *keyClock, len(p.streams)), wakes: newWakes(), blocks: newWakes(), ends: newWakes()}
 }
 
@@ -459,8 +461,7 @@ func (l *lane) lookOut(kc *keyClock) {
 		return
 	}
 	if due > l.other && due < kc.blocked {
-		kc.blocked = due
-		l.blocks.push(keyWake{due, kc})
+		l.block(kc, due)
 	}
 	if at := l.wakeOf(kc, due); at < kc.wake {
 		kc.wake = at
@@ -504,13 +505,25 @@ func (l *lane) wakeOf(kc *keyClock, due event.Time) event.Time {
 
 // wakeUp looks at the idle keys whose time has come by the clock. When that was
 // may have been noted too early, unlike after a restart: their turn does not
-// depend on it.
+// depend on it. Those that waited for streams without keys too have theirs when
+// these have gone on.
 func (l *lane) wakeUp(s *Shard) {
 	for woken := l.woken(); len(woken) > 0; woken = l.woken() {
 		for _, kc := range inOrderOf(slices.Values(woken), true) {
-			l.look(s, kc)
+			switch due := l.keyDue(kc); {
+			case due <= l.passed:
+				l.look(s, kc)
+			case due < kc.blocked:
+				l.block(kc, due)
+			}
 		}
 	}
+}
+
+// block notes that a key waits for streams without keys.
+func (l *lane) block(kc *keyClock, due event.Time) {
+	kc.blocked = due
+	l.blocks.push(keyWake{due, kc})
 }
 
 // woken takes out the keys whose time has come by the clock.
@@ -524,13 +537,23 @@ func (l *lane) woken() (keys []*keyClock) {
 	return keys
 }
 
-// unblock looks at the keys that waited for streams without keys.
+// unblock looks at the keys that waited for streams without keys, in the order of
+// what is due of them. What was noted of that may be out of date, unlike after a
+// restart.
 func (l *lane) unblock(s *Shard) {
+	l.passed = l.other
+	var keys []keyWake
 	for w := l.blocks.top(); w != nil && w.at <= l.other; w = l.blocks.top() {
 		if w := l.blocks.pop(); w.clock.blocked == w.at {
 			w.clock.blocked = never
-			l.look(s, w.clock)
+			keys = append(keys, keyWake{l.keyDue(w.clock), w.clock})
 		}
+	}
+	slices.SortFunc(keys, func(a, b keyWake) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(a.clock.key, b.clock.key))
+	})
+	for _, w := range keys {
+		l.look(s, w.clock)
 	}
 }
 

@@ -288,6 +288,9 @@ func (l *lane) fireTimer(s *Shard, due timer) {
 // time. One whose deadline has moved is moved on.
 func (l *lane) wanted(q *timerQueue, t *timer, row *timerRow) bool {
 	d := t.deadline()
+	if t.kind == timerIdle && t.keys.look(int(t.rule)).empty() {
+		d.at = never // there is nothing to forget, and after a restart no such timer
+	}
 	if d.queued == t.at && d.at == t.at {
 		return true
 	}

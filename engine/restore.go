@@ -80,6 +80,11 @@ func (r *restoring) settle() {
 	e.sortPlaces()
 	e.router.stats = Stats{} // what waits was counted when it came
 	e.lookOut()
+	for _, s := range e.shards {
+		for _, l := range s.lanes {
+			l.passed = l.other
+		}
+	}
 	for i, l := range e.plan.lanes {
 		if len(l.parents) > 0 && !r.old.names[l.id()] {
 			e.learn(i)
