@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"math"
+	"unsafe"
 
 	"github.com/cepd/cepd/event"
 )
@@ -52,12 +53,12 @@ func (r *reader) only(rec *event.Record) *routed {
 func (r *reader) stretch(rt *routed, records []event.Record, after, arrived event.Time) (n int, first, last event.Time) {
 	e, head, decoder := r.spareOf(rt), &records[0], rt.decoders[r.number]
 	idle, future := cmp.Or(rt.Watermark.Idle, math.MaxInt64), cmp.Or(rt.Watermark.MaxFuture, math.MaxInt64)
-	excluded, topics, captures := rt.screen.fields(), rt.Topic != nil, len(rt.captured) > 0
+	excluded, at, keys, topics := rt.screen.fields(), rt.time, rt.keyFields, rt.Topic != nil
 	r.frame.Event, r.frame.Key = e, nil
 	last = after
 	for n = range records {
 		rec := &records[n]
-		if rec.Kind != event.KindMessage || rec.Flags != 0 || rec.SenderID != "" || rec.Partition != head.Partition || rec.Source != head.Source {
+		if rec.Kind != event.KindMessage || rec.Flags != 0 || rec.SenderID != "" || rec.Partition != head.Partition || !sameText(rec.Source, head.Source) {
 			return n, first, last
 		}
 		if rec.Arrival != arrived {
@@ -71,10 +72,10 @@ func (r *reader) stretch(rt *routed, records []event.Record, after, arrived even
 		if mismatched, err := decoder.Decode(rec.Payload, e); mismatched > 0 || err != nil {
 			return n, first, last
 		}
-		if captures {
+		if topics {
 			r.capture(rt, e)
 		}
-		if v, ok := rt.time.of(e); ok {
+		if v, ok := at.of(e); ok {
 			e.Time = v.AsTime()
 		} else if t, err := r.time(rt, e, rec); err == nil {
 			e.Time = t
@@ -84,7 +85,7 @@ func (r *reader) stretch(rt *routed, records []event.Record, after, arrived even
 		if e.Time < last || rec.Arrival != 0 && e.Time.Sub(rec.Arrival) > future {
 			return n, first, last
 		}
-		if !(excluded.Excluded(e.Slots) && rt.hasKeyFields(e)) {
+		if !excluded.Excluded(e.Slots) || !hasFields(keys, e) {
 			if r.stamp(rt, rec, e); !r.nobody(rt, e) {
 				r.ready = rec
 				return n, first, last
@@ -98,11 +99,15 @@ func (r *reader) stretch(rt *routed, records []event.Record, after, arrived even
 	return len(records), first, last
 }
 
-// hasKeyFields reports whether an event has the fields that its keys are, where
-// that is all that they are.
-func (s *streamPlan) hasKeyFields(e *event.Event) bool {
-	for i := range s.keyFields {
-		if _, ok := s.keyFields[i].of(e); !ok {
+// sameText reports whether two texts are the same, which are mostly so in memory.
+func sameText(a, b string) bool {
+	return unsafe.StringData(a) == unsafe.StringData(b) && len(a) == len(b) || a == b
+}
+
+// hasFields reports whether an event has all of some fields.
+func hasFields(fields []plainField, e *event.Event) bool {
+	for i := range fields {
+		if _, ok := fields[i].of(e); !ok {
 			return false
 		}
 	}
@@ -126,7 +131,7 @@ func (r *reader) nobody(rt *routed, e *event.Event) bool {
 	case !rt.screen.noneHolds(m, &r.frame):
 		return false
 	}
-	return rt.hasKeyFields(e) || r.hasKeys(rt)
+	return hasFields(rt.keyFields, e) || r.hasKeys(rt)
 }
 
 // hasKeys reports whether the event in the frame has all keys that rules might
