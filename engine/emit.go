@@ -11,7 +11,7 @@ import (
 // emit makes a derived event and puts it on its way to the rules that read it.
 // A field whose expression fails is left out and counted.
 func (s *Shard) emit(r *rulePlan, ks *keyState, spec *rules.Emit, at event.Time, pos event.Position) {
-	s.out.count(r)
+	s.count(r)
 	stream, to := r.output, s.sinks(r)
 	puts := s.options.emitted || len(to) > 0
 	if len(stream.keys) == 0 && !puts {
@@ -58,7 +58,7 @@ func (s *Shard) emit(r *rulePlan, ks *keyState, spec *rules.Emit, at event.Time,
 	if puts {
 		s.out.emitted = append(s.out.emitted, alerting.Derived{
 			Rule: r.Name, Key: key, KeyNames: r.KeyNames, Time: at, Position: pos, Fields: fields, To: to,
-			Issuer: s.options.issuer(r.Name), Ordinal: ordinal,
+			Issuer: s.out.emits.issuer, Ordinal: ordinal,
 		})
 	}
 }

@@ -67,6 +67,52 @@ type emittedPlace struct {
 // windows of many keys has an event of each. What is large is moved once, when its
 // place is known.
 func (e *Engine) orderEmitted() []alerting.Derived {
+	out := e.onlyEmitted()
+	if out == nil {
+		out = e.placeEmitted()
+	}
+	last := e.emitted[len(e.emitted)-len(e.shards):]
+	for i, s := range e.shards { // they use their memory again
+		s.out.emitted = emptied(last[i])
+	}
+	clear(e.emitted)
+	e.emitted = e.emitted[:0]
+	return out
+}
+
+// onlyEmitted returns what was emitted where that is one list, and in order, nil
+// where it is not.
+func (e *Engine) onlyEmitted() []alerting.Derived {
+	var only []alerting.Derived
+	for _, list := range e.emitted {
+		if len(list) > 0 {
+			if only != nil {
+				return nil
+			}
+			only = list
+		}
+	}
+	for i := 1; i < len(only); i++ {
+		if compareEmitted(&only[i-1], &only[i]) > 0 {
+			return nil
+		}
+	}
+	return slices.Clone(only)
+}
+
+// compareEmitted is the order of emitted events.
+func compareEmitted(a, b *alerting.Derived) int {
+	if a.Time != b.Time {
+		return cmp.Compare(a.Time, b.Time)
+	}
+	if c := a.Position.Compare(b.Position); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
+}
+
+// placeEmitted puts what was emitted in its place.
+func (e *Engine) placeEmitted() []alerting.Derived {
 	for i, list := range e.emitted {
 		for j := range list {
 			d := &list[j]
@@ -82,12 +128,6 @@ func (e *Engine) orderEmitted() []alerting.Derived {
 		out[i] = e.emitted[p.list][p.index]
 	}
 	e.order = emptied(e.order)
-	last := e.emitted[len(e.emitted)-len(e.shards):]
-	for i, s := range e.shards { // they use their memory again
-		s.out.emitted = emptied(last[i])
-	}
-	clear(e.emitted)
-	e.emitted = e.emitted[:0]
 	return out
 }
 
@@ -101,9 +141,7 @@ func (e *Engine) sortEmitted() {
 		if a.words[0] != b.words[0] {
 			return cmp.Compare(a.words[0], b.words[0])
 		}
-		d, f := &e.emitted[a.list][a.index], &e.emitted[b.list][b.index]
-		return cmp.Or(d.Position.Compare(f.Position), cmp.Compare(d.Rule, f.Rule), cmp.Compare(d.Key, f.Key),
-			cmp.Compare(a.list, b.list), cmp.Compare(a.index, b.index))
+		return cmp.Or(compareEmitted(&e.emitted[a.list][a.index], &e.emitted[b.list][b.index]), cmp.Compare(a.list, b.list), cmp.Compare(a.index, b.index))
 	}
 	if slices.IsSortedFunc(e.order, compare) {
 		return

@@ -64,6 +64,9 @@ func (e *Engine) reload(rec *event.Record) {
 			e.options.start(name, rec.Pos)
 		}
 	}
+	for _, s := range e.shards {
+		s.out.countUp() // from here on others issue what is emitted
+	}
 }
 
 // release tells of alerts of a rule that nothing holds back any more.

@@ -60,15 +60,17 @@ type shardOutput struct {
 
 // tally counts what rules emit. Mostly one emits many events one after the other.
 type tally struct {
-	rule *rulePlan
-	n    int64
+	rule   *rulePlan
+	issuer *alerting.Issuer // of its events
+	n      int64
 }
 
 // count counts an event that a rule emits.
-func (o *shardOutput) count(r *rulePlan) {
+func (s *Shard) count(r *rulePlan) {
+	o := &s.out
 	if o.emits.rule != r {
 		o.countUp()
-		o.emits.rule = r
+		o.emits.rule, o.emits.issuer = r, s.options.issuer(r.Name)
 	}
 	o.emits.n++
 }
