@@ -2,6 +2,7 @@ package window
 
 import (
 	"slices"
+	"unsafe"
 
 	"github.com/cepd/cepd/event"
 )
@@ -59,24 +60,25 @@ var kinds = [...]struct {
 	takes  takes
 	result event.Type
 	make   func() partial
+	lies   func(unsafe.Pointer) partial // the same where it lies
 }{
-	Count:    {"count", takesAny, event.TypeInt, func() partial { return new(count) }},
-	Sum:      {"sum", takesSums, event.TypeAny, func() partial { return new(sum) }},
-	Avg:      {"avg", takesNumbers, event.TypeDouble, func() partial { return new(avg) }},
-	Min:      {"min", takesOrdered, event.TypeAny, func() partial { return &extreme{sign: -1} }},
-	Max:      {"max", takesOrdered, event.TypeAny, func() partial { return &extreme{sign: 1} }},
-	First:    {"first", takesAny, event.TypeAny, func() partial { return new(edge) }},
-	Last:     {"last", takesAny, event.TypeAny, func() partial { return &edge{last: true} }},
-	Stddev:   {"stddev", takesNumbers, event.TypeDouble, func() partial { return new(moments) }},
-	Variance: {"variance", takesNumbers, event.TypeDouble, func() partial { return new(moments) }},
-	Median:   {"median", takesNumbers, event.TypeDouble, func() partial { return new(digest) }},
-	Quantile: {"quantile", takesNumbers, event.TypeDouble, func() partial { return new(digest) }},
-	Distinct: {"distinct", takesKeys, event.TypeInt, func() partial { return new(distinct) }},
-	Rate:     {"rate", takesNumbers, event.TypeDouble, func() partial { return new(rate) }},
-	Delta:    {"delta", takesNumbers, event.TypeAny, func() partial { return new(delta) }},
-	Slope:    {"slope", takesNumbers, event.TypeDouble, func() partial { return new(slope) }},
-	TopK:     {"topk", takesKeys, event.TypeList, func() partial { return new(frequent) }},
-	Collect:  {"collect", takesAny, event.TypeList, func() partial { return new(collect) }},
+	Count:    {"count", takesAny, event.TypeInt, func() partial { return new(count) }, lies[count]},
+	Sum:      {"sum", takesSums, event.TypeAny, func() partial { return new(sum) }, lies[sum]},
+	Avg:      {"avg", takesNumbers, event.TypeDouble, func() partial { return new(avg) }, lies[avg]},
+	Min:      {"min", takesOrdered, event.TypeAny, func() partial { return &extreme{sign: -1} }, lies[extreme]},
+	Max:      {"max", takesOrdered, event.TypeAny, func() partial { return &extreme{sign: 1} }, lies[extreme]},
+	First:    {"first", takesAny, event.TypeAny, func() partial { return new(edge) }, lies[edge]},
+	Last:     {"last", takesAny, event.TypeAny, func() partial { return &edge{last: true} }, lies[edge]},
+	Stddev:   {"stddev", takesNumbers, event.TypeDouble, func() partial { return new(moments) }, lies[moments]},
+	Variance: {"variance", takesNumbers, event.TypeDouble, func() partial { return new(moments) }, lies[moments]},
+	Median:   {"median", takesNumbers, event.TypeDouble, func() partial { return new(digest) }, lies[digest]},
+	Quantile: {"quantile", takesNumbers, event.TypeDouble, func() partial { return new(digest) }, lies[digest]},
+	Distinct: {"distinct", takesKeys, event.TypeInt, func() partial { return new(distinct) }, lies[distinct]},
+	Rate:     {"rate", takesNumbers, event.TypeDouble, func() partial { return new(rate) }, lies[rate]},
+	Delta:    {"delta", takesNumbers, event.TypeAny, func() partial { return new(delta) }, lies[delta]},
+	Slope:    {"slope", takesNumbers, event.TypeDouble, func() partial { return new(slope) }, lies[slope]},
+	TopK:     {"topk", takesKeys, event.TypeList, func() partial { return new(frequent) }, lies[frequent]},
+	Collect:  {"collect", takesAny, event.TypeList, func() partial { return new(collect) }, lies[collect]},
 }
 
 // ParseKind returns the aggregate of that name.
