@@ -230,7 +230,7 @@ func (e *Engine) Step(in Input) Output {
 func (e *Engine) take(records []event.Record) int {
 	records = e.read(records)
 	for i := 0; i < len(records); i++ {
-		if i += e.router.passOver(records, i); i == len(records) {
+		if i += e.router.passOver(records, i, e); i == len(records) {
 			break
 		}
 		e.record(&records[i], i)

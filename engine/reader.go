@@ -187,7 +187,7 @@ func (r *reader) readOne(rec *event.Record, n int) {
 // the first has a number in the batch, and returns how many that are.
 func (r *reader) passOver(records []event.Record, number int) int {
 	rt := r.only(&records[0])
-	if rt == nil {
+	if rt == nil || !rt.passes {
 		return 0
 	}
 	n, first, last := r.stretch(rt, records, event.MinTime, records[0].Arrival)

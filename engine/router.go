@@ -41,7 +41,8 @@ type routed struct {
 	told     func(event.Position) event.Time // says when an event happened, in place of `time`; mostly nil
 	ids      *ids                            // of its events; nil until one has any
 	waits    bool                            // events of the batch at hand may be held back
-	passes   bool                            // those that nobody wants may be passed over
+	joint    bool                            // they may be taken in together
+	passes   bool                            // so that those that nobody wants may be passed over
 
 	events, late int64      // since the counts were last taken
 	latest       event.Time // highest time of an event that nobody was shown since lanes were last told
@@ -143,7 +144,8 @@ func (r *router) foresee() {
 	r.part = 0
 	for _, rt := range r.streams {
 		rt.waits = !rt.direct || rt.Watermark.Lag > 0 || len(rt.marks.parts) > 1
-		rt.passes = rt.stretches(r.plan, r.options)
+		rt.joint = rt.together(r.plan, r.options)
+		rt.passes = rt.joint && rt.stretches()
 	}
 }
 

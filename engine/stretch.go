@@ -16,13 +16,19 @@ import (
 // would have left out none of them, the router, since that depends on what came
 // before. A message that is not as plain as that goes the way of all others.
 
-// stretches reports whether events of a stream may be passed over together: what
+// together reports whether events of a stream may be taken in together: what
 // comes before its watermark is late, what does not is judged at once, and nothing
 // else depends on which messages came.
-func (rt *routed) stretches(p *plan, o *options) bool {
+func (rt *routed) together(p *plan, o *options) bool {
 	if rt.waits || rt.Watermark.PerKey || rt.ID.Value != nil || rt.told != nil || p.stepwise || p.lists || o.asksAll() {
 		return false
 	}
+	return len(rt.lanes) > 0
+}
+
+// stretches reports whether there may be stretches of such events: no table wants
+// them all.
+func (rt *routed) stretches() bool {
 	for _, targets := range rt.keys {
 		for i := range targets {
 			if targets[i].always {
@@ -30,16 +36,16 @@ func (rt *routed) stretches(p *plan, o *options) bool {
 			}
 		}
 	}
-	return len(rt.lanes) > 0
+	return true
 }
 
 // only returns the stream of a message, if there is just one of which it may be
-// and its events may be passed over.
+// and its events may be taken in together.
 func (r *reader) only(rec *event.Record) *routed {
 	if rec.Kind != event.KindMessage {
 		return nil
 	}
-	if r.from(rec.Source); len(r.taking) != 1 || !r.taking[0].passes {
+	if r.from(rec.Source); len(r.taking) != 1 || !r.taking[0].joint {
 		return nil
 	}
 	return r.taking[0]
@@ -99,6 +105,50 @@ func (r *reader) stretch(rt *routed, records []event.Record, after, arrived even
 	return len(records), first, last
 }
 
+// takeIn reads the messages at the head of records as far as they might be those of a
+// stretch, but for tables that want all of them, and delivers them. It returns how
+// many that are, with the time of the last. See [reader.stretch].
+func (r *reader) takeIn(rt *routed, records []event.Record, after, arrived event.Time, in *Engine) (n int, last event.Time) {
+	head, decoder := &records[0], rt.decoders[r.number]
+	idle, future := cmp.Or(rt.Watermark.Idle, math.MaxInt64), cmp.Or(rt.Watermark.MaxFuture, math.MaxInt64)
+	r.forget()
+	in.router.quiet = false
+	last = after
+	for n = range records {
+		rec := &records[n]
+		if rec.Kind != event.KindMessage || rec.Flags != 0 || rec.SenderID != "" || rec.Partition != head.Partition || !sameText(rec.Source, head.Source) {
+			return n, last
+		}
+		if gap := rec.Arrival.Sub(arrived); gap < 0 || gap >= idle || rt.Topic != nil && !r.takes(rt, rec) {
+			return n, last
+		}
+		e := r.spareOf(rt)
+		if mismatched, err := decoder.Decode(rec.Payload, e); mismatched > 0 || err != nil {
+			return n, last
+		}
+		r.stamp(rt, rec, e)
+		r.capture(rt, e)
+		r.frame.Event, r.frame.Key = e, nil
+		if v, ok := rt.time.of(e); ok {
+			e.Time = v.AsTime()
+		} else if t, err := r.time(rt, e, rec); err == nil {
+			e.Time = t
+		} else {
+			return n, last
+		}
+		if e.Time < last || rec.Arrival != 0 && e.Time.Sub(rec.Arrival) > future {
+			return n, last
+		}
+		rd := reading{time: e.Time}
+		if r.find(rt, e, &rd, false, in); rd.extra > 0 || rd.left {
+			in.router.account(rt, &rd, r)
+			r.forget()
+		}
+		arrived, last = rec.Arrival, e.Time
+	}
+	return len(records), last
+}
+
 // sameText reports whether two texts are the same, which are mostly so in memory.
 func sameText(a, b string) bool {
 	return unsafe.StringData(a) == unsafe.StringData(b) && len(a) == len(b) || a == b
@@ -146,8 +196,9 @@ func (r *reader) hasKeys(rt *routed) bool {
 }
 
 // passOver passes over the messages from record n of the batch on as far as they
-// are stretches, and returns how many that are.
-func (r *router) passOver(records []event.Record, n int) int {
+// are stretches, or takes them in together where a table wants all, and returns how
+// many that are.
+func (r *router) passOver(records []event.Record, n int, e *Engine) int {
 	if len(r.readers) > 1 {
 		return r.passRead(records, n)
 	}
@@ -157,7 +208,12 @@ func (r *router) passOver(records []event.Record, n int) int {
 	if rt == nil || !r.calm(rt, rec) {
 		return 0
 	}
-	many, _, last := by.stretch(rt, records[n:], rt.marks.mark, rt.marks.parts[0].arrived)
+	many, last, mark, arrived := 0, event.MinTime, rt.marks.mark, rt.marks.parts[0].arrived
+	if rt.passes {
+		many, _, last = by.stretch(rt, records[n:], mark, arrived)
+	} else {
+		many, last = by.takeIn(rt, records[n:], mark, arrived, e)
+	}
 	if many > 0 {
 		r.passed(rt, &records[n+many-1], many, last)
 	}

@@ -27,6 +27,13 @@ rules:
   - {name: arrives, from: clocked, by: e.k, pattern: a -> b, define: {a: e.x > 80, b: e.x < 20}, within: 30s, alert: {summary: "${b.x}"}}
 `
 
+// stretchWindows is rules that want all events of a stream.
+var stretchWindows = []string{
+	"  - {name: means, from: plain, by: e.k, window: {tumbling: 20s}, emit: {k: key, n: count(), m: avg(e.x), top: max(e.x)}}\n",
+	"  - {name: late, from: plain, by: {k: e.k, x: e.x}, window: {tumbling: 8s}, lateness: 2s, emit: {n: count(), first: first(e.ts)}}\n",
+	"  - {name: devices, from: topics, by: e.d, window: {sliding: 9s, every: 3s}, when: avg(e.x) > 50, alert: {summary: '${avg(e.x)}'}}\n",
+}
+
 // stretchIndex is rules that are filed under what they want.
 const stretchIndex = `  - {name: kind-N, from: plain, by: e.k, where: 'e.kind == "N" && e.x > 50', emit: {k: key, x: e.x}}
 `
@@ -38,6 +45,11 @@ func stretchSet(t *testing.T, rng *rand.Rand) *rules.Set {
 	if rng.Intn(2) == 0 {
 		for i := range 5 {
 			text += strings.ReplaceAll(stretchIndex, "N", fmt.Sprint(i))
+		}
+	}
+	for _, rule := range stretchWindows {
+		if rng.Intn(2) == 0 {
+			text += rule
 		}
 	}
 	if rng.Intn(8) == 0 {
