@@ -41,3 +41,17 @@ func TestLimitMemory(t *testing.T) {
 		t.Errorf("afterwards the limit is %d, and was %d", got, was)
 	}
 }
+
+// A heap of next to nothing is not collected again and again, and one that is
+// not small is collected as Go does it.
+func TestGrowth(t *testing.T) {
+	for _, c := range []struct{ live, least, most int64 }{
+		{0, 4 << 20, 4 << 20}, {1 << 20, 4 << 20, 4 << 20}, {3 << 20, 8 << 20, 12 << 20}, {8 << 20, 8 << 20, 12 << 20},
+		{20 << 20, 12 << 20, 12 << 20}, {47 << 20, 28 << 20, 29 << 20}, {48 << 20, 48 << 20, 48 << 20},
+	} {
+		percent := int64(growth(c.live))
+		if grows := max(c.live, 1<<20) * percent / 100; grows < c.least || grows > c.most {
+			t.Errorf("%d bytes grow by %d%%, which is %d; want %d to %d", c.live, percent, grows, c.least, c.most)
+		}
+	}
+}

@@ -53,11 +53,17 @@ const (
 // A small heap is collected sooner: that costs little, and what a process has in
 // memory is what its heap grows to. Where the collector takes long, since others have
 // the processors, what comes meanwhile counts as in use: a heap is not small any more
-// when it was found so twice.
+// when it was found so twice. A heap of next to nothing grows by leastGrowth before it
+// is collected: else that is done for every few hundred messages, again and again, and
+// takes a quarter of what they cost. What it is told of a tiny heap is bounded by
+// mostGC, since the heap may be larger a moment later.
 const (
-	smallHeap = 48 << 20
-	smallGC   = 60
-	usualGC   = 100
+	smallHeap   = 48 << 20
+	smallGC     = 60
+	usualGC     = 100
+	leastGrowth = 10 << 20
+	mostGC      = 400
+	gcStep      = 50
 )
 
 const (
@@ -169,14 +175,21 @@ func (m *memory) tune(u use) {
 	if u.live != m.lives[1] {
 		m.lives = [2]int64{m.lives[1], u.live}
 	}
-	percent := usualGC
-	if min(m.lives[0], m.lives[1]) < smallHeap {
-		percent = smallGC
-	}
-	if percent != m.percent {
+	if percent := growth(min(m.lives[0], m.lives[1])); percent != m.percent {
 		m.percent = percent
 		debug.SetGCPercent(percent)
 	}
+}
+
+// growth returns by how many percent a heap may grow before it is collected. It
+// is a multiple of gcStep where it depends on the size, since each change stops
+// the program for a moment.
+func growth(live int64) int {
+	if live >= smallHeap {
+		return usualGC
+	}
+	least := min(100*leastGrowth/max(live, 1), mostGC)
+	return max(int(least/gcStep*gcStep), smallGC)
 }
 
 // limitMemory finds what the process may use: what cepd.yaml says, else nine

@@ -19,8 +19,8 @@
 // by then, the source disconnects, keeping its session, until it is.
 //
 // Where more than two messages come in a millisecond they are taken together,
-// once a millisecond, so that many share one waking of the process, one group of
-// the log and one acknowledging; see the type pace.
+// once a millisecond, and from twenty on once in two, so that many share one waking
+// of the process, one group of the log and one acknowledging; see the type pace.
 //
 // # Connections
 //

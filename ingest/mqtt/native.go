@@ -147,11 +147,14 @@ func (n *native) more() error {
 	if n.pinged {
 		silence = min(silence, pingTimeout)
 	}
-	rest := n.pace.rests && !n.dry // else the next message is a lone one
-	n.heed(!rest)
-	if rest {
+	rest := n.pace.rest
+	if n.dry { // the next message is a lone one
+		rest = 0
+	}
+	n.heed(rest == 0)
+	if rest > 0 {
 		if !n.in.full() { // else there may be more already
-			time.Sleep(restFor)
+			time.Sleep(rest)
 		}
 		silence = restFor
 	}
@@ -160,7 +163,7 @@ func (n *native) more() error {
 	}
 	err := n.in.fill()
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded) && rest:
+	case errors.Is(err, os.ErrDeadlineExceeded) && rest > 0:
 		n.dry = true
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded) && n.pinged:

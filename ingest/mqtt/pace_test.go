@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -41,8 +42,8 @@ func paced(p *pace, step, ack, total time.Duration, window int) (messages, takin
 			p.took(n, start.Add(at))
 		}
 		switch {
-		case p.rests && n > 0:
-			at += restFor
+		case p.rest > 0 && n > 0:
+			at += p.rest
 		case held == 0:
 			at = next
 		default:
@@ -66,15 +67,49 @@ func TestPace(t *testing.T) {
 		{"one a second", time.Second, time.Millisecond, 20, 10, 1, 1},
 		{"a thousand", time.Millisecond, 100 * time.Microsecond, 20, 9990, 1, 1},
 		{"ten thousand", 100 * time.Microsecond, 100 * time.Microsecond, 1000, 99_900, 8, 11},
-		{"fifty thousand", 20 * time.Microsecond, 100 * time.Microsecond, 1000, 499_000, 20, 50},
+		{"fifty thousand", 20 * time.Microsecond, 100 * time.Microsecond, 1000, 499_000, 45, 100},
 		// 20 for each rest would be 20,000 a second; the disk would let through 200,000.
 		{"more than a window for each rest", 20 * time.Microsecond, 100 * time.Microsecond, 20, 480_000, 1, 10},
+		// 80 for each rest are enough for short ones, and not for long ones.
+		{"a window for each short rest", 20 * time.Microsecond, 100 * time.Microsecond, 80, 495_000, 25, 45},
 		{"one at a time", 100 * time.Microsecond, 100 * time.Microsecond, 1, 90_000, 1, 2},
 	} {
 		var p pace
 		messages, takings := paced(&p, c.step, c.ack, total, c.window)
 		if size := float64(messages) / float64(takings); messages < c.least || size < float64(c.groups) || size > float64(c.groupsMost) {
 			t.Errorf("%s: %d messages, %.1f at a time; want at least %d, %d to %d at a time", c.name, messages, size, c.least, c.groups, c.groupsMost)
+		}
+	}
+}
+
+// Where rests bring different numbers of messages nothing limits them, and the
+// reader does not try how it is without: that is dear.
+func TestPaceUneven(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, every := range []time.Duration{400 * time.Microsecond, 100 * time.Microsecond, 20 * time.Microsecond} {
+		var p pace
+		start := time.Unix(0, 0)
+		due, alone, long := time.Duration(0), 0, 0
+		for at := time.Duration(0); at < 10*time.Second; {
+			n := 0
+			for ; due <= at; n++ {
+				due += time.Duration(random.ExpFloat64() * float64(every))
+			}
+			if p.took(n, start.Add(at)); p.rest == 0 {
+				alone++
+				at = due
+			} else {
+				at += p.rest
+			}
+			if p.rest == longRest {
+				long++
+			}
+		}
+		if most := int(2 * countFor / every); alone > max(most, 150) {
+			t.Errorf("a message every %v: %d were taken without a rest", every, alone)
+		}
+		if want := time.Second/longRate > every; want != (long > 4000) {
+			t.Errorf("a message every %v: %d long rests", every, long)
 		}
 	}
 }
@@ -87,10 +122,10 @@ func TestPaceAfterSilence(t *testing.T) {
 		now = now.Add(100 * time.Microsecond)
 		p.took(1, now)
 	}
-	if !p.due(now.Add(restFor)) {
+	if p.due(now.Add(restFor)) == 0 {
 		t.Error("no rest at ten thousand messages a second")
 	}
-	if p.due(now.Add(time.Minute)) {
+	if p.due(now.Add(time.Minute)) > 0 {
 		t.Error("a rest a minute later")
 	}
 }

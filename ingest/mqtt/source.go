@@ -102,8 +102,8 @@ func (s *Source) Read(ctx context.Context) (ingest.Batch, error) {
 // and each would be a group of the log if nobody waited for the next ones; our
 // own client rests before it reads.
 func (s *Source) take() ([]event.Record, []pending) {
-	if s.pace.due(time.Now()) {
-		time.Sleep(restFor)
+	if rest := s.pace.due(time.Now()); rest > 0 {
+		time.Sleep(rest)
 	}
 	records, acks := s.buffer.take(s.cfg.BatchRecords)
 	if s.cfg.Client == ClientPaho {
