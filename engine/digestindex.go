@@ -8,7 +8,9 @@ type digestIndex struct {
 	n      int     // that are taken
 }
 
-// chain is where the entries of one digest begin and end; zero where none is.
+// chain is where the entries of one digest begin and end; zero where none is. The
+// bits of newest that are not needed for that are some of the digest: where others
+// are looked for, the entry, which is far away, need not be looked at.
 type chain struct{ oldest, newest entryRef }
 
 // entryRef is the number of an entry, as far as it takes to know it among those
@@ -16,16 +18,28 @@ type chain struct{ oldest, newest entryRef }
 type entryRef uint32
 
 // refBits is how much of a number a reference has. There are [maxRemembered]
-// entries at most.
-const refBits = 31
+// entries at most. What is above that and its carry is for [signOf].
+const (
+	refBits  = 24
+	signBits = refBits + 1
+)
 
 func refTo(n uint64) entryRef { return entryRef(n&(1<<refBits-1)) + 1 }
+
+// signOf returns some bits of a digest, where a reference has none.
+func signOf(d *digest) entryRef { return entryRef(d[len(d)-1]) << signBits }
+
+// chainOf returns the chain of a digest with one entry.
+func chainOf(d *digest, n uint64) chain { return chain{refTo(n), refTo(n) | signOf(d)} }
+
+// like reports whether a chain may be that of a digest with a sign.
+func (c *chain) like(sign entryRef) bool { return c.newest&^(1<<signBits-1) == sign }
 
 // number returns the number that a reference stands for: the last one that ends
 // so.
 func (m *memory) number(ref entryRef) uint64 {
 	last := m.end() - 1
-	return last - (last-uint64(ref-1))&(1<<refBits-1)
+	return last - (last-uint64(ref&(1<<signBits-1)-1))&(1<<refBits-1)
 }
 
 // leastChains is the length of the smallest table.
@@ -43,11 +57,12 @@ func (m *memory) find(d digest) *chain {
 	if x.n == 0 {
 		return nil
 	}
+	sign := signOf(&d)
 	for i := x.home(&d); ; i = (i + 1) & (len(x.chains) - 1) {
 		switch c := &x.chains[i]; {
 		case c.newest == 0:
 			return nil
-		case m.at(m.number(c.newest)).digest == d:
+		case c.like(sign) && m.at(m.number(c.newest)).digest == d:
 			return c
 		}
 	}

@@ -112,10 +112,10 @@ func (m *memory) put(c *chunk, r remembered) {
 	}
 	if k := m.find(r.digest); k != nil {
 		m.at(m.number(k.newest)).next = refTo(n)
-		k.newest = refTo(n)
+		k.newest = chainOf(&r.digest, n).newest
 		return
 	}
-	m.insert(r.digest, chain{refTo(n), refTo(n)})
+	m.insert(r.digest, chainOf(&r.digest, n))
 }
 
 // end returns the number behind the last entry that is there.
