@@ -16,7 +16,8 @@ const smallBatch = 256
 // loop owns the engine: no other goroutine touches it.
 type loop struct {
 	d      *Daemon
-	failed error // nothing more takes effect
+	failed error      // nothing more takes effect
+	told   event.Time // the deadline that the appender was told
 	saving saving
 }
 
@@ -98,7 +99,9 @@ func (l *loop) step(g group) error {
 	if err == nil {
 		err = l.deliver()
 	}
-	l.publish(deadline{out.Deadline, d.durable.Last()})
+	if out.Deadline != l.told || g.records[len(g.records)-1].Kind == event.KindTick { // else it is woken for nothing
+		l.publish(deadline{out.Deadline, d.durable.Last()})
+	}
 	d.observe(&out, g.records)
 	if g.after != nil {
 		g.after(&out)
@@ -139,6 +142,7 @@ func (l *loop) deliver() error {
 // publish tells the appender of the next deadline, in place of one that it has
 // not heard of yet.
 func (l *loop) publish(due deadline) {
+	l.told = due.at
 	select {
 	case <-l.d.deadlines:
 	default:

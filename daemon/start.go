@@ -22,7 +22,7 @@ func (d *Daemon) startLoop(ctx context.Context) error {
 		return err
 	}
 	inForce := d.durable.Rules()
-	l := &loop{d: d, saving: saving{chunks: make(chan chunk), saved: make(chan saved)}}
+	l := &loop{d: d, told: noDeadline.at, saving: saving{chunks: make(chan chunk), saved: make(chan saved)}}
 	go (&appender{d: d, due: noDeadline}).run()
 	go l.run()
 	go d.saver(l.saving.chunks, l.saving.saved)

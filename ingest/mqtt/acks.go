@@ -17,13 +17,19 @@ func newAcks() *acks {
 	return &acks{wake: make(chan struct{}, 1), idle: make(chan struct{}, 1)}
 }
 
-// add takes messages over.
-func (a *acks) add(messages []pending) {
+// add takes messages over, unless there are none before them: then now may
+// acknowledge them at once, and reports whether it did.
+func (a *acks) add(messages []pending, now func([]pending) bool) {
 	if len(messages) == 0 {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if !a.sending && len(a.queue) == 0 {
+		if now(messages) {
+			return
+		}
+	}
 	if a.queue == nil {
 		a.queue = messages
 	} else {
@@ -65,6 +71,19 @@ func (s *Source) sendAcks() {
 			s.send(batch)
 		}
 	}
+}
+
+// sendNow sends acknowledgements if that can be done without waiting, and reports
+// whether it is done: it need not be another goroutine then.
+func (s *Source) sendNow(batch []pending) bool {
+	c := batch[0].conn
+	for i := range batch {
+		if batch[i].conn != c || batch[i].failed != nil {
+			return false
+		}
+	}
+	n, ok := c.client.(*native)
+	return ok && c.alive() && n.ackNow(batch)
 }
 
 // send sends acknowledgements, and lets go of them together at the end of those

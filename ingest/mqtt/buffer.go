@@ -15,7 +15,7 @@ const entryBytes = 256
 // pending is a message that waits for its acknowledgement.
 type pending struct {
 	conn   *connection // nil: it needs none
-	id     uint16      // of the packet
+	id     uint16      // of the packet; 0: nothing is left to do but to write
 	paho   paho.Message
 	failed error // why it must not be acknowledged, if so
 }

@@ -47,13 +47,16 @@ func (c *chunks) next() (first byte, body []byte, cut int, ok bool, err error) {
 }
 
 // fill reads more, waiting for it.
-func (c *chunks) fill() error {
+func (c *chunks) fill() error { return c.fillBy(c.from.Read) }
+
+// fillBy reads more with a function that reads.
+func (c *chunks) fillBy(read func(b []byte) (int, error)) error {
 	if c.to == len(c.chunk) || c.wanted() > len(c.chunk)-c.at {
 		next := make([]byte, max(chunkBytes, c.wanted()))
 		c.to = copy(next, c.chunk[c.at:c.to])
 		c.chunk, c.at = next, 0
 	}
-	n, err := c.from.Read(c.chunk[c.to:])
+	n, err := read(c.chunk[c.to:])
 	c.to += n
 	if n > 0 {
 		return nil // an error comes again

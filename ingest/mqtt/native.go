@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -27,6 +28,7 @@ import (
 type native struct {
 	c    *connection
 	conn net.Conn
+	raw  syscall.RawConn // of conn; nil where something is between, such as TLS
 	in   chunks
 	done chan struct{} // closed when the goroutine has ended
 
@@ -35,8 +37,9 @@ type native struct {
 	topics   map[string]string
 	pinged   bool // and the broker has not answered
 	pace     pace
-	deaf     bool // to what comes; see heed
-	dry      bool // nothing came during the last rest
+	deaf     bool      // to what comes; see heed
+	dry      bool      // nothing came during the last rest
+	until    time.Time // a read waits no longer
 
 	write    sync.Mutex // guards all below
 	out      []byte
@@ -72,7 +75,7 @@ func dialNative(ctx context.Context, c *connection) (session bool, err error) {
 		return false, err
 	}
 	n := &native{
-		c: c, conn: conn, done: make(chan struct{}), topics: map[string]string{}, wrote: time.Now(),
+		c: c, conn: conn, raw: plain(conn), done: make(chan struct{}), topics: map[string]string{}, wrote: time.Now(),
 		in: chunks{from: conn},
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) // a broker that says nothing does not hold up Close
@@ -152,16 +155,10 @@ func (n *native) more() error {
 		rest = 0
 	}
 	n.heed(rest == 0)
-	if rest > 0 {
-		if !n.in.full() { // else there may be more already
-			time.Sleep(rest)
-		}
-		silence = restFor
+	if rest > 0 && !n.in.full() { // else there may be more already
+		time.Sleep(rest)
 	}
-	if err := n.conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
-		return err
-	}
-	err := n.in.fill()
+	err := n.fill(rest > 0, silence)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded) && rest > 0:
 		n.dry = true
@@ -181,6 +178,26 @@ func (n *native) more() error {
 		return n.ping()
 	}
 	return nil
+}
+
+// fill reads more. After a rest it takes what has come, or waits for no more than
+// another rest; else it waits for as long as the connection may be silent.
+func (n *native) fill(rested bool, silence time.Duration) error {
+	now := time.Now()
+	atOnce := rested && n.raw != nil
+	if rested && !atOnce {
+		silence = restFor
+	}
+	if !atOnce || n.until.Sub(now) < silence/2 { // else what was set will do
+		n.until = now.Add(silence)
+		if err := n.conn.SetReadDeadline(n.until); err != nil {
+			return err
+		}
+	}
+	if atOnce {
+		return n.in.fillBy(func(b []byte) (int, error) { return readNow(n.raw, b) })
+	}
+	return n.in.fill()
 }
 
 // heed says whether what comes is to wake this process. While the reader rests
@@ -230,6 +247,9 @@ func (n *native) writeOut() error {
 		_, err = n.conn.Write(n.out)
 	}
 	n.out = n.out[:0]
+	if err == nil && n.raw != nil { // which ackNow is not to come up against
+		err = n.conn.SetWriteDeadline(time.Time{})
+	}
 	return err
 }
 
@@ -362,10 +382,30 @@ func (n *native) subscribe(ctx context.Context, wanted map[string]byte, unwanted
 // maxOut is how many bytes of acknowledgements are written at once.
 const maxOut = 4 << 10
 
+// ackNow acknowledges messages as far as that can be done without waiting. What
+// is not written then is written by the next flush.
+func (n *native) ackNow(messages []pending) (written bool) {
+	if n.raw == nil || !n.write.TryLock() {
+		return false
+	}
+	defer n.write.Unlock()
+	for i := range messages {
+		n.out = appendPuback(n.out, messages[i].id)
+		messages[i].id = 0
+	}
+	n.wrote = time.Now()
+	k, err := writeNow(n.raw, n.out)
+	n.out = n.out[:copy(n.out, n.out[k:])]
+	n.sent(err)
+	return len(n.out) == 0
+}
+
 func (n *native) ack(p *pending) {
 	n.write.Lock()
 	defer n.write.Unlock()
-	n.out = appendPuback(n.out, p.id)
+	if p.id != 0 { // else it is in n.out
+		n.out = appendPuback(n.out, p.id)
+	}
 	if len(n.out) >= maxOut {
 		n.sent(n.writeOut())
 	}

@@ -197,7 +197,7 @@ func lineOver(t *testing.T, keepAlive time.Duration, ours, theirs net.Conn) *con
 	cfg := Config{Name: "plant", Conn: mqttconn.Config{KeepAlive: keepAlive}, Now: func() event.Time { return 1 }}
 	cfg.EnsureDefaults()
 	c := &connection{source: &Source{cfg: cfg, buffer: newBuffer(1 << 20)}, ended: make(chan struct{})}
-	n := &native{c: c, conn: ours, in: chunks{from: ours}, done: make(chan struct{}), topics: map[string]string{}, wrote: time.Now()}
+	n := &native{c: c, conn: ours, raw: plain(ours), in: chunks{from: ours}, done: make(chan struct{}), topics: map[string]string{}, wrote: time.Now()}
 	c.client = n
 	n.start()
 	t.Cleanup(func() { theirs.Close(); n.disconnect() })

@@ -37,8 +37,10 @@ const (
 	// restFor is how long a rest is: about the least that a Go program can sleep,
 	// and no more than a sync of the log takes on many disks.
 	restFor = time.Millisecond
-	// longRest is how long it is where messages come very fast.
-	longRest = 2 * time.Millisecond
+	// longRest is how long it is where messages come very fast. Go waits in whole
+	// milliseconds and rounds down: a little less than two would be one, and another
+	// one, each with a waking.
+	longRest = 2*time.Millisecond + 20*time.Microsecond
 	// fastRate is at how many messages a second rests begin: from two for each.
 	fastRate = 2000
 	// slowRate is at how many they end.

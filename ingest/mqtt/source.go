@@ -121,7 +121,7 @@ func (s *Source) ack(messages []pending, err error) {
 			messages[i].failed = err
 		}
 	}
-	s.acks.add(messages)
+	s.acks.add(messages, s.sendNow)
 }
 
 // Close sends what acknowledgements it can within a second and disconnects.
