@@ -26,7 +26,11 @@ rules:
 // keys does not depend on what was noted of them when, and so not on restarts.
 func TestBlockedKeys(t *testing.T) {
 	evicted := int64(0)
-	for seed := range int64(20) {
+	for i := range int64(23) {
+		seed := i
+		if i >= 20 { // what came of keys that went on was due already, and waited for the next record
+			seed = []int64{220, 332, 471}[i-20]
+		}
 		rng := rand.New(rand.NewSource(seed))
 		var sets []*rules.Set
 		idle := []string{"", ", idle: 8s"}[rng.Intn(2)]

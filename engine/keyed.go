@@ -267,6 +267,7 @@ func (l *lane) advanceKeyed(s *Shard) {
 		l.fireSilence(s, l.until)
 	}
 	l.unblock(s)
+	l.fireSilence(s, max(l.time, l.until)) // what came of all this may be due already, and waits for no other record
 	l.dropSilent()
 }
 
