@@ -40,6 +40,9 @@ type streamPlan struct {
 	keys      [][]target   // by number of the `by` clause
 	time      plainField   // `time`, where it is a timestamp of the event
 	keyFields []plainField // the parts of the `by` clauses that have targets
+	keyField  []plainField // by number of the `by` clause: its part, where there is one
+	only      *target      // nil where it is not the only one, or does not want every event
+	onlyKey   int          // the number of its `by` clause
 	lanes     []int        // that read it
 	screen    *screen      // nil where some rule may want any event
 	direct    bool         // all of them judge what is not before its watermark at once
@@ -232,6 +235,10 @@ func (p *plan) aim(s *streamPlan) {
 				s.keyFields = append(s.keyFields, newPlainField(part))
 			}
 		}
+		s.keyField = append(s.keyField, plainField{slot: noSlot})
+		if parts := s.Keys[k].Parts; len(parts) == 1 {
+			s.keyField[k] = newPlainField(parts[0])
+		}
 		for i := range targets {
 			t := &targets[i]
 			if !slices.Contains(s.lanes, t.lane) {
@@ -240,6 +247,16 @@ func (p *plan) aim(s *streamPlan) {
 			x, gates := t.plan.indexes[s.number], t.plan.gates[s.number]
 			t.always = p.lanes[t.lane].keyed || x == nil && gates == nil || x != nil && x.wakes
 		}
+	}
+	targets := 0
+	for k := range s.keys {
+		targets += len(s.keys[k])
+		if len(s.keys[k]) == 1 && s.keys[k][0].always {
+			s.only, s.onlyKey = &s.keys[k][0], k
+		}
+	}
+	if targets > 1 {
+		s.only = nil
 	}
 	if s.screen = newScreen(s); s.screen != nil {
 		s.screenOnly()

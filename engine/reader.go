@@ -383,7 +383,7 @@ func (r *reader) find(rt *routed, e *event.Event, rd *reading, waits bool, in *E
 			t := &targets[i]
 			wants := all || t.screened || r.wants(t, s, e, m)
 			if !asked && wants {
-				if key, reason = r.key(s.Keys[k], e); reason == "" {
+				if key, reason = r.key(s, k, e); reason == "" {
 					hash, asked = hashKey(key), true
 				}
 			} else if !asked && reason == "" {
@@ -509,12 +509,16 @@ func (r *reader) wants(t *target, s *streamPlan, e *event.Event, m *memo) bool {
 
 // key encodes the key of an event for one `by` clause. It returns
 // a reason if there is none.
-func (r *reader) key(k *rules.Key, e *event.Event) (key, reason string) {
-	if len(k.Parts) == 0 {
+func (r *reader) key(s *streamPlan, k int, e *event.Event) (key, reason string) {
+	if len(s.Keys[k].Parts) == 0 {
 		return "", ""
 	}
 	r.frame.Event, r.frame.Key = e, nil
-	r.evaluate(k)
+	if v, ok := s.keyField[k].of(e); ok {
+		r.parts = append(r.parts[:0], v)
+	} else {
+		r.evaluate(s.Keys[k])
+	}
 	if cap(r.keys)-len(r.keys) < keyBytes/8 { // what events hold of the last piece stays theirs
 		if !r.held && r.keys != nil {
 			r.keyBytes = min(2*r.keyBytes, mostKeyBytes)

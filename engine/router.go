@@ -342,7 +342,7 @@ func (r *router) route(s *streamPlan, e *event.Event, to deliver) {
 		if len(targets) == 0 {
 			continue
 		}
-		key, reason := by.key(s.Keys[k], e)
+		key, reason := by.key(s, k, e)
 		if reason != "" {
 			if by.wanted(s.Stream, s.Keys[k]) {
 				r.stats.KeyErrors.add(s.Name, reason, 1)

@@ -139,14 +139,31 @@ func (r *reader) takeIn(rt *routed, records []event.Record, after, arrived event
 		if e.Time < last || rec.Arrival != 0 && e.Time.Sub(rec.Arrival) > future {
 			return n, last
 		}
+		arrived, last = rec.Arrival, e.Time
+		if rt.only != nil && r.send(rt, e, in) {
+			continue
+		}
 		rd := reading{time: e.Time}
 		if r.find(rt, e, &rd, false, in); rd.extra > 0 || rd.left {
 			in.router.account(rt, &rd, r)
 			r.forget()
 		}
-		arrived, last = rec.Arrival, e.Time
 	}
 	return len(records), last
+}
+
+// send makes an item of an event for the only table that reads its stream. It reports
+// whether there is a key for it.
+func (r *reader) send(rt *routed, e *event.Event, in *Engine) bool {
+	key, reason := r.key(rt.streamPlan, rt.onlyKey, e)
+	if reason != "" {
+		return false
+	}
+	it := r.place(in, rt.only.lane)
+	it.aim(rt.only, rt.streamPlan, e, key, hashKey(key))
+	in.admit(it)
+	r.spare[rt.number] = nil
+	return true
 }
 
 // sameText reports whether two texts are the same, which are mostly so in memory.
