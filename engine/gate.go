@@ -15,7 +15,7 @@ import (
 // fails opens the gate, so that the rule counts it.
 type gate struct {
 	where int32   // must hold; -1 for none
-	some  []int32 // of these one must hold; none: what `where` lets pass is shown
+	some  []int32 // of these one must hold; none: what `where` lets pass is shown, nothing without it
 }
 
 // maxGate is the number of conditions from which on looking up the key is
@@ -33,6 +33,7 @@ func newGates(t *tablePlan, stream int) []gate {
 	for i, r := range t.rules {
 		in := r.inputs[stream]
 		if in == nil {
+			gates[i].where = -1 // it opens for no event
 			continue
 		}
 		read = true
@@ -229,7 +230,7 @@ func (s *Shard) pass(t *table, it *item, found []int32) []int32 {
 	m := &s.memos[it.stream]
 	s.passed = s.passed[:0]
 	for _, rule := range found {
-		if t.rules[rule].inputs[it.stream] != nil && gates[rule].open(m, &s.frame) {
+		if gates[rule].open(m, &s.frame) {
 			s.passed = append(s.passed, rule)
 		}
 	}

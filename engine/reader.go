@@ -500,7 +500,7 @@ func (r *reader) wants(t *target, s *streamPlan, e *event.Event, m *memo) bool {
 		return len(rules) > 0
 	}
 	for _, rule := range rules {
-		if t.plan.rules[rule].inputs[s.number] != nil && gates[rule].open(m, &r.frame) {
+		if gates[rule].open(m, &r.frame) {
 			return true
 		}
 	}
