@@ -32,6 +32,9 @@ func (l *loader) expects(d *testDecl, n *node, rules map[string]*Rule) {
 			l.expectEmit(item, v, x, r)
 		}
 		l.expectAlert(item, x, r)
+		if v := item.get("to"); v != nil {
+			x.To = l.expectSinks(v)
+		}
 		d.test.Expect = append(d.test.Expect, x)
 	}
 }
@@ -134,6 +137,15 @@ func (l *loader) expectAlert(n *node, x *Expect, r *Rule) {
 			x.Timeout = event.Bool(v.text == "true")
 		}
 	}
+}
+
+// expectSinks reads the sinks that something goes to; an empty list is none of
+// them.
+func (l *loader) expectSinks(n *node) []string {
+	if n.kind == listNode && len(n.items) == 0 && !n.bad {
+		return []string{}
+	}
+	return l.sinks(n, "to", "write [] for none")
 }
 
 func (l *loader) expectLabel(e entry, x *Expect, r *Rule) {

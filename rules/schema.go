@@ -313,6 +313,7 @@ func testProperties() map[*place][]property {
 			{"summary", js.Text(), "The text of the alert."},
 			{"timeout", js.Boolean(), "Whether it is the alert under `timeout`."},
 			{"emit", js.Map("", js.Any()), "In place of `alert`: a derived event with these fields."},
+			{"to", js.Either(aName(), js.List(aName())), "The sinks that it goes to, all of them; [] for none."},
 		},
 	}
 }

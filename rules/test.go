@@ -68,6 +68,7 @@ type Expect struct {
 	Summary event.Value   // text
 	Timeout event.Value   // true or false
 	Emit    []event.Entry
+	To      []string // sinks; nil: any, empty: none
 }
 
 // All returns the events of a test, those of its series among them, in the

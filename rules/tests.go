@@ -27,7 +27,7 @@ var (
 	}
 	expectPlace = &place{
 		name: "an entry of `expect`", where: "in an entry of `expect`",
-		keys: []string{"at", "rule", "alert", "key", "labels", "summary", "timeout", "emit"},
+		keys: []string{"at", "rule", "alert", "key", "labels", "summary", "timeout", "emit", "to"},
 	}
 	testPlaces = []*place{testPlace, expectPlace, seriesPlace, testEventPlace}
 )

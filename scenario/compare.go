@@ -132,6 +132,9 @@ func differences(x *rules.Expect, o *Outcome) []string {
 	if !x.Timeout.IsMissing() && x.Timeout.AsBool() != (o.label("timeout") == "true") {
 		out = append(out, "timeout")
 	}
+	if x.To != nil && (o.ToAll || !slices.Equal(slices.Sorted(slices.Values(x.To)), slices.Sorted(slices.Values(o.To)))) {
+		out = append(out, "to")
+	}
 	for _, e := range x.Emit {
 		if !same(e.Value, o.field(e.Name)) {
 			out = append(out, "field "+e.Name)

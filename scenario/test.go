@@ -50,6 +50,8 @@ type Outcome struct {
 	Summary string
 	Reason  string
 	Emit    []event.Entry
+	To      []string // the sinks that it goes to
+	ToAll   bool     // it goes to every sink, whatever they are
 }
 
 // TestTrace is what one rule did.
@@ -251,17 +253,21 @@ func (r *testRun) expectsEmit(rule string) bool {
 }
 
 func changeOf(t *alerting.Transition) *Outcome {
-	return &Outcome{
+	o := &Outcome{
 		At: t.Time.Sub(rules.TestStart), Rule: t.Rule, What: t.Change.String(),
 		Key: alerting.KeyValue(t.Key, t.KeyNames), KeyText: event.KeyText(t.Key),
 		Labels: t.Labels, Summary: t.Summary, Reason: t.Reason,
 	}
+	if !t.Shadow { // of which no sink is told
+		o.To, o.ToAll = t.To, len(t.To) == 0
+	}
+	return o
 }
 
 func derivedOf(d *alerting.Derived) *Outcome {
 	return &Outcome{
 		At: d.Time.Sub(rules.TestStart), Rule: d.Rule, What: emitted,
-		Key: alerting.KeyValue(d.Key, d.KeyNames), KeyText: event.KeyText(d.Key), Emit: d.Fields,
+		Key: alerting.KeyValue(d.Key, d.KeyNames), KeyText: event.KeyText(d.Key), Emit: d.Fields, To: d.To,
 	}
 }
 

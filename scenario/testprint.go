@@ -148,6 +148,12 @@ func (r *TestRow) differing(what string) (want, got string) {
 		return x.Summary.AsString(), o.Summary
 	case "timeout":
 		return string(x.Timeout.AppendJSON(nil)), string(event.Bool(!x.Timeout.AsBool()).AppendJSON(nil))
+	case "to":
+		want, got = sinkNames(x.To), sinkNames(o.To)
+		if o.ToAll {
+			got = "every sink: the rule has no `to`"
+		}
+		return want, got
 	case "label":
 		i := slices.IndexFunc(x.Labels, func(e event.Entry) bool { return e.Name == name })
 		return x.Labels[i].Value.AsString(), cmp.Or(o.label(name), "(none)")
@@ -159,6 +165,8 @@ func (r *TestRow) differing(what string) (want, got string) {
 	}
 	return string(x.Emit[i].Value.AppendJSON(nil)), got
 }
+
+func sinkNames(names []string) string { return cmp.Or(strings.Join(names, ", "), "no sink") }
 
 // fold breaks the columns of a line at a width.
 func (l line) fold(width int) []line {

@@ -85,6 +85,7 @@ type (
 		Summary *string          `json:"summary,omitempty"`
 		Timeout *bool            `json:"timeout,omitempty"`
 		Emit    *json.RawMessage `json:"emit,omitempty"`
+		To      *[]string        `json:"to,omitempty"`
 	}
 	jsonOutcome struct {
 		Rule    string           `json:"rule"`
@@ -94,6 +95,7 @@ type (
 		Summary string           `json:"summary,omitempty"`
 		Reason  string           `json:"reason,omitempty"`
 		Emit    *json.RawMessage `json:"emit,omitempty"`
+		To      []string         `json:"to,omitempty"` // left out: every sink, or none
 	}
 	jsonTrace struct {
 		Rule string `json:"rule"`
@@ -144,10 +146,13 @@ func (r *TestRow) json() jsonRow {
 			j.Timeout = &timeout
 		}
 		j.Emit = jsonFields(x.Emit)
+		if x.To != nil {
+			j.To = &x.To
+		}
 		out.Expected = j
 	}
 	if o := r.Got; o != nil {
-		j := &jsonOutcome{Rule: o.Rule, What: o.What, Key: o.Key.AppendJSON(nil), Summary: o.Summary, Reason: o.Reason}
+		j := &jsonOutcome{Rule: o.Rule, What: o.What, Key: o.Key.AppendJSON(nil), Summary: o.Summary, Reason: o.Reason, To: o.To}
 		if o.Labels != nil {
 			labels := make([]event.Entry, len(o.Labels))
 			for i, l := range o.Labels {
