@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/cepd/cepd/config"
+	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest"
 	"github.com/cepd/cepd/state/vfs"
@@ -235,6 +236,21 @@ func (r *rig) effect(t *testing.T) {
 	if err := r.send(t.Context(), command{done: make(chan error, 1)}); err != nil {
 		t.Error(err)
 	}
+}
+
+// look calls a function from the goroutine to which the engine belongs.
+func (r *rig) look(t *testing.T, f func()) {
+	t.Helper()
+	if err := r.send(t.Context(), command{after: func(*engine.Output) { f() }, done: make(chan error, 1)}); err != nil {
+		t.Error(err)
+	}
+}
+
+// firing returns how many alerts of each rule fire.
+func (r *rig) firing(t *testing.T) (n map[string]int64) {
+	t.Helper()
+	r.look(t, func() { n = r.durable.Firing() })
+	return n
 }
 
 func (r *rig) stop(t *testing.T) {

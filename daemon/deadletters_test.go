@@ -29,6 +29,7 @@ func TestDeadLetters(t *testing.T) {
 	r := newRigWith(t, tooHot, func(o *Options) {
 		o.Config.State.Dir, o.Config.State.MinFree, o.Log = dir, 32<<20, nil
 		o.Config.HTTP.Listen = "127.0.0.1:0"
+		o.Config.OwnAlerts.Off = true // or the receiver is told that it takes nothing, sooner or later
 		o.Config.Sinks = []config.Sink{{Name: "ops", Type: "webhook", Webhook: config.WebhookSink{Config: webhook.Config{URL: receiver.URL}}}}
 	})
 	r.start(t)
