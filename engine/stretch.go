@@ -81,26 +81,28 @@ func (r *reader) stretch(rt *routed, records []event.Record, after, arrived even
 		if topics {
 			r.capture(rt, e)
 		}
-		if v, ok := at.of(e); ok {
-			e.Time = v.AsTime()
-		} else if t, err := r.time(rt, e, rec); err == nil {
-			e.Time = t
-		} else {
-			return n, first, last
+		v, ok := at.of(e)
+		t := v.AsTime()
+		if !ok {
+			var err error
+			if t, err = r.time(rt, e, rec); err != nil {
+				return n, first, last
+			}
 		}
-		if e.Time < last || rec.Arrival != 0 && e.Time.Sub(rec.Arrival) > future {
+		if t < last || rec.Arrival != 0 && t.Sub(rec.Arrival) > future {
 			return n, first, last
 		}
 		if !excluded.Excluded(e.Slots) || !hasFields(keys, e) {
+			e.Time = t
 			if r.stamp(rt, rec, e); !r.nobody(rt, e) {
 				r.ready = rec
 				return n, first, last
 			}
 		}
 		if n == 0 {
-			first = e.Time
+			first = t
 		}
-		arrived, last = rec.Arrival, e.Time
+		arrived, last = rec.Arrival, t
 	}
 	return len(records), first, last
 }
