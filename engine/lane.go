@@ -20,6 +20,7 @@ type item struct {
 	gen          uint32 // of the journal, since when it is held back
 	late         bool
 	quiet        bool   // it raises no alert: the broker had kept it
+	wanted       bool   // the table was found to want the event; else that is not known
 	key          string // encoded
 	hash         keyHash
 	known, holds uint64 // the first conditions of the stream: which were answered, and how

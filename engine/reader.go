@@ -399,6 +399,7 @@ func (r *reader) find(rt *routed, e *event.Event, rd *reading, waits bool, in *E
 			}
 			it := r.place(in, t.lane)
 			it.aim(t, s, e, key, hash)
+			it.wanted = true
 			it.known, it.holds = m.first()
 			r.shut[t.lane] |= shutNot
 			kept = true

@@ -112,7 +112,7 @@ func (s *Shard) judge(l *lane, t *table, it *item, near *keyState) {
 		return
 	}
 	found, ks := t.all, (*keyState)(nil)
-	if t.asked[it.stream] {
+	if t.asked[it.stream] && it.wanted {
 		ks = t.keyStateFor(it.hash, it.key, near)
 	} else if found, ks = s.concerned(t, it, near); len(found) == 0 {
 		return // a key costs nothing

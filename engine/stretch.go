@@ -229,7 +229,9 @@ func (r *router) passOver(records []event.Record, n int, e *Engine) int {
 	}
 	many, last, mark, arrived := 0, event.MinTime, rt.marks.mark, rt.marks.parts[0].arrived
 	if rt.passes {
-		many, _, last = by.stretch(rt, records[n:], mark, arrived)
+		if many, _, last = by.stretch(rt, records[n:], mark, arrived); many > 0 {
+			rt.latest = max(rt.latest, last)
+		}
 	} else {
 		many, last = by.takeIn(rt, records[n:], mark, arrived, e)
 	}
@@ -251,6 +253,7 @@ func (r *router) passRead(records []event.Record, n int) int {
 			r.again.readEach(records[n:behind], n)
 			break
 		}
+		rt.latest = max(rt.latest, rd.time)
 		r.passed(rt, &records[behind-1], int(rd.passed), rd.time)
 		n = behind
 	}
@@ -268,10 +271,9 @@ func (r *router) calm(rt *routed, rec *event.Record) bool {
 	return rec.Arrival >= r.clock.now || rec.Arrival == 0 && r.clock.now == event.MinTime
 }
 
-// passed moves clock and watermark behind a stretch.
+// passed moves clock and watermark behind messages that were taken in together.
 func (r *router) passed(rt *routed, rec *event.Record, n int, last event.Time) {
 	r.clock.move(rec)
 	rt.marks.observe(rec, last, &r.clock)
 	rt.events += int64(n)
-	rt.latest = max(rt.latest, last)
 }

@@ -149,3 +149,68 @@ func TestStretches(t *testing.T) {
 		}
 	}
 }
+
+// stretchRecords returns messages of a source that the engine has some rules for, one
+// for each payload, which come at the time that it names.
+func stretchRecords(set *rules.Set, source string, payloads ...string) []event.Record {
+	arrival := event.Time(1_772_366_400_000_000_000)
+	records := []event.Record{{Kind: event.KindRuleSet, Arrival: arrival, Payload: []byte(set.Hash)}}
+	for _, p := range payloads {
+		records = append(records, event.Record{Kind: event.KindMessage, Source: source, Arrival: arrival, Payload: []byte(p)})
+	}
+	for i := range records {
+		records[i].Pos = event.Position{Seq: uint64(i + 1)}
+	}
+	return records
+}
+
+func stretchLoad(t *testing.T, text string) *rules.Set {
+	t.Helper()
+	set, report := rules.Load([]rules.File{{Name: "stretch.yaml", Data: []byte(text)}}, rules.Options{})
+	if report.Errors > 0 {
+		t.Fatal(report)
+	}
+	return set
+}
+
+// TestTakenInWithoutKey: an event without a key is none of a rule that has one, and its
+// time is not how far the rule's events go, taken in together with others or not. Of
+// alerts, what is due behind that when the input ends is at its end.
+func TestTakenInWithoutKey(t *testing.T) {
+	set := stretchLoad(t, `
+streams:
+  plain: {source: plain, time: e.ts, fields: {ts: timestamp, k: string, x: double}}
+rules:
+  - {name: hot, from: plain, by: e.k, window: {tumbling: 5s}, when: max(e.x) > 50, clear_after: 4s, alert: {summary: "${max(e.x)}"}}
+`)
+	records := stretchRecords(set, "plain", `{"ts":"2026-03-01T12:00:00Z","k":"a","x":90}`, `{"ts":"2026-03-01T12:00:01Z","k":"a","x":91}`,
+		`{"ts":"2026-03-01T12:00:02Z","k":"a","x":92}`, `{"ts":"2026-03-01T12:00:30Z","x":93}`)
+	end := event.Record{Kind: event.KindEnd, Arrival: event.MaxTime, Pos: event.Position{Seq: 9}}
+	allAlike(t, []*rules.Set{set}, append(records, end), rand.New(rand.NewSource(1)))
+}
+
+// TestHeldBackUnwanted: an event that nobody wants is shown to nobody, held back over a
+// restart or not. A pattern that is shown one drops what is past its time.
+func TestHeldBackUnwanted(t *testing.T) {
+	set := stretchLoad(t, `
+streams:
+  plain: {source: plain, time: e.ts, watermark: {lag: 5s}, fields: {ts: timestamp, k: string, x: double}}
+rules:
+  - {name: peaks, from: plain, by: e.k, pattern: a -> b, define: {a: e.x > 80, b: e.x < 10}, within: 30s, alert: {summary: "${b.x}"}}
+`)
+	records := stretchRecords(set, "plain", `{"ts":"2026-03-01T12:00:00Z","k":"a","x":90}`, `{"ts":"2026-03-01T12:00:20Z","k":"a","x":91}`,
+		`{"ts":"2026-03-01T12:00:40Z","k":"a","x":50}`, `{"ts":"2026-03-01T12:00:46Z","k":"b","x":50}`)
+	c := Config{Load: func(string) (*rules.Set, error) { return set, nil }}
+	e := New(c)
+	e.Step(Input{Records: records[:4]})
+	again, damage, err := Restore(c, set, inOrder(e.Rows()))
+	if err != nil || len(damage) > 0 {
+		t.Fatal(err, damage)
+	}
+	for _, e := range []*Engine{e, again} {
+		e.Step(Input{Records: records[4:]})
+	}
+	if d := differ(again.Rows(), e.Rows()); d != "" {
+		t.Error("after a restart", d)
+	}
+}
