@@ -169,11 +169,11 @@ func (v *env) holdSet(set *rules.PredicateSet, asked uint64) uint64 {
 	asked = bits.RotateLeft64(asked, set.Shift)
 	for unknown := asked &^ a.known; unknown != 0; unknown = asked &^ a.known {
 		bit := bits.TrailingZeros64(unknown)
-		if c := set.Word*64 + bit; bits.OnesCount64(unknown) > fewAsked {
-			m.ask(c, f) // may answer others as well
-		} else {
-			m.note(c, a, 1<<bit, m.conditions.Ask(c, f))
+		c := set.Word*64 + bit
+		if m.guards != nil && bits.OnesCount64(unknown) > fewAsked && m.look(c, f.Event) {
+			continue
 		}
+		m.note(c, a, 1<<bit, m.conditions.Ask(c, f))
 	}
 	for failed := asked & a.failed; failed != 0; failed &= failed - 1 {
 		v.holds(set.Word*64 + bits.TrailingZeros64(failed)) // counts it

@@ -117,15 +117,17 @@ func (f *guardedField) add(condition int, values []event.Value, conditions int) 
 	}
 }
 
-// look looks at the field that decides most about a condition, once for an event.
-func (m *memo) look(condition int, e *event.Event) {
+// look looks at the field that decides most about a condition, once for an event,
+// and reports whether it does.
+func (m *memo) look(condition int, e *event.Event) bool {
 	n := m.guards.of[condition]
 	if n < 0 || m.looked&(1<<n) != 0 {
-		return
+		return false
 	}
 	m.looked |= 1 << n
 	f := &m.guards.fields[n]
 	m.exclude(f, e.Slot(f.slot))
+	return true
 }
 
 // exclude notes that the conditions which a field's value rules out do not hold.
