@@ -295,6 +295,39 @@ func TestCompactBound(t *testing.T) {
 	}
 }
 
+// TestCompactMatchMemory feeds a story that matches again and again. The memory of
+// matches is used again once the result is reset, however many there were, and
+// those of an event are right as long as it is not.
+func TestCompactMatchMemory(t *testing.T) {
+	prog := compactProg(t, "a -> b ~> c", Options{Within: 8 * time.Second, Skip: SkipNone})
+	m, env, out := newCompactMachine(prog), &letterEnv{}, &Result{}
+	events := make([]event.Event, 1<<12)
+	matches, most := 0, 0
+	step := func(i int) {
+		e := &events[i%len(events)]
+		*e = event.Event{Time: event.Time(i) * 1e8, Pos: event.Position{Seq: uint64(i + 1)}, Schema: letterSchema}
+		env.e, env.at.letters = e, []string{"a", "b", "c"}[i%3]
+		m.Step(e, env, out)
+		for j := range out.Matches {
+			x := &out.Matches[j]
+			if x.Len() != 3 || x.Last() != e || x.Start != x.First().Time || x.At(1, 0).Time <= x.Start {
+				t.Fatalf("event %d, match %d: %v", i, j, x)
+			}
+		}
+		matches, most = matches+len(out.Matches), max(most, len(out.Matches))
+		out.Reset()
+	}
+	i := 0
+	for ; i < 1000; i++ {
+		step(i)
+	}
+	before := matches
+	allocs := testing.AllocsPerRun(1000, func() { step(i); i++ })
+	if per := float64(matches-before) / 1000; allocs > 2 || per < 5 || most < matchNodes/3 {
+		t.Errorf("%v allocations for an event with %v matches, %d at most", allocs, per, most)
+	}
+}
+
 // TestSleeps says which programs need not be shown an event that no step takes.
 // Of those that both machines run, the compact one leaves more in peace.
 func TestSleeps(t *testing.T) {
