@@ -19,17 +19,17 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"github.com/cepd/cepd/config"
 	"github.com/cepd/cepd/engine"
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest"
+	"github.com/cepd/cepd/internal/leak"
 	"github.com/cepd/cepd/state/vfs"
 	"github.com/cepd/cepd/state/wal"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // tooHot raises at once, and clears when it is over.
 const tooHot = `

@@ -9,14 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/cepd/cepd/ingest/file"
+	"github.com/cepd/cepd/internal/leak"
 	"github.com/cepd/cepd/rules"
 	"github.com/cepd/cepd/scenario"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // TestRun lets twenty minutes of the freezers pass as fast as they can, and
 // wants what the demonstration promises: an alert with its evidence, its end,

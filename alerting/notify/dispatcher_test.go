@@ -13,15 +13,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"github.com/cepd/cepd/alerting"
 	. "github.com/cepd/cepd/alerting/notify" // outside of it, since the outbox imports it
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/internal/leak"
 	"github.com/cepd/cepd/state/outbox"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // fake is a sink whose answers a test decides.
 type fake struct {

@@ -10,10 +10,10 @@ import (
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
-	"go.uber.org/goleak"
 
 	"github.com/cepd/cepd/event"
 	"github.com/cepd/cepd/ingest"
+	"github.com/cepd/cepd/internal/leak"
 	"github.com/cepd/cepd/internal/mosquitto"
 )
 
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 		publishAll(task)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	leak.Main(m)
 }
 
 // testClient is the client that sources of the test at hand use.

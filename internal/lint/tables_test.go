@@ -77,6 +77,7 @@ var imports = map[string]string{
 	"internal/lint":      "",
 	"internal/chaos":     "",
 	"internal/mosquitto": "",
+	"internal/leak":      "",
 	"internal/detectrun": "event detectors",
 	"internal/nab":       "event detectors",
 	"internal/pool":      "",
@@ -102,6 +103,7 @@ var foreign = map[string]string{
 	"github.com/fsnotify/fsnotify":        "daemon",
 	"github.com/spf13/cobra":              "cmd/cepd",
 	"github.com/schollz/progressbar/v3":   "cmd/cepd",
+	"go.uber.org/goleak":                  "internal/leak",
 	"golang.org/x/net":                    "mqttconn",
 	"golang.org/x/term":                   "cmd/cepd",
 }

@@ -14,18 +14,18 @@ import (
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/alerting/notify"
 	"github.com/cepd/cepd/alerting/notify/format"
 	"github.com/cepd/cepd/alerting/notify/internal/sample"
 	"github.com/cepd/cepd/event"
+	"github.com/cepd/cepd/internal/leak"
 	"github.com/cepd/cepd/internal/mosquitto"
 	"github.com/cepd/cepd/mqttconn"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // link passes connections on to a broker, and can cut them.
 type link struct {

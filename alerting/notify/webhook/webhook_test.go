@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"github.com/cepd/cepd/alerting"
 	"github.com/cepd/cepd/alerting/notify"
@@ -25,9 +24,10 @@ import (
 	"github.com/cepd/cepd/alerting/notify/internal/sample"
 	"github.com/cepd/cepd/event"
 	intake "github.com/cepd/cepd/ingest/http"
+	"github.com/cepd/cepd/internal/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 const (
 	secret1 = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"     // 0123456789abcdef01234567
