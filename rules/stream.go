@@ -67,7 +67,11 @@ func (l *loader) stream(d *streamDecl) {
 	if n := d.body.get("source"); n != nil {
 		s.Source = l.source(n)
 	} else if l.options.NeedSource {
-		l.errorf(d.name, "add `source:` and the name of a source of cepd.yaml", "stream `%s` has no `source`", s.Name)
+		advice := "add `source:` and the name of a source of cepd.yaml"
+		if known := slices.Sorted(slices.Values(l.options.Sources)); len(known) > 0 && len(known) <= 20 {
+			advice += ": " + strings.Join(known, ", ")
+		}
+		l.errorf(d.name, advice, "stream `%s` has no `source`", s.Name)
 	}
 	if n := d.body.get("topic"); n != nil {
 		s.Topic = l.topic(n)

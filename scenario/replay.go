@@ -132,7 +132,7 @@ func FindStream(set *rules.Set, name string) (*rules.Stream, error) {
 	case name == "" && len(names) > 1:
 		return nil, fmt.Errorf("%w: the rules declare %s; say with --stream which one the events are of", ErrStream, strings.Join(names, ", "))
 	case found == nil:
-		return nil, fmt.Errorf("%w: the rules declare no %q, but %s", ErrStream, name, strings.Join(names, ", "))
+		return nil, fmt.Errorf("%w: the rules declare no stream %q; there is %s", ErrStream, name, strings.Join(names, ", "))
 	case found.Time == nil:
 		return nil, fmt.Errorf("%w: %s has no `time`, and recorded events have no time of arrival; add to it a line such as `time: e.ts`", ErrStream, found.Name)
 	}

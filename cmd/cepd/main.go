@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/cepd/cepd/daemon"
 )
 
 // version is set by the linker; see the Makefile.
@@ -46,17 +49,41 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
 	var usage usageError
+	mistakes, wrong := err.(*daemon.MistakesError) // itself: what is wrapped around one says more
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errSilent):
 		return exitFail
+	case wrong: // each begins with its place, as those of cepd check do
+		fmt.Fprint(errOut, mistakes.Report.String())
+		return exitFail
 	case began && !errors.As(err, &usage):
 		fmt.Fprintf(errOut, "cepd: %v\n", err)
 		return exitFail
 	}
+	if name, ok := lackingFlag(err); ok {
+		err = errors.New(requiredFlags[name])
+	}
 	fmt.Fprintf(errOut, "cepd: %v\nRun 'cepd help' for the commands, 'cepd COMMAND --help' for one.\n", err)
 	return exitUsage
+}
+
+// requiredFlags says of flags that some commands cannot do without what to write.
+var requiredFlags = map[string]string{
+	"dir":   "say with -d which state directory: the folder that `state.dir` of cepd.yaml names",
+	"rules": "say with -r which rule files, such as -r rules/pumps.yaml",
+}
+
+// lackingFlag returns the flag without which a command cannot do, if that is what
+// is wrong.
+func lackingFlag(err error) (string, bool) {
+	for name := range requiredFlags {
+		if strings.Contains(err.Error(), fmt.Sprintf("required flag(s) %q not set", name)) {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // markBegin makes every command note that it has begun: an error before that is
@@ -77,9 +104,9 @@ func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "cepd",
 		Short: "Watch streams of events with rules, and raise alerts",
-		Long: `cepd watches streams of events - from MQTT, files or a pipe - with rules written
-in YAML, and raises an alert when one holds: a threshold kept too long, a
-sequence of events, an event that should have followed and did not.
+		Long: `cepd watches streams of events - from MQTT, HTTP, files or a pipe - with rules
+written in YAML, and raises an alert when one holds: a threshold kept too long,
+a sequence of events, an event that should have followed and did not.
 
 Start with 'cepd try': it needs no network and no configuration.`,
 		SilenceErrors:     true,

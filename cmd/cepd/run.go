@@ -66,6 +66,9 @@ func readConfig(s streams, file string) (*config.Config, error) {
 		if errors.Is(err, os.ErrNotExist) && file == defaultConfig {
 			return nil, fmt.Errorf("there is no %s here; name one with -c, or see 'cepd try'", file)
 		}
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("there is no file %s; -c names the cepd.yaml to run", file)
+		}
 		return nil, err
 	}
 	cfg, issues := config.Parse(file, src, os.LookupEnv)

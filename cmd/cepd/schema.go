@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,12 @@ run yaml-language-server read the first line of a file:
 between files.`,
 		Example: `  cepd schema > rules.schema.json
   cepd schema config > cepd.schema.json`,
-		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 || len(args) == 1 && (args[0] == "rules" || args[0] == "config") {
+				return nil
+			}
+			return fmt.Errorf("schema takes rules or config, and got %q", strings.Join(args, " "))
+		},
 		ValidArgs: []string{"rules", "config"},
 		RunE: func(_ *cobra.Command, args []string) error {
 			doc := rules.Schema()

@@ -40,7 +40,12 @@ The exit code is 0 if all tests pass, 1 if one fails or a file has mistakes, and
 		Example: `  cepd test rules/*.yaml
   cepd test --run 'pump|door' -v rules/
   cepd test --junit report.xml rules/`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("test takes rule files that hold tests, such as rules/*.yaml, and got none")
+			}
+			return nil
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			if f.output != "text" && f.output != "json" {
 				return usagef("--output is %q; it is text or json", f.output)
