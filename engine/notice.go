@@ -138,8 +138,8 @@ func (e *Engine) noticeSink(n *Notice, rec *event.Record) {
 	default:
 		e.ownRaise(id, rec, event.MaxTime, ownText{
 			"critical", "sink", fmt.Sprintf("sink %s does not get what it should: %s", n.Sink, n.GivenUp),
-			"What is given up is a dead letter: cepd dlq list shows them all, each with its error. See what the receiver does not accept, such as the " +
-				"address, the credentials or the format, and let cepd send them again: cepd dlq retry.",
+			"What is given up is a dead letter: cepd dlq list -d DIR shows them all, each with its error. See what the receiver does not accept, such as the " +
+				"address, the credentials or the format, and let cepd send them again: cepd dlq retry -d DIR. DIR is the folder that state.dir names.",
 		})
 	}
 }
