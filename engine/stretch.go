@@ -264,6 +264,7 @@ func (r *router) passRead(records []event.Record, n int) int {
 // its watermark is no more than that the last of them came: they are the only
 // ones, from where the last came from.
 func (r *router) calm(rt *routed, rec *event.Record) bool {
+	rt.marks.tick(&r.clock) // as before each message: under other rules the lag may be shorter
 	p := rt.marks.parts
 	if len(p) != 1 || p[0].highest == event.MinTime || p[0].number != rec.Partition || p[0].source != rec.Source || r.clock.isDown(rec.Source) {
 		return false

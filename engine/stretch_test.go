@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math/rand"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -212,5 +213,34 @@ rules:
 	}
 	if d := differ(again.Rows(), e.Rows()); d != "" {
 		t.Error("after a restart", d)
+	}
+}
+
+// TestTakenInAfterShorterLag: under rules that wait less, what comes behind the new
+// watermark is late, whether it comes in the same batch as the rules or not.
+func TestTakenInAfterShorterLag(t *testing.T) {
+	var sets []*rules.Set
+	for _, lag := range []string{"5s", "0s"} {
+		for _, where := range []string{"", "where: e.x > 95, "} {
+			sets = append(sets, stretchLoad(t, `
+streams:
+  plain: {source: plain, time: e.ts, watermark: {lag: `+lag+`}, fields: {ts: timestamp, k: string, x: double}}
+rules:
+  - {name: means, from: plain, by: e.k, `+where+`window: {tumbling: 20s}, emit: {n: count()}}
+`))
+		}
+	}
+	for i, before := range sets[:2] {
+		records := stretchRecords(before, "plain", `{"ts":"2026-03-01T12:00:10Z","k":"a","x":90}`, "", `{"ts":"2026-03-01T12:00:08Z","k":"a","x":92}`)
+		records[2] = event.Record{Kind: event.KindRuleSet, Arrival: records[1].Arrival, Pos: records[2].Pos, Payload: []byte(sets[2+i].Hash)}
+		for _, shards := range []int{1, 2} {
+			c := Config{Shards: shards, Do: together, Load: func(hash string) (*rules.Set, error) {
+				return sets[slices.IndexFunc(sets, func(s *rules.Set) bool { return s.Hash == hash })], nil
+			}}
+			e := New(c)
+			if late := e.Step(Input{Records: records}).Stats.Late; len(late) != 1 {
+				t.Errorf("%s, %d shards: late are %v, want the last", before.Rules[0].Name, shards, late)
+			}
+		}
 	}
 }
