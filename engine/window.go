@@ -62,8 +62,8 @@ func (r *rulePlan) joins(stream int) bool {
 	return !slices.ContainsFunc(r.args[stream], func(a argument) bool { return !a.every && !a.plain })
 }
 
-// join folds an event into the open windows of a key, one rule after the other, as
-// long as that is all that is to be done, and returns the rules that are left.
+// join folds an event into the windows of a key, one rule after the other, as long as
+// that answers none, and returns the rules that are left.
 func (s *Shard) join(t *table, ks *keyState, it *item, rules []int32) (left []int32) {
 	for i, rule := range rules {
 		r := t.rules[rule]
@@ -81,8 +81,12 @@ func (s *Shard) join(t *table, ks *keyState, it *item, rules []int32) (left []in
 		if j := t.lane.journal; st.changed != j.gen {
 			t.touch(ks, int(rule))
 		}
-		if !ws.Join(it.at, it.event.Time, it.event.Pos, s.args, &s.windows) {
-			return rules[i:]
+		if e := it.event; !ws.Join(it.at, e.Time, e.Pos, s.args, &s.windows) {
+			if it.at != e.Time || !r.Window.Spec.OnlyOpens() {
+				return rules[i:]
+			}
+			ws.Add(it.at, e.Time, e.Pos, s.args, &s.windows)
+			t.lane.arm(ks, int(rule), timerWindow, ws.Deadline())
 		}
 		if s.windows.Skipped > 0 {
 			s.skipped(r)

@@ -91,6 +91,10 @@ func (s *State) Join(now, t event.Time, pos event.Position, args []event.Value, 
 	return true
 }
 
+// OnlyOpens reports whether an event that is judged at its own time answers no window:
+// at most it opens one.
+func (s *Spec) OnlyOpens() bool { return s.joins }
+
 // Add folds an event of time t into its windows. Now is the watermark at which
 // the event is judged, to which the state has been advanced: t itself, or later
 // for a late event. args holds the value of each aggregate's argument: missing
