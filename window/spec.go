@@ -60,7 +60,7 @@ func Compile(o Options) (*Spec, []Issue) {
 		s.rest = s.size % s.every
 		s.multi = s.size > s.every
 	}
-	s.joins = a.Kind == Tumbling || a.Kind == Cron || a.Kind == Sliding && !s.multi
+	s.joins = a.Kind == Tumbling || a.Kind == Cron || a.Kind == Sliding
 	for i, agg := range o.Aggregates {
 		if s.multi && agg.Kind == Collect {
 			s.walked = append(s.walked, i)

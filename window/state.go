@@ -74,17 +74,21 @@ func (s *State) Deadline() event.Time {
 	return d
 }
 
-// Join folds an event into the open window that it falls into, where nothing more
-// is to be done: no answer is due, no deadline moves, and windows do not overlap. It
-// reports whether it did; what it has left undone, Add does. Its arguments are those
-// of Add.
+// Join folds an event into the open windows that it falls into, where nothing more
+// is to be done: no answer is due and no deadline moves. It reports whether it did;
+// what it has left undone, Add does. Its arguments are those of Add.
 func (s *State) Join(now, t event.Time, pos event.Position, args []event.Value, out *Out) bool {
 	n := len(s.panes)
 	if n == 0 || !s.spec.joins {
 		return false
 	}
 	p := s.panes[n-1]
-	if !p.open || t < p.start || max(now, t) >= p.end || s.spec.Early > 0 && s.early == event.MaxTime {
+	if t < p.start || max(now, t) >= p.end || s.spec.Early > 0 && s.early == event.MaxTime {
+		return false
+	}
+	if s.spec.multi { // the first of its windows that ends is waited for, since it has events
+		s.sweep.changed(p)
+	} else if !p.open {
 		return false
 	}
 	p.add(stamp{t, pos}, args, out)
@@ -279,7 +283,7 @@ func (s *State) Advance(now event.Time, out *Out) {
 // alone reports whether there is one window, which is answered once, at its end, and
 // gone then.
 func (s *State) alone() bool {
-	return len(s.panes) == 1 && s.pending && s.spec.joins && s.spec.Lateness == 0 && s.early == event.MaxTime
+	return len(s.panes) == 1 && s.pending && s.spec.joins && !s.spec.multi && s.spec.Lateness == 0 && s.early == event.MaxTime
 }
 
 // end ends the window that is alone.

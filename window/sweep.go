@@ -171,9 +171,7 @@ func (s *State) touched(p *pane, axis, now event.Time, out *Out) {
 	if s.sweep == nil {
 		s.sweep = newSweep(s.spec)
 	}
-	if p.start >= s.sweep.from && p.start < s.sweep.upTo {
-		s.sweep.built = false
-	}
+	s.sweep.changed(p)
 	end, last := s.spec.firstEnd(p), s.spec.lastEnd(p)
 	if end <= axis {
 		end = s.again(end, last, now, out)
@@ -183,6 +181,13 @@ func (s *State) touched(p *pane, axis, now event.Time, out *Out) {
 		if s.next.Add(-event.Duration(s.spec.size)) <= p.start {
 			s.askEarly(now)
 		}
+	}
+}
+
+// changed says that a pane has a new event.
+func (w *sweep) changed(p *pane) {
+	if p.start >= w.from && p.start < w.upTo {
+		w.built = false
 	}
 }
 
