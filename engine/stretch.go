@@ -237,6 +237,9 @@ func (r *router) passOver(records []event.Record, n int, e *Engine) int {
 	}
 	if many > 0 {
 		r.passed(rt, &records[n+many-1], many, last)
+		if rt.passes { // nobody was shown any
+			rt.latest = max(rt.latest, last)
+		}
 	}
 	return many
 }
@@ -255,6 +258,7 @@ func (r *router) passRead(records []event.Record, n int) int {
 		}
 		rt.latest = max(rt.latest, rd.time)
 		r.passed(rt, &records[behind-1], int(rd.passed), rd.time)
+		rt.latest = max(rt.latest, rd.time)
 		n = behind
 	}
 	return n - from

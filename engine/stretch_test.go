@@ -31,7 +31,10 @@ rules:
 // stretchWindows is rules that want all events of a stream.
 var stretchWindows = []string{
 	"  - {name: means, from: plain, by: e.k, window: {tumbling: 20s}, emit: {k: key, n: count(), m: avg(e.x), top: max(e.x)}}\n",
-	"  - {name: late, from: plain, by: {k: e.k, x: e.x}, window: {tumbling: 8s}, lateness: 2s, emit: {n: count(), first: first(e.ts)}}\n",
+	"  - {name: late, from: plain, by: e.k, window: {tumbling: 8s}, lateness: 2s, emit: {n: count(), first: first(e.ts)}}\n",
+	"  - {name: idle, from: plain, by: e.k, window: {tumbling: 30s}, limits: {idle: 3s}, emit: {n: count()}}\n",
+	"  - {name: few, from: clocked, by: e.k, window: {tumbling: 6s}, limits: {keys: 2}, emit: {n: count()}}\n",
+	"  - {name: counts, from: clocked, by: e.k, window: {tumbling: 5s}, emit: {n: count()}}\n",
 	"  - {name: devices, from: topics, by: e.d, window: {sliding: 9s, every: 3s}, when: avg(e.x) > 50, alert: {summary: '${avg(e.x)}'}}\n",
 }
 
