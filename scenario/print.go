@@ -103,12 +103,27 @@ func (p *jsonPrinter) Match(m *engine.Match) error {
 			if j > 0 {
 				p.buf = append(p.buf, ',')
 			}
-			p.buf = appendPayload(p.buf, e.Raw())
+			p.buf = appendEvent(p.buf, e)
 		}
 		p.buf = append(p.buf, ']')
 	}
 	p.buf = append(p.buf, "}}"...)
 	return p.line()
+}
+
+// appendEvent appends an event as it came, and one that a rule emitted, which never
+// came, as an object of the fields that are kept of it.
+func appendEvent(dst []byte, e *event.Event) []byte {
+	if len(e.Raw()) > 0 || e.Schema == nil {
+		return appendPayload(dst, e.Raw())
+	}
+	var fields []event.Entry
+	for i, f := range e.Schema.Fields() {
+		if v := e.Slot(i); !v.IsMissing() {
+			fields = append(fields, event.Entry{Name: f.Name, Value: v})
+		}
+	}
+	return event.AppendObject(dst, fields)
 }
 
 // appendPayload appends what came as JSON on one line: a text that is none is quoted.
