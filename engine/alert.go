@@ -99,7 +99,7 @@ func (r *rulePlan) policy() alerting.Policy {
 // source is disconnected its keys cannot be heard, and are not silent for it.
 func (r *rulePlan) policyOf(ks *keyState, a *alertState) alerting.Policy {
 	p := r.policy()
-	missed := ks.table.lane.paused - a.paused
+	missed := max(ks.table.lane.paused.soFar()-a.paused, 0)
 	if p.NoData > 0 {
 		p.NoData += missed
 	}
@@ -137,7 +137,7 @@ func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, it *item) {
 	if a == nil {
 		a = &alertState{}
 	}
-	a.hear(s, l)
+	a.hear(s, l, it.at)
 	d := s.decided(ks, r.policyOf(ks, a).Level(&a.Instance, holds, clears, it.at))
 	if remembers || a.Phase == alerting.Pending {
 		a.kept = v.Keep()
@@ -149,9 +149,11 @@ func (s *Shard) judgeLevel(l *lane, ks *keyState, rule int, it *item) {
 	s.judged(l, ks, rule, alertMain, a, d, of)
 }
 
-// hear notes that the key is heard of.
-func (a *alertState) hear(s *Shard, l *lane) {
-	a.forgotten, a.quiet, a.paused = false, s.quiet, l.paused
+// hear notes that the key is heard of at a time. By then, and not by the clock,
+// its sources have been disconnected for so long: what the clock is when an event is
+// judged depends on what comes with it.
+func (a *alertState) hear(s *Shard, l *lane, now event.Time) {
+	a.forgotten, a.quiet, a.paused = false, s.quiet, l.paused.at(now)
 	if kc := l.current; kc != nil {
 		x := a.more()
 		if x.heard = kc.heard; a.Silent {

@@ -283,7 +283,7 @@ func (c *carrying) lane(s *Shard, i int, l *lane) {
 			c.keyed(m)
 		}
 	}
-	l.paused = c.engine.pausedOf(l.plan)
+	l.paused = c.engine.outageOf(l.plan)
 	for _, m := range moves {
 		if m.reads {
 			c.reread(m, c.engine.clocks[i].mark)

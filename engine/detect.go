@@ -140,7 +140,7 @@ func (s *Shard) actOnScore(l *lane, ks *keyState, rule int, score *detectors.Sco
 	if a == nil {
 		a = &alertState{}
 	}
-	a.hear(s, l)
+	a.hear(s, l, j.at)
 	d := s.decided(ks, r.policyOf(ks, a).Level(&a.Instance, holds, clears, j.at))
 	a.Seen = j.event.Time // which may be earlier than the end of its stretch
 	of := grounds{first: j.pos, last: j.pos, atEnd: l.atEnd(j.at)}
@@ -167,7 +167,7 @@ func (s *Shard) heard(l *lane, ks *keyState, rule int, now event.Time) {
 	if a == nil {
 		a = &alertState{}
 	}
-	a.hear(s, l)
+	a.hear(s, l, now)
 	if remembers {
 		a.keep(s.env.Keep(), nil)
 	}

@@ -404,29 +404,6 @@ func (c *clock) move(rec *event.Record) {
 	}
 }
 
-// pausing returns for how long the source of a stream has been disconnected
-// now, where the time of the stream goes on nevertheless.
-func (c *clock) pausing(m *marks, source string) event.Duration {
-	if since, down := c.down[source]; down && m.clocked && since != event.MinTime {
-		return c.now.Sub(since)
-	}
-	return 0
-}
-
-// pausedOf returns how long the sources of a lane have been disconnected.
-func (e *Engine) pausedOf(l *lanePlan) event.Duration {
-	var d event.Duration
-	for _, s := range l.streams {
-		if s.Producer != "" {
-			d = max(d, e.pausedOf(e.plan.lanes[s.producer]))
-		} else {
-			m := e.router.streams[s.number].marks
-			d = max(d, m.paused+e.router.clock.pausing(m, s.Source))
-		}
-	}
-	return d
-}
-
 // deliver takes an item to its lane in a shard. The item stays the caller's.
 type deliver func(shard int, it *item)
 
@@ -506,7 +483,7 @@ func (e *Engine) runLevel(level int) {
 			if l.plan.level != level {
 				continue
 			}
-			l.latest, l.ended, l.paused = e.clocks[n].latest, e.ended, e.pausedOf(l.plan)
+			l.latest, l.ended, l.paused = e.clocks[n].latest, e.ended, e.outageOf(l.plan)
 			if l.plan.keyed {
 				e.see(n, l)
 				l.advanceKeyed(s)

@@ -176,7 +176,7 @@ func (e *Engine) lookOut() {
 	for lane, p := range e.plan.lanes {
 		for _, s := range e.shards {
 			if l := s.lanes[lane]; p.keyed {
-				l.latest, l.ended, l.paused = e.clocks[lane].latest, e.ended, e.pausedOf(p)
+				l.latest, l.ended, l.paused = e.clocks[lane].latest, e.ended, e.outageOf(p)
 				e.see(lane, l)
 			}
 		}

@@ -86,7 +86,7 @@ type lane struct {
 	lingering []*lingering        // with keys
 	fires     map[parentKey]since // alerts that hold back others of this lane
 	latest    event.Time          // highest time of an event in any shard
-	paused    event.Duration      // how long its sources have been disconnected
+	paused    outage              // of its sources
 	keyLane                       // where keys have a time of their own
 	ended     bool                // the input is at its end: deadlines arm nothing behind latest
 	judging   bool                // an event is judged, and no deadline

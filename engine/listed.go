@@ -64,7 +64,7 @@ func (s *Shard) expect(l *lane, t *table, rule int, key string, now event.Time) 
 	if ks.look(rule).alert == nil {
 		t.touch(ks, rule)
 		a := &alertState{}
-		a.Seen, a.paused = now, l.paused
+		a.Seen, a.paused = now, l.paused.at(now)
 		s.setAlert(l, ks, rule, alertMain, a, now)
 	}
 	t.settle(ks)

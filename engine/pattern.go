@@ -117,7 +117,7 @@ func (s *Shard) report(l *lane, ks *keyState, rule int, slot alertSlot, m *nfa.M
 		if a == nil {
 			a = &alertState{}
 		}
-		a.hear(s, l)
+		a.hear(s, l, m.End)
 		d := s.decided(ks, r.policy().Match(&a.Instance, m.End, reason))
 		of := grounds{first: first, last: last, atEnd: l.atEnd(m.End)}
 		if d.Change != 0 {

@@ -578,7 +578,7 @@ func (r *restoring) state(name, value *event.Reader) error {
 		return nil
 	}
 	l := e.shards[e.options.shard(group)].lanes[at.lane]
-	l.paused = e.pausedOf(l.plan)
+	l.paused = e.outageOf(l.plan)
 	t := l.tables[at.table]
 	if parts, err := event.DecodeKey(key); err != nil || len(parts) != len(t.rules[at.rule].KeyLabels) || event.Group([]byte(key)) != group {
 		return event.ErrEncoding

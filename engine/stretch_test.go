@@ -140,7 +140,7 @@ func stretchStory(rng *rand.Rand, sets []*rules.Set, n int) []event.Record {
 // TestStretches holds what passes over many events at once to what looks at each.
 func TestStretches(t *testing.T) {
 	var counts Stats
-	for seed := range stories(8, 40) {
+	for seed := range stories(8, 240) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewSource(seed))
 			sets := []*rules.Set{stretchSet(t, rng), stretchSet(t, rng)}

@@ -245,7 +245,7 @@ func (s *Shard) judgeWindow(l *lane, ks *keyState, rule int, r *rulePlan, ws *wi
 			a = &alertState{}
 		}
 		clears := !holds && (w.Clear == nil || s.asks(w.Clear))
-		a.hear(s, l)
+		a.hear(s, l, res.At)
 		d := s.decided(ks, r.policyOf(ks, a).Level(&a.Instance, holds, clears, res.At))
 		of := grounds{first: res.First, last: last, atEnd: l.atEnd(res.At)}
 		if d.Change != 0 || a.Phase == alerting.Pending || r.policy().Remembers() {
