@@ -142,6 +142,9 @@ func (a *appender) add(b sourceBatch) {
 	a.records = append(a.records, b.Records...)
 	a.bytes += b.bytes
 	a.acks = append(a.acks, b.Ack)
+	if b.Spent != nil {
+		b.Spent()
+	}
 }
 
 // log puts records into the log. While the disk is full it waits, and so does

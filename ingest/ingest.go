@@ -37,6 +37,10 @@ type Batch struct {
 	// nothing refers to Records and their payloads any more: the source uses their
 	// memory for later batches.
 	Free func()
+	// Spent, if not nil, may be called once, by any goroutine, when nothing refers to
+	// Records any more, whatever becomes of their payloads: the source uses that
+	// memory for later batches.
+	Spent func()
 }
 
 // Locate says where record i of the batch came from: the place that the source

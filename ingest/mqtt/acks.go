@@ -18,24 +18,26 @@ func newAcks() *acks {
 }
 
 // add takes messages over, unless there are none before them: then now may
-// acknowledge them at once, and reports whether it did.
-func (a *acks) add(messages []pending, now func([]pending) bool) {
+// acknowledge them at once, and reports whether it did. Their memory is the
+// caller's again if add returns true.
+func (a *acks) add(messages []pending, now func([]pending) bool) (free bool) {
 	if len(messages) == 0 {
-		return
+		return true
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.sending && len(a.queue) == 0 {
 		if now(messages) {
-			return
+			return true
 		}
 	}
+	signal(a.wake)
 	if a.queue == nil {
 		a.queue = messages
-	} else {
-		a.queue = append(a.queue, messages...)
+		return false
 	}
-	signal(a.wake)
+	a.queue = append(a.queue, messages...)
+	return true
 }
 
 func (a *acks) take() []pending {
@@ -69,6 +71,7 @@ func (s *Source) sendAcks() {
 		}
 		for batch := s.acks.take(); len(batch) > 0; batch = s.acks.take() {
 			s.send(batch)
+			s.buffer.acked(batch)
 		}
 	}
 }

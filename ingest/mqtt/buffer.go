@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"slices"
 	"sync"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
@@ -26,11 +27,42 @@ type buffer struct {
 	limit   int
 	bytes   int
 	records []event.Record
-	acks    []pending     // of the messages among records that need one, in order
-	ackAt   []int         // index in records, parallel to acks
-	usual   int           // records that were taken the last time
+	acks    []pending // of the messages among records that need one, in order
+	ackAt   []int     // index in records, parallel to acks
+	usual   int       // records that were taken the last time
+	spare   spare
 	ready   chan struct{} // holds a token while there are records
 	room    chan struct{} // holds a token when half of the buffer has become free
+}
+
+// spare is memory that was given back.
+type spare struct {
+	records [][]event.Record
+	acks    [][]pending
+}
+
+// maxSpare is how many pieces of memory are kept of each kind, and maxSpareLength
+// how long one is at most.
+const maxSpare, maxSpareLength = 4, 2048
+
+// reuse returns memory for at least so many elements, from spare memory if there
+// is such.
+func reuse[E any](spare *[][]E, least int) []E {
+	if n := len(*spare); n > 0 {
+		m := (*spare)[n-1]
+		if (*spare)[n-1], *spare = nil, (*spare)[:n-1]; cap(m) >= least {
+			return m
+		}
+	}
+	return make([]E, 0, least)
+}
+
+// keep makes memory spare that nobody uses any more.
+func keep[E any](spare *[][]E, m []E) {
+	clear(m)
+	if n := cap(m); n > 0 && n <= maxSpareLength && len(*spare) < maxSpare {
+		*spare = append(*spare, m[:0])
+	}
 }
 
 func newBuffer(limit int) *buffer {
@@ -52,7 +84,7 @@ func (b *buffer) offer(messages []message) (o offered) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.records == nil { // as many will be taken as the last time
-		b.records = make([]event.Record, 0, max(len(messages), b.usual))
+		b.records = reuse(&b.spare.records, max(len(messages), b.usual))
 	}
 	for i := range messages {
 		m := &messages[i]
@@ -68,7 +100,7 @@ func (b *buffer) offer(messages []message) (o offered) {
 		b.bytes += n
 		if m.ack.conn != nil {
 			if b.acks == nil {
-				b.acks = make([]pending, 0, cap(b.records))
+				b.acks = reuse(&b.spare.acks, cap(b.records))
 			}
 			b.acks = append(b.acks, m.ack)
 			b.ackAt = append(b.ackAt, len(b.records))
@@ -110,18 +142,16 @@ func (b *buffer) take(limit int) (records []event.Record, acks []pending) {
 	defer b.mu.Unlock()
 	n := min(limit, len(b.records))
 	b.usual = n
-	k := 0
-	for k < len(b.ackAt) && b.ackAt[k] < n {
-		k++
-	}
-	records, acks = b.records[:n:n], b.acks[:k:k]
-	b.records, b.acks, b.ackAt = b.records[n:], b.acks[k:], b.ackAt[k:]
-	for i := range b.ackAt {
-		b.ackAt[i] -= n
-	}
-	if len(b.records) == 0 { // the memory has been given away
+	if n == len(b.records) { // their memory goes with them
+		records, acks = b.records, b.acks
 		b.records, b.acks, b.ackAt = nil, nil, b.ackAt[:0]
 	} else {
+		k, _ := slices.BinarySearch(b.ackAt, n)
+		records, acks = b.records[:n:n], b.acks[:k:k]
+		b.records, b.acks, b.ackAt = b.records[n:], b.acks[k:], b.ackAt[k:]
+		for i := range b.ackAt {
+			b.ackAt[i] -= n
+		}
 		signal(b.ready)
 	}
 	for i := range records {
@@ -131,6 +161,20 @@ func (b *buffer) take(limit int) (records []event.Record, acks []pending) {
 		signal(b.room)
 	}
 	return records, acks
+}
+
+// spent takes the memory of records back that were taken.
+func (b *buffer) spent(records []event.Record) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	keep(&b.spare.records, records)
+}
+
+// acked takes the memory of acknowledgements back that were taken.
+func (b *buffer) acked(messages []pending) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	keep(&b.spare.acks, messages)
 }
 
 // halfEmpty reports whether half of the buffer is free.

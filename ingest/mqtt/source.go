@@ -92,7 +92,7 @@ func (s *Source) Read(ctx context.Context) (ingest.Batch, error) {
 		case <-ctx.Done():
 		case <-s.buffer.ready:
 			if records, acks := s.take(); len(records) > 0 {
-				return ingest.Batch{Records: records, Ack: func(err error) { s.ack(acks, err) }}, nil
+				return ingest.Batch{Records: records, Ack: func(err error) { s.ack(acks, err) }, Spent: func() { s.buffer.spent(records) }}, nil
 			}
 		}
 	}
@@ -121,7 +121,9 @@ func (s *Source) ack(messages []pending, err error) {
 			messages[i].failed = err
 		}
 	}
-	s.acks.add(messages, s.sendNow)
+	if s.acks.add(messages, s.sendNow) {
+		s.buffer.acked(messages)
+	}
 }
 
 // Close sends what acknowledgements it can within a second and disconnects.
