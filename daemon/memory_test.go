@@ -42,16 +42,22 @@ func TestLimitMemory(t *testing.T) {
 	}
 }
 
-// A heap of next to nothing is not collected again and again, and one that is
-// not small is collected as Go does it.
+// A heap of next to nothing is not collected again and again, one that is not
+// small is collected as Go does it, and one that has just become larger, or smaller,
+// as a small one.
 func TestGrowth(t *testing.T) {
-	for _, c := range []struct{ live, least, most int64 }{
-		{0, 4 << 20, 4 << 20}, {1 << 20, 4 << 20, 4 << 20}, {3 << 20, 8 << 20, 12 << 20}, {8 << 20, 8 << 20, 12 << 20},
-		{20 << 20, 12 << 20, 12 << 20}, {47 << 20, 28 << 20, 29 << 20}, {48 << 20, 48 << 20, 48 << 20},
+	const mb = 1 << 20
+	for _, c := range []struct {
+		lives       [2]int64
+		least, most int64 // bytes that the larger one may grow by
+	}{
+		{[2]int64{0, 2 * mb}, 4 * mb, 4 * mb}, {[2]int64{3 * mb, 4 * mb}, 8 * mb, 8 * mb}, {[2]int64{6 * mb, 4 * mb}, 12 * mb, 12 * mb}, {[2]int64{8 * mb, 6 * mb}, 8 * mb, 12 * mb},
+		{[2]int64{2 * mb, 30 * mb}, 18 * mb, 18 * mb}, {[2]int64{30 * mb, 2 * mb}, 18 * mb, 18 * mb},
+		{[2]int64{100 * mb, 47 * mb}, 60 * mb, 60 * mb}, {[2]int64{100 * mb, 48 * mb}, 100 * mb, 100 * mb},
 	} {
-		percent := int64(growth(c.live))
-		if grows := max(c.live, 1<<20) * percent / 100; grows < c.least || grows > c.most {
-			t.Errorf("%d bytes grow by %d%%, which is %d; want %d to %d", c.live, percent, grows, c.least, c.most)
+		grows := max(c.lives[0], c.lives[1]) * int64(growth(c.lives)) / 100
+		if grows < c.least || grows > c.most {
+			t.Errorf("%d: it may grow by %d, want %d to %d", c.lives, grows, c.least, c.most)
 		}
 	}
 }

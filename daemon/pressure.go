@@ -55,14 +55,14 @@ const (
 // the processors, what comes meanwhile counts as in use: a heap is not small any more
 // when it was found so twice. A heap of next to nothing grows by leastGrowth before it
 // is collected: else that is done for every few hundred messages, again and again, and
-// takes a quarter of what they cost. What it is told of a tiny heap is bounded by
-// mostGC, since the heap may be larger a moment later.
+// takes a quarter of what they cost. That is bounded by mostGC, since the heap may be
+// larger a moment later.
 const (
 	smallHeap   = 48 << 20
 	smallGC     = 60
 	usualGC     = 100
-	leastGrowth = 10 << 20
-	mostGC      = 400
+	leastGrowth = 12 << 20
+	mostGC      = 200
 	gcStep      = 50
 )
 
@@ -175,20 +175,21 @@ func (m *memory) tune(u use) {
 	if u.live != m.lives[1] {
 		m.lives = [2]int64{m.lives[1], u.live}
 	}
-	if percent := growth(min(m.lives[0], m.lives[1])); percent != m.percent {
+	if percent := growth(m.lives); percent != m.percent {
 		m.percent = percent
 		debug.SetGCPercent(percent)
 	}
 }
 
-// growth returns by how many percent a heap may grow before it is collected. It
-// is a multiple of gcStep where it depends on the size, since each change stops
-// the program for a moment.
-func growth(live int64) int {
-	if live >= smallHeap {
+// growth returns by how many percent a heap may grow before it is collected, by
+// what was in use the last two times. It is a multiple of gcStep where it depends on
+// the size, since each change stops the program for a moment.
+func growth(lives [2]int64) int {
+	small, large := min(lives[0], lives[1]), max(lives[0], lives[1])
+	if small >= smallHeap {
 		return usualGC
 	}
-	least := min(100*leastGrowth/max(live, 1), mostGC)
+	least := min(100*leastGrowth/max(large, 1), mostGC)
 	return max(int(least/gcStep*gcStep), smallGC)
 }
 
@@ -217,12 +218,12 @@ func (d *Daemon) limitMemory(context.Context) error {
 		was := debug.SetMemoryLimit(-1)
 		d.started("memory limit", func(context.Context) { debug.SetMemoryLimit(was) })
 	}
-	if os.Getenv("GOGC") == "" {
+	m.tune(m.read())
+	if os.Getenv("GOGC") == "" { // recovery, which comes first, makes a heap larger than it was found
 		m.percent = smallGC
 		was := debug.SetGCPercent(smallGC)
 		d.started("collector", func(context.Context) { debug.SetGCPercent(was) })
 	}
-	m.tune(m.read())
 	d.throttle.bound(m.underway())
 	return nil
 }

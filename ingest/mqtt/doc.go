@@ -33,7 +33,7 @@
 // # Goroutines
 //
 // A source has two goroutines, one for the connection and one for the
-// acknowledgements, beside those of the client, which is one of our own client's
-// for each connection. Read is called by one
+// acknowledgements that the connection does not take at once, beside those of the
+// client, which is one of our own client's for each connection. Read is called by one
 // goroutine; Ack, Status and Close by any.
 package mqtt
