@@ -163,6 +163,7 @@ func (r *reader) send(rt *routed, e *event.Event, in *Engine) bool {
 	}
 	it := r.place(in, rt.only.lane)
 	it.aim(rt.only, rt.streamPlan, e, key, hashKey(key))
+	it.wanted = true
 	in.admit(it)
 	r.spare[rt.number] = nil
 	return true
@@ -229,17 +230,15 @@ func (r *router) passOver(records []event.Record, n int, e *Engine) int {
 	}
 	many, last, mark, arrived := 0, event.MinTime, rt.marks.mark, rt.marks.parts[0].arrived
 	if rt.passes {
-		if many, _, last = by.stretch(rt, records[n:], mark, arrived); many > 0 {
-			rt.latest = max(rt.latest, last)
-		}
+		many, _, last = by.stretch(rt, records[n:], mark, arrived)
 	} else {
 		many, last = by.takeIn(rt, records[n:], mark, arrived, e)
 	}
 	if many > 0 {
-		r.passed(rt, &records[n+many-1], many, last)
 		if rt.passes { // nobody was shown any
 			rt.latest = max(rt.latest, last)
 		}
+		r.passed(rt, &records[n+many-1], many, last)
 	}
 	return many
 }
@@ -258,7 +257,6 @@ func (r *router) passRead(records []event.Record, n int) int {
 		}
 		rt.latest = max(rt.latest, rd.time)
 		r.passed(rt, &records[behind-1], int(rd.passed), rd.time)
-		rt.latest = max(rt.latest, rd.time)
 		n = behind
 	}
 	return n - from
