@@ -368,8 +368,11 @@ func TestMixed(t *testing.T) {
 	var sum told
 	n := stories(4, 20)
 	for seed := range n {
-		if seed == n-1 {
+		switch seed {
+		case n - 1:
 			seed = 7179 // idle keys wake of which a rule keeps so many
+		case n - 2:
+			seed = 97179 // keys are idle anew after a reload that makes something due of them
 		}
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewSource(seed))

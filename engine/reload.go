@@ -44,7 +44,9 @@ func (e *Engine) reload(rec *event.Record) {
 	}
 	e.replace(next, lose)
 	e.carry(parents)
-	e.reconnect(rec)
+	if e.reconnect(rec) {
+		e.lookOut() // the idle time of keys begins anew
+	}
 	for _, name := range re.Kept {
 		if lose[name].held {
 			e.release(name)
@@ -90,17 +92,20 @@ func (e *Engine) release(name string) {
 	}
 }
 
-// reconnect fits the partitions of streams to the sources that they have now.
-func (e *Engine) reconnect(rec *event.Record) {
+// reconnect fits the partitions of streams to the sources that they have now, and
+// reports whether a stream has come to one.
+func (e *Engine) reconnect(rec *event.Record) (any bool) {
 	for _, rt := range e.router.streams {
 		m := rt.marks
 		m.parts = slices.DeleteFunc(m.parts, func(p partition) bool { return !slices.Contains(e.router.sources[p.source], rt) })
 		for source, streams := range e.router.sources { // of each stream there is one
 			if len(m.parts) == 0 && e.router.clock.up[source] && slices.Contains(streams, rt) {
 				m.sourceUp(source, rec.Arrival)
+				any = true
 			}
 		}
 	}
+	return any
 }
 
 // lagFell reports whether keys have a time of their own that is less far behind
